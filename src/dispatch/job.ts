@@ -1,0 +1,93 @@
+/** The words of the dispatcher: what a job is, and who may write to it. Types only; the table of moves is `states.ts`. */
+import type { ErrorCode } from '../errors.ts';
+
+/** UUIDv7: sorts by the time of its making. */
+export type JobId = string;
+/** One run of a worker process, as named in its hello. */
+export type SessionId = string;
+
+/** Replicate's words. starting: accepted and queued. aborted: the deadline passed before it ran. */
+export type JobStatus = 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled' | 'aborted';
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Bytes with a media type. Inputs and outputs alike. */
+export interface Payload {
+  readonly contentType: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The right to write to a job: every heartbeat, progress, result, failure and reclaim carries it, and it is checked. */
+export interface Fence {
+  readonly job: JobId;
+  /** Counts from 1. */
+  readonly attempt: number;
+  readonly session: SessionId;
+}
+
+export interface NewJob {
+  readonly id: JobId;
+  readonly model: string;
+  /** null: whichever version the model serves. */
+  readonly version: string | null;
+  readonly input: Payload;
+  /** What the caller passed beside the input (top_k, …). */
+  readonly parameters: { readonly [key: string]: Json };
+  readonly rows: number;
+  /** Higher goes first; 0 by default, −100 … 100. */
+  readonly priority: number;
+  /** The API key's id, or 'anonymous': the unit of fairness and quota. */
+  readonly caller: string;
+  /** Epoch ms; null: none. Passed before it ran → aborted; while it runs → failed with deadline_exceeded. */
+  readonly deadlineAt: number | null;
+  /** Echoed to the caller; null: none. */
+  readonly idempotencyKey: string | null;
+}
+
+export interface JobError {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Milliseconds of each part, as measured by the side that spent them. */
+export interface JobTimings {
+  /** Accepted until assigned to a worker. */
+  readonly queueMs: number;
+  /** The wire both ways, with serialisation: what is left of the time between assignment and result. */
+  readonly linkMs: number;
+  readonly workerQueueMs: number;
+  readonly decodeMs: number;
+  readonly batchMs: number;
+  readonly computeMs: number;
+}
+
+export interface Job extends NewJob {
+  readonly status: JobStatus;
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly completedAt: number | null;
+  /** Attempts begun so far. */
+  readonly attempt: number;
+  /** Name of the worker of the latest attempt. */
+  readonly worker: string | null;
+  readonly session: SessionId | null;
+  /** Which version ran (or runs) it. */
+  readonly servedVersion: string | null;
+  readonly progress: { readonly fraction: number | null; readonly message: string | null } | null;
+  readonly cancelRequested: boolean;
+  readonly output: Payload | null;
+  readonly error: JobError | null;
+  readonly timings: JobTimings | null;
+}
+
+/** How an attempt, or a job without one, ends. */
+export type Outcome =
+  | { readonly type: 'succeeded'; readonly output: Payload; readonly timings: JobTimings }
+  | { readonly type: 'failed'; readonly error: JobError; readonly retryable: boolean }
+  | { readonly type: 'canceled' }
+  | { readonly type: 'interrupted'; readonly error: JobError; readonly countsAttempt: boolean };
+
+export const TERMINAL: ReadonlySet<JobStatus> = new Set<JobStatus>(['succeeded', 'failed', 'canceled', 'aborted']);
+export const DEFAULT_MAX_ATTEMPTS = 3;
+export const DEFAULT_QUEUE_LIMIT = 10_000;
+export const DEFAULT_LEASE_MS = 30_000;

@@ -1,0 +1,117 @@
+/**
+ * What the rooms of the gateway ask of each other. `engine.ts` (jobs) stands between `http/` (callers) and
+ * `sessions.ts` (workers); neither of these knows the other.
+ */
+import type { Service } from '../service.ts';
+import type { PosternError } from '../errors.ts';
+import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../dispatch/job.ts';
+import type { ModelReport, ModelState, Timings } from '../protocol/messages.ts';
+
+// ---- callers' side -----------------------------------------------------------------------------------------------
+
+export interface PredictionRequest {
+  readonly model: string;
+  readonly version: string | null;
+  readonly input: Payload;
+  readonly parameters: { readonly [key: string]: Json };
+  readonly priority: number;
+  readonly caller: string;
+  /** Epoch ms. */
+  readonly deadlineAt: number | null;
+  readonly idempotencyKey: string | null;
+}
+
+export interface ModelView {
+  readonly name: string;
+  readonly description: string | null;
+  readonly kind: string;
+  /** ready when at least one connected worker serves it. */
+  readonly state: ModelState | 'away';
+  readonly versions: readonly { readonly version: string; readonly state: ModelState; readonly workers: number }[];
+  readonly waitingJobs: number;
+  readonly processingJobs: number;
+  /** Epoch ms when a worker with this model was last heard. */
+  readonly lastSeenAt: number | null;
+}
+
+export interface WorkerView {
+  readonly name: string;
+  readonly session: SessionId;
+  readonly state: 'connected' | 'draining' | 'away';
+  readonly agent: string;
+  readonly address: string;
+  readonly connectedAt: number;
+  readonly lastSeenAt: number;
+  readonly roundTripMs: number | null;
+  readonly models: readonly (ModelReport & { readonly creditRows: number; readonly inFlightJobs: number })[];
+  /** Epoch ms at which its certificate ends. */
+  readonly certificateEndsAt: number;
+}
+
+/** The predictions interface: what the HTTP APIs and the field guide use. Rejections are PosternErrors. */
+export interface Predictions {
+  /** Resolves when the job is as durable as the store makes it. Throws model_not_found, queue_full, draining, …. */
+  submit(request: PredictionRequest): Promise<Job>;
+  get(id: JobId): Promise<Job | null>;
+  /** Resolves with the job once it is decided, or as it stands when `timeoutMs` is over or the signal is aborted. */
+  wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null>;
+  /** null: no such job. A job that is already decided is returned as it is. */
+  cancel(id: JobId): Promise<Job | null>;
+  list(request: { limit: number; cursor: string | null; status?: JobStatus; model?: string }): Promise<{
+    readonly jobs: Job[];
+    readonly next: string | null;
+  }>;
+  queuePosition(id: JobId): Promise<number | null>;
+  models(): Promise<readonly ModelView[]>;
+  workers(): readonly WorkerView[];
+}
+
+// ---- workers' side -----------------------------------------------------------------------------------------------
+
+/** One authenticated worker, as the engine sees it. Calls on a closed session do nothing. */
+export interface GatewaySession {
+  readonly id: SessionId;
+  /** From the certificate. */
+  readonly worker: string;
+  readonly agent: string;
+  readonly address: string;
+  readonly certificateEndsAt: number;
+  readonly connectedAt: number;
+  /** Any byte heard, on the monotonic clock translated to epoch ms. */
+  readonly lastSeenAt: number;
+  readonly roundTripMs: number | null;
+  assign(job: Job, version: string, timeoutMs: number | null): void;
+  cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
+  ack(fences: readonly Fence[]): void;
+  /** Tells the worker to finish and go; resolves when it said drained, was lost, or the deadline passed. */
+  drain(deadlineMs: number, reason: string): Promise<void>;
+  close(code: string, reason: string): void;
+}
+
+/** What sessions report. For one session the calls come in the order of the wire. */
+export interface SessionEvents {
+  /** A worker connected; `resumed` when the same session was known before (its attempts are still held). */
+  onOpen(session: GatewaySession, resumed: boolean): void;
+  onModels(session: GatewaySession, models: readonly ModelReport[]): void;
+  onGrant(session: GatewaySession, model: string, version: string, rows: number): void;
+  /** After a reconnect: every attempt that the worker still holds. */
+  onResume(session: GatewaySession, attempts: readonly (readonly [JobId, number])[]): void;
+  onProgress(session: GatewaySession, fence: Fence, fraction: number | null, message: string | null): void;
+  onPartial(session: GatewaySession, fence: Fence, seq: number, part: Payload): void;
+  onResult(session: GatewaySession, fence: Fence, output: Payload, timings: Timings): void;
+  onFailure(session: GatewaySession, fence: Fence, code: string, message: string, retryable: boolean): void;
+  onCanceled(session: GatewaySession, fence: Fence): void;
+  onHeard(session: GatewaySession): void;
+  /** The worker will accept nothing more; what it holds, it finishes. */
+  onDraining(session: GatewaySession): void;
+  /** The link is gone (`error` says why; null after an orderly drain). The leases go on until they run out. */
+  onClose(session: GatewaySession, error: PosternError | null): void;
+}
+
+/** Accepts workers' connections over mutual TLS. */
+export interface WorkerListener extends Service {
+  /** The bound port, after start. */
+  readonly port: number;
+  /** Stops accepting, and drains every session. */
+  drain(deadlineMs: number): Promise<void>;
+}

@@ -1,0 +1,47 @@
+/** Every limit of `postern/1`, in one place. The numbers are the design's (section 3) unless the comment says why. */
+
+export const ALPN = 'postern/1';
+export const PROTOCOL_VERSION = 1;
+
+/** length u32, type u8, flags u8, stream id u32; big-endian. */
+export const HEADER_BYTES = 10;
+/** A DATA frame's body. Small enough that a control frame waits behind at most 64 KiB, about 5 ms at 100 Mbit/s. */
+export const MAX_CHUNK_BYTES = 65_536;
+/** The JSON part of a message. */
+export const MAX_MESSAGE_BYTES = 65_536;
+/** A payload up to this size travels in its message's own frame; a larger one as DATA frames behind it. */
+export const MAX_INLINE_BYTES = 16_384;
+/** json length u32 + JSON + inline payload: the largest body any frame may announce. */
+export const MAX_BODY_BYTES = 4 + MAX_MESSAGE_BYTES + MAX_INLINE_BYTES;
+/** Before the hello was accepted nothing larger is read. */
+export const MAX_HELLO_BYTES = 4_096;
+export const HELLO_TIMEOUT_MS = 5_000;
+
+export const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
+export const CONNECTION_WINDOW_BYTES = 32 * 1024 * 1024;
+export const MAX_STREAMS = 256;
+/** Rows that one worker may grant in all; credit arithmetic beyond it is an error, not an overflow. */
+export const MAX_CREDIT_ROWS = 1_000_000;
+/** A whole payload, input or output. */
+export const MAX_PAYLOAD_BYTES = 64 * 1024 * 1024;
+
+export const PING_MS = 5_000;
+export const DEAD_MS = 15_000;
+export const WRITE_STALL_MS = 10_000;
+export const DRAIN_MS = 30_000;
+export const DATA_CONNECTIONS = 3;
+export const MAX_CONNECTIONS_PER_SESSION = 8;
+
+export interface Limits {
+  readonly maxPayloadBytes: number;
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  readonly maxStreams: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  maxPayloadBytes: MAX_PAYLOAD_BYTES,
+  streamWindowBytes: STREAM_WINDOW_BYTES,
+  connectionWindowBytes: CONNECTION_WINDOW_BYTES,
+  maxStreams: MAX_STREAMS,
+};

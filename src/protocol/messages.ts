@@ -1,0 +1,226 @@
+/**
+ * The messages of `postern/1`: a discriminated union on `type`, one schema each. `docs/protocol.md` describes them;
+ * `conformance/` holds a golden vector for every one. Unknown keys are dropped (a later minor release may add some),
+ * an unknown `type` closes the connection.
+ *
+ * Who sends what is part of the schema's comment: `W→G` worker to gateway, `G→W` gateway to worker.
+ */
+import { z } from 'zod';
+import { DEFAULT_LIMITS, MAX_CREDIT_ROWS, MAX_PAYLOAD_BYTES } from './limits.ts';
+
+const id = z.string().min(1).max(64);
+/** Model and version names double as folder names: no separators, no leading dot. */
+export const modelName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/);
+export const modelVersion = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/);
+export const workerName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
+const contentType = z.string().min(1).max(255);
+const text = z.string().max(2_000);
+const attempt = z.int().min(1).max(1_000_000);
+const rows = z.int().min(1).max(MAX_CREDIT_ROWS);
+const bytes = z.int().min(0).max(MAX_PAYLOAD_BYTES);
+const durationMs = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const limits = z.object({
+  maxPayloadBytes: z.int().min(1_024).max(MAX_PAYLOAD_BYTES),
+  streamWindowBytes: z.int().min(65_536).max(DEFAULT_LIMITS.streamWindowBytes * 16),
+  connectionWindowBytes: z.int().min(65_536).max(DEFAULT_LIMITS.connectionWindowBytes * 16),
+  maxStreams: z.int().min(1).max(65_536),
+});
+
+/** The first message on every connection. W→G */
+export const hello = z.object({
+  type: z.literal('hello'),
+  /** Protocol versions the worker speaks, best first. */
+  versions: z.array(z.int().min(1).max(255)).min(1).max(16),
+  /** control opens or resumes a session; data joins it; probe is the link check of `postern doctor`, sent no work. */
+  role: z.enum(['control', 'data', 'probe']),
+  /** Identifies one run of the worker process (UUID). The name comes from the certificate, never from here. */
+  session: id,
+  /** Grows with every dial of this session; a lower one than the gateway knows is refused. */
+  epoch: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
+  /** For data connections: the ticket of the welcome. */
+  ticket: z.string().max(128).optional(),
+  agent: z.string().min(1).max(100),
+  limits,
+});
+
+/** Answers hello. G→W */
+export const welcome = z.object({
+  type: z.literal('welcome'),
+  version: z.int().min(1).max(255),
+  /** Proves on data connections that they belong to this control connection. Random, 128 bits or more. */
+  ticket: z.string().min(16).max(128),
+  /** Name under which the gateway knows the worker. */
+  worker: workerName,
+  /** The gateway's name; a worker may hold sessions with several. */
+  gateway: id,
+  agent: z.string().min(1).max(100),
+  limits,
+  pingMs: durationMs,
+  deadMs: durationMs,
+  leaseMs: durationMs,
+  /** `host:port` of every gateway of the cluster; the worker dials all. Empty: only this one. */
+  gateways: z.array(z.string().max(300)).max(256),
+});
+
+/** Says why a connection is about to be closed; the last message on it. Both ways. */
+export const close = z.object({
+  type: z.literal('close'),
+  /** A code of the error table. */
+  code: z.string().max(64),
+  message: text,
+});
+
+/** Liveness and round trip. `pong` echoes `nonce`. Both ways. */
+export const ping = z.object({ type: z.literal('ping'), nonce: z.int().min(0) });
+export const pong = z.object({ type: z.literal('pong'), nonce: z.int().min(0) });
+
+export const modelState = z.enum(['loading', 'ready', 'draining', 'failed']);
+
+export const modelReport = z.object({
+  name: modelName,
+  version: modelVersion,
+  state: modelState,
+  /** `image-classification`, `echo`, `tensors`, … */
+  kind: z.string().min(1).max(64),
+  description: z.string().max(500).optional(),
+  maxRows: rows,
+  /** Why it failed, when it did. */
+  message: text.optional(),
+});
+
+/** All models of the worker and their states; replaces the previous list. W→G */
+export const models = z.object({ type: z.literal('models'), models: z.array(modelReport).max(256) });
+
+/** Grants credit: the worker accepts `rows` more rows of this model. W→G */
+export const grant = z.object({ type: z.literal('grant'), model: modelName, version: modelVersion, rows });
+
+/** Work. Consumes `rows` of the model's credit. The input is the payload. G→W */
+export const assign = z.object({
+  type: z.literal('assign'),
+  job: id,
+  attempt,
+  model: modelName,
+  version: modelVersion,
+  rows,
+  contentType,
+  bytes,
+  /** Milliseconds from receipt until the job's deadline; absent: none. A duration, because clocks differ. */
+  timeoutMs: durationMs.optional(),
+  /** The caller's parameters (top_k, …), checked by the model's kind. */
+  parameters: z.record(z.string(), z.json()).optional(),
+});
+
+/** Takes an attempt back. The worker answers `canceled` when its slot is free, or `result` if that came first. G→W */
+export const cancel = z.object({
+  type: z.literal('cancel'),
+  job: id,
+  attempt,
+  reason: z.enum(['caller', 'deadline', 'stale', 'drain']),
+});
+export const canceled = z.object({ type: z.literal('canceled'), job: id, attempt });
+
+/** How far an attempt is. W→G */
+export const progress = z.object({
+  type: z.literal('progress'),
+  job: id,
+  attempt,
+  fraction: z.number().min(0).max(1).optional(),
+  message: text.optional(),
+});
+
+/** A part of the output, numbered from 0 without gaps; kept by the worker until `acked`. The part is the payload. W→G */
+export const partial = z.object({
+  type: z.literal('partial'),
+  job: id,
+  attempt,
+  seq: z.int().min(0),
+  contentType,
+  bytes,
+});
+
+/** Where the worker's time went, milliseconds. */
+export const timings = z.object({
+  /** In the worker's own queue. */
+  queueMs: durationMs,
+  /** Decoding and preparing the input. */
+  decodeMs: durationMs,
+  /** Waiting for the batch to fill. */
+  batchMs: durationMs,
+  /** The runner's share. */
+  computeMs: durationMs,
+});
+
+/** The output of an attempt, as the payload. The worker keeps it until acked, and sends it again after a reconnect. W→G */
+export const result = z.object({ type: z.literal('result'), job: id, attempt, contentType, bytes, timings });
+
+/** An attempt that ended without output. Kept until acked, like a result. W→G */
+export const failure = z.object({
+  type: z.literal('failure'),
+  job: id,
+  attempt,
+  code: z.string().min(1).max(64),
+  message: text,
+  /** True: another attempt may succeed (crash, unload, drain); false: the input or the model is at fault. */
+  retryable: z.boolean(),
+});
+
+/** The results or failures that are committed (or will never be needed): the worker may forget them. G→W */
+export const ack = z.object({
+  type: z.literal('ack'),
+  attempts: z.array(z.tuple([id, attempt])).min(1).max(1_024),
+  /** The highest partial kept, where the attempt still runs. */
+  partials: z.array(z.tuple([id, attempt, z.int().min(0)])).max(1_024).optional(),
+});
+
+/** After a reconnect, all attempts that the worker still holds; the gateway takes back what is not in the list. W→G */
+export const resume = z.object({
+  type: z.literal('resume'),
+  attempts: z.array(z.tuple([id, attempt])).max(16_384),
+});
+
+/** Finish what runs, accept nothing new. Both ways; the other side answers `drained` when nothing is left. */
+export const drain = z.object({ type: z.literal('drain'), deadlineMs: durationMs, reason: text });
+export const drained = z.object({ type: z.literal('drained') });
+
+/** Link check, on probe connections only. `probe` W→G: payload is discarded and counted. `probe_request` W→G: asks for
+ * a payload of `bytes`. `probe_report` G→W answers both, with that payload. */
+export const probe = z.object({ type: z.literal('probe'), bytes });
+export const probeRequest = z.object({ type: z.literal('probe_request'), bytes });
+export const probeReport = z.object({ type: z.literal('probe_report'), bytes, received: bytes });
+
+export const message = z.discriminatedUnion('type', [
+  hello,
+  welcome,
+  close,
+  ping,
+  pong,
+  models,
+  grant,
+  assign,
+  cancel,
+  canceled,
+  progress,
+  partial,
+  result,
+  failure,
+  ack,
+  resume,
+  drain,
+  drained,
+  probe,
+  probeRequest,
+  probeReport,
+]);
+
+export type Message = z.infer<typeof message>;
+export type MessageType = Message['type'];
+export type MessageOf<T extends MessageType> = Extract<Message, { type: T }>;
+export type Hello = z.infer<typeof hello>;
+export type Welcome = z.infer<typeof welcome>;
+export type ModelReport = z.infer<typeof modelReport>;
+export type ModelState = z.infer<typeof modelState>;
+export type Timings = z.infer<typeof timings>;
+export type Assign = z.infer<typeof assign>;
+/** The messages that carry a payload: their `bytes` says how long it is. */
+export type PayloadMessage = Extract<Message, { bytes: number }>;

@@ -1,0 +1,72 @@
+/**
+ * The Store port: where jobs live. Every call takes a batch (single is a batch of one), is atomic per element, and checks
+ * what it is about to change inside the same step (never count, then act). Drivers: `memory.ts` now; SQLite and
+ * PostgreSQL fit the same shape: no call returns before its writes are as durable as the driver can make them.
+ * `store.suite.ts` is the contract; every driver's test runs it.
+ */
+import type { Service } from '../service.ts';
+import type { PosternError } from '../errors.ts';
+import type { Fence, Job, JobId, JobStatus, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
+
+/** What became of one submitted job. `existing`: the idempotency key was already used with the same body. */
+export type SubmitOutcome =
+  | { readonly type: 'accepted'; readonly job: Job }
+  | { readonly type: 'existing'; readonly job: Job }
+  | { readonly type: 'refused'; readonly error: PosternError };
+
+export interface ClaimRequest {
+  readonly session: SessionId;
+  readonly worker: string;
+  readonly model: string;
+  /** The version that the session serves; jobs that ask for another one are passed over. */
+  readonly version: string;
+  /** Rows in all; a job with more rows than are left is passed over only when it cannot fit any claim of this session. */
+  readonly maxRows: number;
+  readonly leaseMs: number;
+}
+
+/** What a fenced write met. `stale`: another attempt or session owns the job; `settled`: it was decided before. */
+export type FencedOutcome =
+  | { readonly type: 'applied'; readonly job: Job }
+  | { readonly type: 'stale' }
+  | { readonly type: 'settled'; readonly job: Job }
+  | { readonly type: 'unknown' };
+
+export interface ListRequest {
+  readonly limit: number;
+  /** Opaque; from the previous page. */
+  readonly cursor: string | null;
+  readonly status?: JobStatus;
+  readonly model?: string;
+}
+
+export interface ModelCounts {
+  readonly waitingJobs: number;
+  readonly waitingRows: number;
+  readonly processingJobs: number;
+}
+
+export interface Store extends Service {
+  /** True when an accepted job survives the death of this process. */
+  readonly durable: boolean;
+  submit(jobs: readonly NewJob[]): Promise<SubmitOutcome[]>;
+  /** Takes waiting jobs for a session: starting → processing, attempt + 1, fence set. Highest priority, then oldest. */
+  claim(request: ClaimRequest): Promise<Job[]>;
+  /** Keeps the leases of all attempts that a session holds. Returns the jobs among them whose cancel was requested. */
+  heartbeat(session: SessionId, leaseMs: number): Promise<JobId[]>;
+  progress(updates: readonly { fence: Fence; fraction: number | null; message: string | null }[]): Promise<FencedOutcome[]>;
+  /** Ends attempts. `interrupted` and retryable failures go back to starting while attempts are left. */
+  settle(ends: readonly { fence: Fence; outcome: Outcome }[]): Promise<FencedOutcome[]>;
+  /** A caller's cancel: starting → canceled at once; processing → cancelRequested, and the worker is told. */
+  cancel(id: JobId): Promise<Job | null>;
+  /** Gives back every attempt of a session that is gone for good. Without costing an attempt when `countsAttempt` is false. */
+  release(session: SessionId, countsAttempt: boolean): Promise<Job[]>;
+  /** Ends what time has ended: leases that ran out, deadlines that passed, results past their TTL. Bounded per call. */
+  sweep(limit: number): Promise<{ readonly reclaimed: Job[]; readonly expired: Job[]; readonly forgotten: number }>;
+  get(id: JobId): Promise<Job | null>;
+  /** Newest first. */
+  list(request: ListRequest): Promise<{ readonly jobs: Job[]; readonly next: string | null }>;
+  counts(): Promise<ReadonlyMap<string, ModelCounts>>;
+  /** Jobs of the same model that would be claimed before this one; null when it is not waiting. */
+  queuePosition(id: JobId): Promise<number | null>;
+}

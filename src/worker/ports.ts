@@ -1,0 +1,54 @@
+/** What the rooms of the worker ask of each other: the dialling session (link) and the executor of jobs (work). */
+import type { Service } from '../service.ts';
+import type { Assign, ModelReport, Timings } from '../protocol/messages.ts';
+import type { PosternError } from '../errors.ts';
+
+export interface Attempt {
+  readonly job: string;
+  readonly attempt: number;
+}
+
+/** An assigned attempt with its input complete. */
+export interface Assignment extends Attempt {
+  readonly model: string;
+  readonly version: string;
+  readonly rows: number;
+  readonly contentType: string;
+  readonly input: Buffer;
+  readonly parameters: NonNullable<Assign['parameters']>;
+  /** Monotonic ms after which the result is of no use; null: never. */
+  readonly deadlineAt: number | null;
+  /** Monotonic ms of arrival. */
+  readonly receivedAt: number;
+}
+
+export type AttemptEnd =
+  | { readonly type: 'result'; readonly contentType: string; readonly output: Uint8Array; readonly timings: Timings }
+  | { readonly type: 'failure'; readonly error: PosternError; readonly retryable: boolean }
+  | { readonly type: 'canceled' };
+
+/** The link, as the executor sees it. Everything may be called while disconnected: it is kept and sent on reconnect. */
+export interface WorkerLink extends Service {
+  /** Replaces the list of models told to the gateway (now, and after every reconnect). */
+  announce(models: readonly ModelReport[]): void;
+  /** Absolute credit per model@version: rows that the executor accepts in all, in flight included. The link sends the
+   * difference, and after a reconnect starts again from what is really free. */
+  setCapacity(model: string, version: string, rows: number): void;
+  progress(attempt: Attempt, fraction: number | null, message: string | null): void;
+  partial(attempt: Attempt, seq: number, contentType: string, bytes: Uint8Array): void;
+  /** Ends an attempt; results and failures are kept until the gateway acked them, and sent again after a reconnect. */
+  end(attempt: Attempt, end: AttemptEnd): void;
+  /** Tells the gateway that nothing more is accepted, waits for what runs, then closes. */
+  drain(deadlineMs: number): Promise<void>;
+  readonly state: 'connecting' | 'connected' | 'draining' | 'stopped';
+  readonly roundTripMs: number | null;
+}
+
+/** What the link tells the executor. */
+export interface LinkEvents {
+  onAssign(assignment: Assignment): void;
+  onCancel(attempt: Attempt, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
+  /** The gateway drains: finish what runs; the link will close and dial again. */
+  onDrain(deadlineMs: number): void;
+  onState(state: WorkerLink['state'], error: PosternError | null): void;
+}
