@@ -1,0 +1,64 @@
+// Who may import whom: the table of docs/architecture/design.md, section 2. test/tidy.test.ts runs it; types count too.
+const ground = '^src/[a-z-]+\\.ts$';
+const room = (name) => `^src/${name}/`;
+
+/** Files of `name` may import only these rooms (and themselves, npm packages and node:). */
+const only = (name, allowed) => ({
+  name: `${name}-imports-only`,
+  severity: 'error',
+  from: { path: room(name), pathNot: '\\.(test|suite)\\.ts$' },
+  to: { path: '^src/', pathNot: [ground, room(name), ...allowed] },
+});
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'ground-floor-imports-node-only',
+      severity: 'error',
+      from: { path: ground },
+      to: { pathNot: ['^node:', ground], dependencyTypesNot: ['core'] },
+    },
+    only('protocol', []),
+    only('dispatch', ['^src/protocol/']),
+    only('store', ['^src/dispatch/']),
+    only('blobs', []),
+    only('identity', []),
+    only('gateway', ['^src/protocol/', '^src/dispatch/', '^src/store/', '^src/blobs/', '^src/identity/']),
+    only('worker', ['^src/protocol/', '^src/identity/', '^src/runners/registry\\.ts$']),
+    only('runners', ['^src/worker/runner\\.ts$']),
+    only('client', ['^src/protocol/']),
+    {
+      name: 'nothing-imports-cli',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/cli/', '\\.test\\.ts$'] },
+      to: { path: '^src/cli/' },
+    },
+    {
+      name: 'client-runs-in-a-browser',
+      severity: 'error',
+      from: { path: '^src/client/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'heavy-libraries-only-in-the-worker',
+      comment: 'sharp and onnxruntime must stay separable from a release of the gateway',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/worker/', '^src/runners/', '\\.test\\.ts$'] },
+      to: { path: 'node_modules/(sharp|onnxruntime-node)/' },
+    },
+    {
+      name: 'no-development-dependency-in-the-product',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.(test|suite)\\.ts$' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'unknown'] },
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

@@ -1,0 +1,41 @@
+// `npm test`: every test of the project with Node's own runner, then one plain line that people and machines can read.
+// Arguments narrow the files: `npm test -- src/protocol`. Node ≥ 24 runs it (npm puts the pinned one on the path).
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { globSync } from 'node:fs';
+
+if (Number(process.versions.node.split('.')[0]) < 24) {
+  console.error(
+    `The tests need Node 24, this is ${process.versions.node}: use npm test after npm ci, which brings it.`,
+  );
+  process.exit(1);
+}
+
+const wanted = process.argv.slice(2);
+const files = globSync(['src/**/*.test.ts', 'test/**/*.test.ts', 'models/**/*.test.ts'])
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort();
+if (files.length === 0) {
+  console.error(`No test file matches ${wanted.join(' ')}.`);
+  process.exit(1);
+}
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+// Two at a time: the system tests start processes of their own. The limit is for a test that hangs, not for a slow machine.
+const stream = run({ files, concurrency: 2, timeout: 300_000 });
+const isLeaf = (event) => event.details?.type !== 'suite';
+stream.on('test:pass', (event) => {
+  if (!isLeaf(event)) return;
+  if (event.skip !== undefined || event.todo !== undefined) counts.skipped += 1;
+  else counts.passed += 1;
+});
+stream.on('test:fail', (event) => {
+  if (event.todo === undefined && isLeaf(event)) counts.failed += 1;
+});
+const output = stream.compose(new spec());
+output.pipe(process.stdout);
+output.on('end', () => {
+  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
+  console.log(`\n${counts.passed} passed, ${counts.failed} failed${skipped}`);
+  process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
+});
