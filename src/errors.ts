@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
   prediction_not_found: { status: 404, title: 'There is no prediction with this id', retryable: false },
   model_not_found: { status: 404, title: 'There is no model with this name', retryable: false },
+  headers_too_large: { status: 431, title: 'The headers are larger than the limit', retryable: false },
   request_timeout: { status: 408, title: 'The request took too long to arrive', retryable: true },
   idempotency_mismatch: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
   // What the input turned out to be, found by the worker.
