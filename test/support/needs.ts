@@ -8,14 +8,14 @@ import { delimiter, join } from 'node:path';
  * Returns what node:test takes as `skip`: false, or the reason.
  */
 export function needsProgram(...names: readonly string[]): false | string {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).concat('/usr/sbin', '/sbin');
+  const folders = (process.env.PATH ?? '').split(delimiter).concat('/usr/sbin', '/sbin');
   const missing = names.filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
   return missing.length === 0 ? false : lacking(`${missing.join(', ')} is not installed`);
 }
 
 /** A reason to skip, or an error where nothing may be missing. */
 export function lacking(reason: string): string {
-  if (process.env['POSTERN_TEST_REQUIRE'] === '1') {
+  if (process.env.POSTERN_TEST_REQUIRE === '1') {
     throw new Error(`POSTERN_TEST_REQUIRE=1, and ${reason}: install it, or unset the switch to skip this test.`);
   }
   return reason;
