@@ -23,7 +23,7 @@ module.exports = {
     only('dispatch', ['^src/protocol/']),
     only('store', ['^src/dispatch/']),
     only('blobs', []),
-    only('identity', []),
+    only('identity', ['^src/protocol/']),
     only('gateway', ['^src/protocol/', '^src/dispatch/', '^src/store/', '^src/blobs/', '^src/identity/']),
     only('worker', ['^src/protocol/', '^src/identity/', '^src/runners/registry\\.ts$']),
     only('runners', ['^src/worker/runner\\.ts$']),
