@@ -1,0 +1,158 @@
+/** The Predictions port in memory, for tests of the HTTP side: jobs are decided when the test says so, or at once. */
+import type { Job, JobTimings, Outcome } from '../../src/dispatch/job.ts';
+import { TERMINAL } from '../../src/dispatch/job.ts';
+import { PosternError } from '../../src/errors.ts';
+import type { ModelView, PredictionRequest, Predictions, WorkerView } from '../../src/gateway/ports.ts';
+
+export interface FakePredictions extends Predictions {
+  /** Every request submitted, in order. */
+  readonly submitted: PredictionRequest[];
+  /** How each new job ends, at once; null leaves it waiting. */
+  ending: Outcome | null;
+  /** What submit throws, when not null. */
+  refusal: PosternError | null;
+  /** Ends a waiting job. */
+  decide(id: string, outcome: Outcome): void;
+  change(id: string, change: Partial<Job>): void;
+  onDecided(observer: (job: Job) => void): () => void;
+  /** Waits that have not ended. */
+  readonly waiting: number;
+  workerList: WorkerView[];
+}
+
+export const TIMINGS: JobTimings = {
+  queueMs: 0.1,
+  linkMs: 0.5,
+  workerQueueMs: 0.2,
+  decodeMs: 3,
+  batchMs: 0,
+  computeMs: 8.25,
+};
+export const ROSE = '{"predictions":[{"label":"rose","score":0.91}],"rejected":false,"unsure":false}';
+
+export function succeeded(text = ROSE, contentType = 'application/json'): Outcome {
+  return { type: 'succeeded', output: { contentType, bytes: Buffer.from(text) }, timings: TIMINGS };
+}
+
+export function createFakePredictions(models: readonly string[] = ['plants']): FakePredictions {
+  const jobs = new Map<string, Job>();
+  const waiters = new Map<string, Set<() => void>>();
+  const observers = new Set<(job: Job) => void>();
+  let count = 0;
+
+  function change(id: string, update: Partial<Job>): void {
+    const job = jobs.get(id);
+    if (!job) throw new Error(`no job ${id}`);
+    jobs.set(id, { ...job, ...update });
+    if (!TERMINAL.has(update.status ?? job.status)) return;
+    for (const wake of waiters.get(id) ?? []) wake();
+    for (const observer of observers) observer({ ...job, ...update });
+  }
+
+  function decide(id: string, outcome: Outcome): void {
+    const common = {
+      completedAt: 1_700_000_000_500,
+      startedAt: 1_700_000_000_100,
+      attempt: 1,
+      worker: 'local',
+      servedVersion: '1',
+    };
+    if (outcome.type === 'succeeded') {
+      change(id, { ...common, status: 'succeeded', output: outcome.output, timings: outcome.timings });
+    } else if (outcome.type === 'canceled') change(id, { ...common, status: 'canceled' });
+    else change(id, { ...common, status: 'failed', error: outcome.error });
+  }
+
+  const fake: FakePredictions = {
+    submitted: [],
+    ending: succeeded(),
+    refusal: null,
+    workerList: [],
+    decide,
+    change,
+    get waiting() {
+      return [...waiters.values()].reduce((sum, set) => sum + set.size, 0);
+    },
+    onDecided(observer) {
+      observers.add(observer);
+      return () => observers.delete(observer);
+    },
+    submit(request) {
+      if (fake.refusal) return Promise.reject(fake.refusal);
+      if (!models.includes(request.model))
+        return Promise.reject(new PosternError('model_not_found', `no model ${request.model}`));
+      fake.submitted.push(request);
+      count += 1;
+      const id = `job-${count}`;
+      const job: Job = {
+        ...request,
+        id,
+        rows: 1,
+        status: 'starting',
+        createdAt: 1_700_000_000_000,
+        startedAt: null,
+        completedAt: null,
+        attempt: 0,
+        worker: null,
+        session: null,
+        servedVersion: null,
+        progress: null,
+        cancelRequested: false,
+        output: null,
+        error: null,
+        timings: null,
+      };
+      jobs.set(id, job);
+      if (fake.ending) decide(id, fake.ending);
+      return Promise.resolve(jobs.get(id) ?? job);
+    },
+    get: (id) => Promise.resolve(jobs.get(id) ?? null),
+    wait(id, timeoutMs, signal) {
+      const job = jobs.get(id);
+      if (!job || TERMINAL.has(job.status)) return Promise.resolve(job ?? null);
+      return new Promise((resolve) => {
+        const set = waiters.get(id) ?? new Set();
+        waiters.set(id, set);
+        const done = (): void => {
+          set.delete(done);
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', done);
+          resolve(jobs.get(id) ?? null);
+        };
+        const timer = setTimeout(done, timeoutMs);
+        set.add(done);
+        signal?.addEventListener('abort', done);
+      });
+    },
+    cancel(id) {
+      const job = jobs.get(id);
+      if (job && !TERMINAL.has(job.status)) decide(id, { type: 'canceled' });
+      return Promise.resolve(jobs.get(id) ?? null);
+    },
+    list({ limit, cursor, status, model }) {
+      const all = [...jobs.values()]
+        .reverse()
+        .filter((job) => (!status || job.status === status) && (!model || job.model === model));
+      const from = cursor === null ? 0 : Number(cursor);
+      const next = from + limit < all.length ? String(from + limit) : null;
+      return Promise.resolve({ jobs: all.slice(from, from + limit), next });
+    },
+    queuePosition: (id) => Promise.resolve(jobs.get(id)?.status === 'starting' ? 0 : null),
+    models: () => Promise.resolve(models.map(viewOf)),
+    workers: () => fake.workerList,
+  };
+  return fake;
+}
+
+function viewOf(name: string): ModelView {
+  return {
+    name,
+    description: `The model ${name}`,
+    kind: 'image-classification',
+    state: 'ready',
+    versions: [{ version: '1', state: 'ready', workers: 1 }],
+    waitingJobs: 0,
+    processingJobs: 0,
+    lastSeenAt: 1_700_000_000_000,
+  };
+}
