@@ -2,24 +2,40 @@
  * One connection of `postern/1`, over any byte stream: frames in and out, payloads assembled, windows kept. It knows
  * nothing of sessions, jobs or sockets; the owner gives it a Duplex whose peer is already authenticated.
  *
- * State: open → closed. Whoever closes says why in a `close` message; after that nothing is sent or delivered.
- * Owner of: the decoder, the outbound queue (control before data, data round robin by stream in chunks of at most
- * 64 KiB), the receive windows, and the pings.
+ * State: open → closing → closed. `closing` is after the owner's `close`: nothing more is delivered, what is queued is
+ * flushed, and a `close` message ends it. Every other end goes straight to closed, where a last `close` message is
+ * tried when the peer is at fault. After that nothing is sent or delivered.
+ *
+ * Who is who: the side that sends `hello` is the worker. It opens odd streams, the gateway even ones, and a message
+ * that the other side may not send is an error.
+ *
+ * Owner of: the decoder, `Outbound` (the queue), `Inbound` (incomplete payloads, receive windows), `Watch` (deadlines).
  */
 import type { Duplex } from 'node:stream';
-import type { PosternError } from '../errors.ts';
-import type { Clock } from '../clock.ts';
+import { isErrorCode, PosternError, toPosternError } from '../errors.ts';
+import type { Clock, Timer } from '../clock.ts';
+import { createByteBudget } from './budget.ts';
+import type { ByteBudget } from './budget.ts';
+import { FLAG_INLINE, FLAG_STREAMED, FrameDecoder, readUint32, windowFrame } from './frames.ts';
+import type { FrameSink } from './frames.ts';
+import { minLimits } from './hello.ts';
+import { Inbound } from './inbound.ts';
+import { CLOSE_FLUSH_MS, HELLO_TIMEOUT_MS, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './limits.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './messages.ts';
+import { Outbound } from './outbound.ts';
+import { DIRECTIONS, parseMessage, payloadBytes } from './parse.ts';
+import { Watch } from './watch.ts';
 
-/** Bytes of payload held in memory by everything that shares the budget; beyond it windows are not reopened. */
-export interface ByteBudget {
-  readonly limitBytes: number;
-  readonly usedBytes: number;
-}
+export type { ByteBudget } from './budget.ts';
+export { createByteBudget } from './budget.ts';
 
 export interface ConnectionHandlers {
-  /** A whole message; `payload` is complete (and empty for a message without one). Never called after onClose. */
+  /**
+   * A whole message; `payload` is complete (and empty for a message without one) and belongs to the handler. Pings,
+   * pongs and closes are the connection's own and are not shown. A message may overtake an earlier one whose large
+   * payload is still on its way. Never called after onClose. A throw closes the connection with `internal`.
+   */
   onMessage(message: Message, payload: Buffer): void;
   /** Called once, whoever closed and however. `error` is null after an orderly close by the owner. */
   onClose(error: PosternError | null): void;
@@ -30,13 +46,21 @@ export interface ConnectionOptions {
   /** What this side accepts. */
   readonly limits: Limits;
   readonly handlers: ConnectionHandlers;
+  /** Shared by all connections of the process; without one this connection has its own. */
   readonly budget?: ByteBudget;
 }
 
 export interface Connection {
-  /** Queues a message; written together with everything else of this turn of the event loop. After close: no-op. */
+  /**
+   * Queues a message; written together with everything else of this turn of the event loop. After close: no-op. The
+   * payload must not be changed afterwards. Throws frame_too_large when the JSON is over MAX_MESSAGE_BYTES.
+   */
   send(message: Message, payload?: Uint8Array): void;
-  /** Up to now only a hello of 4 KiB was accepted; from now on frames up to the limits, the peer's windows, and pings. */
+  /**
+   * Up to now one message of 4 KiB was accepted, within 5 s; from now on frames up to the limits, windows, and pings.
+   * Both directions use the smaller of both sides' limits. A worker calls it inside the onMessage that brings the
+   * welcome, because more may follow in the same chunk; a gateway may take its time, the worker waits for the welcome.
+   */
   establish(peer: Limits, timers: { pingMs: number; deadMs: number }): void;
   /** Says why, flushes what is queued (at most 1 s), and closes. */
   close(code: string, reason: string): void;
@@ -47,6 +71,313 @@ export interface Connection {
   readonly queuedBytes: number;
   /** Round trip of the latest ping, milliseconds; null before the first pong. */
   readonly roundTripMs: number | null;
+  /** When the latest byte came, on the monotonic clock. */
+  readonly heardAt: number;
 }
 
 export type OpenConnection = (stream: Duplex, options: ConnectionOptions) => Connection;
+
+export const openConnection: OpenConnection = (stream, options) => new WireConnection(stream, options);
+
+const NO_BYTES = Buffer.alloc(0);
+/** Of the flush time, the last part is kept for the `close` message itself when payloads are stuck in a window. */
+const CLOSE_WORD_MS = 250;
+const RESET_BY_CLOSE = 1;
+
+class WireConnection implements Connection, FrameSink {
+  readonly #stream: Duplex;
+  readonly #options: ConnectionOptions;
+  readonly #decoder: FrameDecoder;
+  readonly #outbound = new Outbound();
+  readonly #watch: Watch;
+  readonly #helloTimer: Timer;
+  #inbound: Inbound | null = null;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #side: 'worker' | 'gateway' = 'gateway';
+  #greeted = false;
+  #flushing = false;
+  /** The `close` message of an orderly close, until it is queued behind everything else. */
+  #lastWord: string | null = null;
+  #lingerTimer: Timer | null = null;
+
+  constructor(stream: Duplex, options: ConnectionOptions) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#decoder = new FrameDecoder(this);
+    this.#watch = new Watch({
+      clock: options.clock,
+      ping: (nonce) => this.send({ type: 'ping', nonce }),
+      onTick: () => this.#inbound?.checkTurn(),
+      fail: (error) => this.#fail(error),
+    });
+    this.#helloTimer = options.clock.after(HELLO_TIMEOUT_MS, () =>
+      this.#fail(new PosternError('handshake_timeout', `no session was established within ${HELLO_TIMEOUT_MS} ms`)),
+    );
+    stream.on('data', this.#onChunk);
+    stream.on('drain', this.#pump);
+    stream.on('end', this.#onEnd);
+    stream.on('error', this.#onError);
+    stream.on('close', this.#onEnd);
+    stream.once('close', () => this.#lingerTimer?.cancel());
+  }
+
+  get closed(): boolean {
+    return this.#state !== 'open';
+  }
+
+  get queuedBytes(): number {
+    return this.#outbound.queuedBytes + this.#stream.writableLength;
+  }
+
+  get roundTripMs(): number | null {
+    return this.#watch.roundTripMs;
+  }
+
+  get heardAt(): number {
+    return this.#watch.heardAt;
+  }
+
+  send(message: Message, payload?: Uint8Array): void {
+    if (this.#state !== 'open') return;
+    const expected = payloadBytes(message);
+    if (expected !== (payload?.length ?? 0)) {
+      throw new PosternError(
+        'internal',
+        `${message.type} says ${expected} bytes, its payload has ${payload?.length ?? 0}`,
+      );
+    }
+    if (message.type === 'hello') this.#side = 'worker';
+    this.#outbound.pushMessage(JSON.stringify(message), expected === 0 ? null : payload!);
+    this.#flushSoon();
+  }
+
+  establish(peer: Limits, timers: { pingMs: number; deadMs: number }): void {
+    if (this.#state !== 'open' || this.#inbound !== null) return;
+    this.#helloTimer.cancel();
+    const limits = minLimits(this.#options.limits, peer);
+    this.#inbound = new Inbound({
+      limits,
+      budget: this.#options.budget ?? createByteBudget(),
+      peerIsOdd: this.#side === 'gateway',
+      grant: (stream, increment) => {
+        this.#outbound.pushFrame(windowFrame(stream, increment));
+        this.#flushSoon();
+      },
+      deliver: (message, payload) => this.#deliver(message, payload),
+    });
+    this.#outbound.establish(limits, this.#side === 'worker');
+    this.#decoder.establish();
+    this.#watch.start(timers.pingMs, timers.deadMs);
+  }
+
+  close(code: string, reason: string): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#lastWord = closeMessage(code, reason);
+    this.#helloTimer.cancel();
+    this.#lingerTimer = this.#options.clock.after(CLOSE_FLUSH_MS - CLOSE_WORD_MS, () => {
+      // What is stuck in a window stays behind, so that the word gets out.
+      this.#outbound.dropPayloads(RESET_BY_CLOSE);
+      this.#lingerTimer = this.#options.clock.after(CLOSE_WORD_MS, () => this.#stream.destroy());
+      this.#pump();
+    });
+    this.#flushSoon();
+  }
+
+  destroy(error?: PosternError): void {
+    this.#end(error ?? null);
+    this.#stream.destroy();
+  }
+
+  // ---- outbound ---------------------------------------------------------------------------------------------------
+
+  /** One write per turn: after all that is ready was read, so that the answers to it leave together. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushing = false;
+    this.#pump();
+  };
+
+  readonly #pump = (): void => {
+    if (this.#state === 'closed') return;
+    const stream = this.#stream;
+    try {
+      while (!stream.writableNeedDrain && !stream.destroyed) {
+        const batch = this.#outbound.nextBatch();
+        if (batch === null) break;
+        this.#watch.writeBegun();
+        stream.write(batch, this.#onWritten);
+      }
+    } catch (error) {
+      this.#fail(toPosternError(error));
+      return;
+    }
+    if (this.#lastWord !== null && this.#outbound.queuedBytes === 0) {
+      this.#outbound.pushMessage(this.#lastWord, null);
+      this.#lastWord = null;
+      this.#pump();
+    } else if (this.#state === 'closing' && this.#lastWord === null && this.#outbound.queuedBytes === 0) {
+      stream.end();
+    }
+  };
+
+  readonly #onWritten = (): void => {
+    this.#watch.writeDone();
+  };
+
+  // ---- inbound ----------------------------------------------------------------------------------------------------
+
+  readonly #onChunk = (chunk: Buffer): void => {
+    if (this.#state === 'closed') return;
+    this.#watch.heard();
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      this.#fail(toPosternError(error));
+    }
+  };
+
+  onMessageFrame(flags: number, stream: number, buffer: Buffer, start: number, end: number): void {
+    let jsonStart = start;
+    let jsonEnd = end;
+    if (flags === FLAG_INLINE) {
+      jsonStart = start + 4;
+      const jsonBytes = end - start < 4 ? 0 : readUint32(buffer, start);
+      if (jsonBytes < 2 || jsonBytes > MAX_MESSAGE_BYTES || jsonBytes > end - jsonStart) {
+        throw new PosternError('protocol_error', `JSON of ${jsonBytes} bytes in a frame of ${end - start}`);
+      }
+      jsonEnd = jsonStart + jsonBytes;
+    }
+    const message = parseMessage(buffer, jsonStart, jsonEnd);
+    const direction = DIRECTIONS[message.type];
+    if (direction === this.#side) {
+      throw new PosternError('protocol_error', `a ${message.type} is not for the ${this.#side} to receive`);
+    }
+    this.#checkPayload(message, flags, end - jsonEnd);
+    if (flags === FLAG_STREAMED) this.#inbound!.open(stream, message, payloadBytes(message));
+    else if (flags === FLAG_INLINE) this.#deliver(message, copyOf(buffer, jsonEnd, end));
+    else this.#handle(message);
+  }
+
+  onData(stream: number, buffer: Buffer, start: number, end: number, last: boolean): void {
+    this.#inbound!.data(stream, buffer, start, end, last);
+  }
+
+  onReset(stream: number): void {
+    this.#inbound!.reset(stream);
+  }
+
+  onWindow(stream: number, increment: number): void {
+    this.#outbound.addWindow(stream, increment);
+    this.#flushSoon();
+  }
+
+  #checkPayload(message: Message, flags: number, inlineBytes: number): void {
+    const expected = payloadBytes(message);
+    if (flags !== FLAG_STREAMED) {
+      // A payload of zero bytes has no frame of its own: the message is plain.
+      if (expected !== inlineBytes || (flags === FLAG_INLINE && inlineBytes === 0)) {
+        throw new PosternError(
+          'protocol_error',
+          `${message.type} says ${expected} bytes, its frame has ${inlineBytes}`,
+        );
+      }
+      if (inlineBytes > MAX_INLINE_BYTES) {
+        throw new PosternError(
+          'frame_too_large',
+          `expected at most ${MAX_INLINE_BYTES} bytes inline, got ${inlineBytes}`,
+        );
+      }
+    } else if (expected === 0) {
+      throw new PosternError('protocol_error', `a stream for ${message.type}, which has no payload`);
+    }
+    const limit = this.#options.limits.maxPayloadBytes;
+    if (expected > limit) {
+      throw new PosternError('frame_too_large', `expected a payload of at most ${limit} bytes, got ${expected}`);
+    }
+  }
+
+  #handle(message: Message): void {
+    if (this.#inbound === null) {
+      if (this.#greeted && message.type !== 'close') {
+        throw new PosternError(
+          'protocol_error',
+          `expected nothing before the session is established, got ${message.type}`,
+        );
+      }
+      this.#greeted = true;
+    }
+    if (message.type === 'ping') this.send({ type: 'pong', nonce: message.nonce });
+    else if (message.type === 'pong') this.#watch.pong(message.nonce);
+    else if (message.type === 'close') this.#peerClosed(message.code, message.message);
+    else this.#deliver(message, NO_BYTES);
+  }
+
+  #deliver(message: Message, payload: Buffer): void {
+    // While closing, windows are still kept, but the owner hears nothing more.
+    if (this.#state === 'open') this.#options.handlers.onMessage(message, payload);
+  }
+
+  #peerClosed(code: string, reason: string): void {
+    const known = isErrorCode(code) ? code : 'connection_lost';
+    // Having said why first, the owner's own close is the orderly one.
+    this.#end(this.#state === 'closing' ? null : new PosternError(known, `closed by the peer (${code}): ${reason}`));
+    this.#stream.destroy();
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------------------------
+
+  readonly #onEnd = (): void => {
+    this.#end(this.#state === 'closing' ? null : new PosternError('connection_lost', 'the peer closed without a word'));
+    this.#stream.destroy();
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#end(this.#state === 'closing' ? null : new PosternError('connection_lost', error.message, { cause: error }));
+    this.#stream.destroy();
+  };
+
+  /** Our own verdict on the peer: it is told why, without waiting for anything else. */
+  #fail(error: PosternError): void {
+    if (this.#state === 'closed') return;
+    const stream = this.#stream;
+    const tell = !stream.destroyed && !stream.writableNeedDrain;
+    this.#end(error);
+    if (!tell) {
+      stream.destroy();
+      return;
+    }
+    // What went wrong inside is for the log here, not for the peer.
+    const reason = error.code === 'internal' ? error.title : error.message;
+    this.#outbound.pushMessage(closeMessage(error.code, reason), null);
+    stream.end(this.#outbound.nextBatch());
+    this.#lingerTimer = this.#options.clock.after(CLOSE_FLUSH_MS, () => stream.destroy());
+  }
+
+  #end(error: PosternError | null): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#lingerTimer?.cancel();
+    this.#helloTimer.cancel();
+    this.#watch.stop();
+    this.#decoder.stop();
+    this.#outbound.clear();
+    this.#inbound?.close();
+    this.#options.handlers.onClose(error);
+  }
+}
+
+function copyOf(buffer: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start);
+  buffer.copy(copy, 0, start, end);
+  return copy;
+}
+
+function closeMessage(code: string, reason: string): string {
+  return JSON.stringify({ type: 'close', code: code.slice(0, 64), message: reason.slice(0, 2_000) });
+}

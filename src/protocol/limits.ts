@@ -7,8 +7,8 @@ export const PROTOCOL_VERSION = 1;
 export const HEADER_BYTES = 10;
 /** A DATA frame's body. Small enough that a control frame waits behind at most 64 KiB, about 5 ms at 100 Mbit/s. */
 export const MAX_CHUNK_BYTES = 65_536;
-/** The JSON part of a message. */
-export const MAX_MESSAGE_BYTES = 65_536;
+/** The JSON part of a message. The largest is a `resume` of 16,384 attempts with UUIDs: 45 bytes each, 720 KiB. */
+export const MAX_MESSAGE_BYTES = 1_048_576;
 /** A payload up to this size travels in its message's own frame; a larger one as DATA frames behind it. */
 export const MAX_INLINE_BYTES = 16_384;
 /** json length u32 + JSON + inline payload: the largest body any frame may announce. */
@@ -28,6 +28,10 @@ export const MAX_PAYLOAD_BYTES = 64 * 1024 * 1024;
 export const PING_MS = 5_000;
 export const DEAD_MS = 15_000;
 export const WRITE_STALL_MS = 10_000;
+/** An orderly close flushes what is queued for at most this long. */
+export const CLOSE_FLUSH_MS = 1_000;
+/** Messages that wait for a peer which does not read. 64 MiB: what the stall limit lets through at 50 Mbit/s. */
+export const MAX_QUEUED_MESSAGE_BYTES = 64 * 1024 * 1024;
 export const DRAIN_MS = 30_000;
 export const DATA_CONNECTIONS = 3;
 export const MAX_CONNECTIONS_PER_SESSION = 8;

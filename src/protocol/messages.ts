@@ -22,8 +22,14 @@ const durationMs = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 
 const limits = z.object({
   maxPayloadBytes: z.int().min(1_024).max(MAX_PAYLOAD_BYTES),
-  streamWindowBytes: z.int().min(65_536).max(DEFAULT_LIMITS.streamWindowBytes * 16),
-  connectionWindowBytes: z.int().min(65_536).max(DEFAULT_LIMITS.connectionWindowBytes * 16),
+  streamWindowBytes: z
+    .int()
+    .min(65_536)
+    .max(DEFAULT_LIMITS.streamWindowBytes * 16),
+  connectionWindowBytes: z
+    .int()
+    .min(65_536)
+    .max(DEFAULT_LIMITS.connectionWindowBytes * 16),
   maxStreams: z.int().min(1).max(65_536),
 });
 
@@ -168,9 +174,15 @@ export const failure = z.object({
 /** The results or failures that are committed (or will never be needed): the worker may forget them. G→W */
 export const ack = z.object({
   type: z.literal('ack'),
-  attempts: z.array(z.tuple([id, attempt])).min(1).max(1_024),
+  attempts: z
+    .array(z.tuple([id, attempt]))
+    .min(1)
+    .max(1_024),
   /** The highest partial kept, where the attempt still runs. */
-  partials: z.array(z.tuple([id, attempt, z.int().min(0)])).max(1_024).optional(),
+  partials: z
+    .array(z.tuple([id, attempt, z.int().min(0)]))
+    .max(1_024)
+    .optional(),
 });
 
 /** After a reconnect, all attempts that the worker still holds; the gateway takes back what is not in the list. W→G */
