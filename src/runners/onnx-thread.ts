@@ -1,0 +1,99 @@
+/** The thread that owns one ONNX session: load, run one batch after another, release. Started by `onnx.ts`. */
+import { parentPort } from 'node:worker_threads';
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { RunnerInfo, Tensor, TensorShape } from '../worker/runner.ts';
+import type { FromThread, ToThread } from './onnx-messages.ts';
+
+const port = parentPort;
+if (!port) throw new Error('onnx-thread.ts runs as a worker thread only');
+let session: InferenceSession | undefined;
+
+const say = (message: FromThread, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+const textOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+
+port.on('message', (message: ToThread) => {
+  switch (message.type) {
+    case 'load':
+      load(message.file, message.providers, message.threads).then(
+        (info) => say({ type: 'loaded', info }),
+        (thrown: unknown) => say({ type: 'refused', message: textOf(thrown) }),
+      );
+      return;
+    case 'run':
+      run(message.inputs).catch((thrown: unknown) => say({ type: 'failed', message: textOf(thrown) }));
+      return;
+    case 'unload':
+      void unload();
+      return;
+    default:
+      message satisfies never;
+  }
+});
+
+/** ONNX Runtime throws when a provider is missing instead of taking the next, so the list is walked here; cpu ends it. */
+async function load(file: string, providers: readonly string[], threads: number): Promise<RunnerInfo> {
+  const warnings: string[] = [];
+  const order = providers.includes('cpu') ? providers : [...providers, 'cpu'];
+  for (const [index, provider] of order.entries()) {
+    try {
+      session = await InferenceSession.create(file, {
+        executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+        ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        logSeverityLevel: 3,
+      });
+      return describe(session, provider, warnings);
+    } catch (thrown) {
+      if (index === order.length - 1) throw thrown;
+      warnings.push(`${provider} cannot be used, trying ${order[index + 1]}: ${textOf(thrown)}`);
+    }
+  }
+  throw new Error('unreachable: the last provider either loads or throws');
+}
+
+function describe(loaded: InferenceSession, device: string, warnings: readonly string[]): RunnerInfo {
+  const shapes = (metadata: readonly InferenceSession.ValueMetadata[]): TensorShape[] =>
+    metadata.map((value) => ({
+      name: value.name,
+      type: value.isTensor ? value.type : 'not a tensor',
+      dims: value.isTensor ? value.shape.map((dim) => (typeof dim === 'number' ? dim : null)) : [],
+    }));
+  return { inputs: shapes(loaded.inputMetadata), outputs: shapes(loaded.outputMetadata), device, warnings };
+}
+
+async function run(inputs: Readonly<Record<string, Tensor>>): Promise<void> {
+  if (!session) throw new Error('the session is not loaded');
+  const feeds: Record<string, OrtTensor> = {};
+  for (const [name, tensor] of Object.entries(inputs)) feeds[name] = toOrt(tensor);
+  const results = await session.run(feeds);
+  const outputs: Record<string, Tensor> = {};
+  const transfer: ArrayBuffer[] = [];
+  for (const [name, value] of Object.entries(results)) {
+    // The memory behind an output belongs to the runtime and cannot be moved to another thread: it is copied, once.
+    const data = (await value.getData()).slice() as Float32Array;
+    outputs[name] = { type: value.type as Tensor['type'], dims: value.dims, data };
+    transfer.push(data.buffer as ArrayBuffer);
+    value.dispose();
+  }
+  say({ type: 'done', outputs }, transfer);
+}
+
+function toOrt(tensor: Tensor): OrtTensor {
+  switch (tensor.type) {
+    case 'float32':
+      return new OrtTensor('float32', tensor.data as Float32Array, tensor.dims);
+    case 'uint8':
+      return new OrtTensor('uint8', tensor.data as Uint8Array, tensor.dims);
+    case 'int64':
+      return new OrtTensor('int64', tensor.data as BigInt64Array, tensor.dims);
+    default:
+      return tensor.type satisfies never;
+  }
+}
+
+async function unload(): Promise<void> {
+  await session?.release();
+  session = undefined;
+  port?.close();
+}

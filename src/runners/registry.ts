@@ -1,0 +1,17 @@
+/** The runners by name. Each is imported only when a model asks for it, so that a worker loads no runtime it does not use. */
+import type { BytesRunner, CreateRunner } from '../worker/runner.ts';
+
+export type TensorRunnerName = 'onnx';
+
+export async function loadRunner(name: TensorRunnerName): Promise<CreateRunner> {
+  switch (name) {
+    case 'onnx':
+      return (await import('./onnx.ts')).createOnnxRunner;
+    default:
+      return name satisfies never;
+  }
+}
+
+export async function loadBytesRunner(): Promise<BytesRunner> {
+  return (await import('./echo.ts')).echoRunner;
+}

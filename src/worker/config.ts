@@ -1,0 +1,44 @@
+/**
+ * What a worker can be told. Parsed once into a frozen object; every problem is reported at once, by key; unknown keys are
+ * refused. Where the values come from (environment, flags) is the business of `cli/`.
+ */
+import { availableParallelism, totalmem } from 'node:os';
+import { z } from 'zod';
+import { PosternError } from '../errors.ts';
+import { DRAIN_MS } from '../protocol/limits.ts';
+
+const MIB = 1024 * 1024;
+
+const schema = z.strictObject({
+  /** The gateway to dial. */
+  targetHost: z.string().min(1).max(253).default('127.0.0.1'),
+  targetPort: z.int().min(1).max(65_535).default(37_373),
+  /** The model repository: `<name>/<version>/postern.yaml`. */
+  modelsDir: z.string().min(1),
+  /** How long a drain waits for what runs. */
+  drainMs: z.int().min(0).default(DRAIN_MS),
+  /** Photos with more are refused by their header. The decoder holds up to 4 bytes for each: 50 million are 200 MB. */
+  maxImagePixels: z.int().min(1).max(1_000_000_000).default(50_000_000),
+  /** Photos decoded at the same time, over all models. libuv has 4 threads; more than there are cores gains nothing. */
+  maxDecodes: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(() => Math.min(4, Math.max(2, availableParallelism()))),
+  /** What the `memory_mb` of all loaded models may add up to. Default: the memory of the machine. */
+  memoryMb: z
+    .int()
+    .min(1)
+    .default(() => Math.floor(totalmem() / MIB)),
+});
+
+export type WorkerConfig = Readonly<z.infer<typeof schema>>;
+export type WorkerConfigInput = z.input<typeof schema>;
+
+/** Throws `config_invalid` naming every key that is wrong. */
+export function parseWorkerConfig(input: WorkerConfigInput): WorkerConfig {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
+  throw new PosternError('config_invalid', `The worker's configuration has problems. ${problems.join('; ')}`);
+}

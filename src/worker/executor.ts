@@ -1,0 +1,197 @@
+/**
+ * The executor: takes assignments from the link, runs them through the models, and ends every one of them exactly once.
+ * Owner of the attempts that the worker works on; results that wait for their ack are the link's.
+ */
+import { PosternError, toPosternError } from '../errors.ts';
+import type { Clock, Timer } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import type { ModelReport, Timings } from '../protocol/messages.ts';
+import type { Service } from '../service.ts';
+import { createService } from '../service.ts';
+import { createGate } from './gate.ts';
+import type { LaneEntry, Stage } from './lane.ts';
+import type { Attempt, AttemptEnd, Assignment, LinkEvents, WorkerLink } from './ports.ts';
+import { readRepository } from './repository.ts';
+import type { RepositoryEntry } from './repository.ts';
+import { createServed } from './served.ts';
+import type { ModelEntry, Served, ServedBatch } from './served.ts';
+import type { WorkerConfig } from './config.ts';
+
+/** Attempts that ended, remembered so that a second assignment of one is not run again: some minutes' worth. */
+const ENDED_KEPT = 4_096;
+/** How often callers are told where a slow attempt is; faster ones need no progress. */
+const PROGRESS_MS = 1_000;
+/** An answer that was there at once; the same object every time, because it is the hot path. */
+const NO_TIME: Timings = Object.freeze({ queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 });
+
+export interface ExecutorOptions {
+  readonly config: WorkerConfig;
+  readonly link: Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'end'>;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** Start reads the repository and begins to load; it does not wait until models are ready. */
+export interface Executor extends Service, Pick<LinkEvents, 'onAssign' | 'onCancel'> {
+  /** Every model and its state, as announced. */
+  models(): readonly ModelReport[];
+  /** Resolves when no model is loading any more. */
+  readonly settled: Promise<void>;
+}
+
+interface Held {
+  readonly entry: LaneEntry;
+  readonly model: ServedBatch;
+  reported: Stage | null;
+}
+
+const keyOf = (attempt: Attempt): string => `${attempt.job}#${attempt.attempt}`;
+
+export function createExecutor(options: ExecutorOptions): Executor {
+  const { config, link, clock, logger } = options;
+  const gate = createGate(config.maxDecodes);
+  const served = new Map<string, Served>();
+  const broken: ModelReport[] = [];
+  const held = new Map<string, Held>();
+  const ended = new Set<string>();
+  let reservedMb = 0;
+  let progress: Timer | undefined;
+  let stopped = false;
+  const settled = Promise.withResolvers<void>();
+
+  const reports = (): ModelReport[] => [...[...served.values()].map((model) => model.report()), ...broken];
+
+  function onModelChange(model: Served): void {
+    if (stopped) return;
+    // First the state, then the credit: the gateway never holds credit for a model that it was not told of.
+    link.announce(reports());
+    link.setCapacity(model.name, model.version, model.capacityRows());
+  }
+
+  function onEnd(attempt: Attempt, end: AttemptEnd): void {
+    const key = keyOf(attempt);
+    held.delete(key);
+    ended.add(key);
+    if (ended.size > ENDED_KEPT) ended.delete(ended.values().next().value!);
+    link.end({ job: attempt.job, attempt: attempt.attempt }, end);
+  }
+
+  function onAssign(assignment: Assignment): void {
+    const model = served.get(`${assignment.model}@${assignment.version}`);
+    try {
+      if (!model)
+        throw new PosternError('model_unavailable', `${assignment.model} ${assignment.version} is not served here`);
+      if (model.type === 'batch') {
+        hold(model, assignment);
+        return;
+      }
+      const { contentType, bytes } = model.answer(assignment.contentType, assignment.input);
+      link.end(assignment, { type: 'result', contentType, output: bytes, timings: NO_TIME });
+    } catch (thrown) {
+      const error = toPosternError(thrown);
+      link.end(assignment, { type: 'failure', error, retryable: error.retryable });
+    }
+  }
+
+  function hold(model: ServedBatch, assignment: Assignment): void {
+    const key = keyOf(assignment);
+    // The gateway repeats itself after a lost link; what is held or has ended answers already.
+    if (held.has(key) || ended.has(key)) return;
+    const entry = model.accept(assignment);
+    if (entry.ended) return;
+    held.set(key, { entry, model, reported: null });
+    progress ??= clock.after(PROGRESS_MS, reportProgress);
+  }
+
+  function onCancel(attempt: Attempt): void {
+    const found = held.get(keyOf(attempt));
+    found?.model.cancel(found.entry);
+  }
+
+  /** Tells the stage of what has been here for longer than one period, when it changed. */
+  function reportProgress(): void {
+    progress = undefined;
+    const now = clock.monotonic();
+    for (const one of held.values()) {
+      const { assignment, stage } = one.entry;
+      if (stage === one.reported || now - assignment.receivedAt < PROGRESS_MS) continue;
+      one.reported = stage;
+      link.progress(assignment, null, stage);
+    }
+    if (held.size > 0 && !stopped) progress = clock.after(PROGRESS_MS, reportProgress);
+  }
+
+  /** Versions of one name, highest first: the first that loads is served, so that a bad new version takes nothing away. */
+  async function startModel(versions: readonly RepositoryEntry[]): Promise<void> {
+    for (const entry of versions) {
+      if (stopped) return;
+      if (entry.type === 'broken') reportBroken(entry.name, entry.version, 'unknown', entry.error);
+      else if (await startVersion(entry)) return;
+    }
+  }
+
+  async function startVersion(entry: ModelEntry): Promise<boolean> {
+    const { name, version, manifest } = entry;
+    const needMb = manifest.memory_mb;
+    if (reservedMb + needMb > config.memoryMb) {
+      const message = `memory_mb: ${needMb} MB are needed, ${config.memoryMb - reservedMb} of ${config.memoryMb} MB are left`;
+      reportBroken(name, version, manifest.kind, new PosternError('model_invalid', message));
+      return false;
+    }
+    reservedMb += needMb;
+    const model = createServed({
+      entry,
+      maxImagePixels: config.maxImagePixels,
+      gate,
+      clock,
+      random: options.random,
+      logger,
+      onChange: () => onModelChange(model),
+      onEnd,
+    });
+    served.set(`${name}@${version}`, model);
+    link.announce(reports());
+    await model.start();
+    if (model.report().state !== 'failed') return true;
+    reservedMb -= needMb;
+    await model.stop();
+    return false;
+  }
+
+  function reportBroken(name: string, version: string, kind: string, error: PosternError): void {
+    logger.error('model folder cannot be used', { model: name, version, code: error.code, reason: error.message });
+    broken.push({ name, version, kind, state: 'failed', maxRows: 1, message: error.message.slice(0, 2_000) });
+    link.announce(reports());
+  }
+
+  const service = createService({
+    async start() {
+      const entries = await readRepository(config.modelsDir);
+      if (entries.length === 0) logger.warn('the model repository is empty', { modelsDir: config.modelsDir });
+      const names = Map.groupBy(entries, (entry) => entry.name);
+      // Models load side by side and in the background: one that takes minutes holds up neither the others nor the link.
+      Promise.all([...names.values()].map(startModel)).then(
+        () => settled.resolve(),
+        (thrown: unknown) => {
+          logger.error('loading models failed', { reason: toPosternError(thrown).message });
+          settled.resolve();
+        },
+      );
+    },
+    async stop() {
+      stopped = true;
+      progress?.cancel();
+      await Promise.all([...served.values()].map((model) => model.stop()));
+      await settled.promise;
+    },
+  });
+
+  return {
+    ...service,
+    onAssign,
+    onCancel,
+    models: reports,
+    settled: settled.promise,
+  };
+}

@@ -1,0 +1,184 @@
+/**
+ * From the bytes of a photo to the pixels of a network's input, by sharp (libvips) in libuv's threads: EXIF rotation,
+ * transparency on white, colours to sRGB, resize. JPEGs are decoded at a reduced size where that is enough.
+ *
+ * Bad input is told apart without reading error texts: format by signature, size by header before anything is decoded,
+ * truncation by trying once more with a decoder that forgives exactly that.
+ */
+import type { Sharp } from 'sharp';
+import { PosternError } from '../../../errors.ts';
+import type { Clock } from '../../../clock.ts';
+import type { ImageClassificationManifest } from '../../manifest.ts';
+import { sniffFormat } from './sniff.ts';
+import type { ImageFormat } from './sniff.ts';
+
+/** Decoding a 50-megapixel photo takes about a second; a file that needs longer was made to. */
+const DECODE_TIMEOUT_S = 20;
+const CHANNELS = 3;
+
+export interface DecodedImage {
+  /** RGB interleaved, 8 bits, width × height of the network's input. */
+  readonly pixels: Uint8Array;
+  /** Size as shown, after EXIF rotation. */
+  readonly width: number;
+  readonly height: number;
+  readonly format: ImageFormat;
+}
+
+export interface DecoderOptions {
+  readonly input: ImageClassificationManifest['input'];
+  /** A header that announces more pixels is refused before anything is decoded. */
+  readonly maxPixels: number;
+  readonly clock: Clock;
+}
+
+export type Decode = (bytes: Uint8Array) => Promise<DecodedImage>;
+
+type SharpModule = typeof import('sharp').default;
+
+/** Loads sharp (30 MB) on first use and confines it to the formats above: no SVG, no PDF, nothing that reads other files. */
+export async function loadSharp(): Promise<SharpModule> {
+  const { default: sharp } = await import('sharp');
+  sharp.block({ operation: ['VipsForeignLoad'] });
+  sharp.unblock({
+    operation: ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Tiff', 'Heif'].map((name) => `VipsForeignLoad${name}`),
+  });
+  // Photos do not repeat, so a cache only holds memory; and one thread per photo, because photos come many at a time.
+  sharp.cache(false);
+  sharp.concurrency(1);
+  return sharp;
+}
+
+export function createDecoder(sharp: SharpModule, options: DecoderOptions): Decode {
+  const { input, maxPixels, clock } = options;
+  const sides = {
+    width: Math.round(input.width * input.scale),
+    height: Math.round(input.height * input.scale),
+  };
+  const cropped = sides.width !== input.width || sides.height !== input.height;
+  const [r, g, b] = input.mean.map((mean) => Math.min(255, Math.max(0, Math.round(mean * 255)))) as [
+    number,
+    number,
+    number,
+  ];
+
+  const open = (bytes: Uint8Array, failOn: 'truncated' | 'none'): Sharp =>
+    sharp(bytes, { failOn, limitInputPixels: maxPixels, autoOrient: true, pages: 1, sequentialRead: true });
+
+  const shape = (image: Sharp): Sharp => {
+    let shaped = image
+      .timeout({ seconds: DECODE_TIMEOUT_S })
+      .flatten({ background: '#ffffff' })
+      // Padding is the network's zero: the mean colour.
+      .resize(sides.width, sides.height, {
+        fit: input.fit,
+        kernel: input.kernel,
+        position: 'centre',
+        background: { r, g, b },
+      });
+    if (cropped) {
+      shaped = shaped.extract({
+        left: (sides.width - input.width) >> 1,
+        top: (sides.height - input.height) >> 1,
+        width: input.width,
+        height: input.height,
+      });
+    }
+    return shaped.toColourspace('srgb').raw({ depth: 'uchar' });
+  };
+
+  return async (bytes) => {
+    if (bytes.byteLength === 0) throw new PosternError('empty_input', 'expected an image, got zero bytes');
+    const format = sniffFormat(bytes);
+    if (format === null) {
+      throw new PosternError(
+        'not_an_image',
+        'expected a JPEG, PNG, WebP, GIF, TIFF or AVIF image; the first bytes are of none of them',
+      );
+    }
+    if (format === 'heic') {
+      throw new PosternError('not_an_image', 'HEIC photos cannot be decoded here: convert the photo to JPEG first');
+    }
+    const image = open(bytes, 'truncated');
+    const header = await image.metadata().catch(() => null);
+    if (!header) throw headerError(bytes, format);
+    if (header.width * header.height > maxPixels) {
+      throw new PosternError(
+        'image_too_large',
+        `the image has ${header.width} × ${header.height} pixels, at most ${maxPixels} in all are decoded: send a smaller one`,
+      );
+    }
+    const begunAt = clock.monotonic();
+    try {
+      const { data, info } = await shape(image).toBuffer({ resolveWithObject: true });
+      const size = header.autoOrient;
+      return { pixels: rgb(data, info.channels), width: size.width, height: size.height, format };
+    } catch (thrown) {
+      if (clock.monotonic() - begunAt >= DECODE_TIMEOUT_S * 1_000) {
+        throw new PosternError('input_invalid', `the image takes longer than ${DECODE_TIMEOUT_S} s to decode`, {
+          cause: thrown,
+        });
+      }
+      const forgiven = await shape(open(bytes, 'none'))
+        .toBuffer()
+        .then(
+          () => true,
+          () => false,
+        );
+      throw forgiven ? truncated(format, thrown) : broken(format, thrown);
+    }
+  };
+}
+
+/** One and two channels (grey, grey with alpha) are spread over three; a fourth is dropped. */
+function rgb(data: Uint8Array, channels: number): Uint8Array {
+  if (channels === CHANNELS) return data;
+  const pixels = data.length / channels;
+  const spread = new Uint8Array(pixels * CHANNELS);
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    for (let channel = 0; channel < CHANNELS; channel++) {
+      spread[pixel * CHANNELS + channel] = data[pixel * channels + (channels > 2 ? channel : 0)] ?? 0;
+    }
+  }
+  return spread;
+}
+
+/** A header that cannot be read either breaks off or is no image after all. */
+function headerError(bytes: Uint8Array, format: ImageFormat): PosternError {
+  return endsInHeader(bytes, format) ? truncated(format) : broken(format);
+}
+
+function truncated(format: ImageFormat, cause?: unknown): PosternError {
+  return new PosternError(
+    'image_truncated',
+    `the ${format} ends before its image data is complete: send the whole file`,
+    { cause },
+  );
+}
+
+function broken(format: ImageFormat, cause?: unknown): PosternError {
+  return new PosternError('not_an_image', `the file begins like a ${format} but cannot be decoded`, { cause });
+}
+
+/** Walks the segments of a JPEG, the chunks of a PNG: true when the file ends before the image data begins. */
+function endsInHeader(bytes: Uint8Array, format: ImageFormat): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (format === 'jpeg') {
+    let at = 2;
+    while (at + 4 <= view.byteLength) {
+      const marker = view.getUint16(at);
+      if (marker >> 8 !== 0xff || marker === 0xffda) return false;
+      at += 2 + view.getUint16(at + 2);
+    }
+    return true;
+  }
+  if (format === 'png') {
+    let at = 8;
+    while (at + 8 <= view.byteLength) {
+      if (view.getUint32(at + 4) === 0x49444154) return false;
+      at += 12 + view.getUint32(at);
+    }
+    return true;
+  }
+  return false;
+}

@@ -1,0 +1,35 @@
+/**
+ * A kind is the part of a model that configuration alone describes: it turns a payload into rows for the runner, and the
+ * runner's rows into a payload. `direct` kinds answer bytes with bytes at once; `batch` kinds go through the pipeline
+ * prepare → batch → run → finish. A kind keeps no state of an attempt between these calls but what is in the item.
+ */
+import type { PosternError } from '../../errors.ts';
+import type { Assign } from '../../protocol/messages.ts';
+import type { RunnerInfo, Tensor } from '../runner.ts';
+
+export type Parameters = NonNullable<Assign['parameters']>;
+
+export interface Output {
+  readonly contentType: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A prepared input. `rows` is what it takes of a batch. */
+export interface Item {
+  readonly rows: number;
+}
+
+export interface BatchKind<I extends Item = Item> {
+  /** Throws model_invalid when the network that was loaded does not fit the manifest. */
+  check(info: RunnerInfo): void;
+  /** Checks the parameters and decodes. Rejects with an input error: that input fails alone. */
+  prepare(input: Uint8Array, contentType: string, parameters: Parameters): Promise<I>;
+  /** Rows along the first dimension, in the order of the items. The tensors' memory is given away to the runner. */
+  assemble(items: readonly I[]): Readonly<Record<string, Tensor>>;
+  /** One outcome per item, in order. Throws output_invalid when the outputs do not have the promised shape. */
+  finish(outputs: Readonly<Record<string, Tensor>>, items: readonly I[]): readonly (Output | PosternError)[];
+  /** A real input as a caller could send it, for the warm-up. */
+  sample(): Promise<Uint8Array>;
+}
+
+export const NO_PARAMETERS: Parameters = Object.freeze({});

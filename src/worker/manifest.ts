@@ -1,0 +1,139 @@
+/**
+ * `postern.yaml`: what one version of a model is and how it is served. Parsed once, purely, into a frozen object; every
+ * problem is reported at once by key, and unknown keys are refused, because a misspelt limit is worse than none.
+ * The author's view of every key is `docs/models.md`.
+ */
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { PosternError } from '../errors.ts';
+import { modelName, modelVersion } from '../protocol/messages.ts';
+
+/** A manifest is some thirty lines; a file beyond this is something else. */
+export const MAX_MANIFEST_BYTES = 65_536;
+/** Side of a network's input. 4,096² × 3 floats are 200 MB a row: beyond that it is no image classification. */
+const MAX_SIDE_PX = 4_096;
+export const MAX_TOP_K = 20;
+
+/** Inside the version's folder: no absolute path, no step up. */
+const fileName = z
+  .string()
+  .max(200)
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/, 'must be a path inside the folder');
+const channel = z.number().min(-10).max(10);
+const deviation = z.number().min(1e-6).max(10);
+const tensorName = z.string().min(1).max(200);
+
+const common = {
+  postern: z.literal(1),
+  name: modelName,
+  version: modelVersion,
+  description: z.string().max(500).optional(),
+  license: z.string().max(200).optional(),
+  concurrency: z.int().min(1).max(4_096).default(1),
+  memory_mb: z.int().min(0).max(1_048_576).default(0),
+};
+
+const batch = z
+  .strictObject({
+    max_rows: z.int().min(1).max(1_024).default(1),
+    max_delay_ms: z.number().min(0).max(10_000).default(0),
+  })
+  .prefault({});
+const warmUp = z.strictObject({ runs: z.int().min(1).max(100).default(1) }).prefault({});
+const providers = z
+  .array(z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml']))
+  .min(1)
+  .max(6);
+
+const echo = z.strictObject({ ...common, kind: z.literal('echo'), runner: z.literal('echo') });
+
+const imageClassification = z.strictObject({
+  ...common,
+  kind: z.literal('image-classification'),
+  runner: z.literal('onnx'),
+  file: fileName,
+  input: z.strictObject({
+    name: tensorName,
+    width: z.int().min(1).max(MAX_SIDE_PX),
+    height: z.int().min(1).max(MAX_SIDE_PX),
+    fit: z.enum(['cover', 'contain', 'fill']).default('cover'),
+    scale: z.number().min(1).max(4).default(1),
+    kernel: z.enum(['nearest', 'linear', 'cubic', 'lanczos3']).default('cubic'),
+    mean: z.tuple([channel, channel, channel]).default([0, 0, 0]),
+    std: z.tuple([deviation, deviation, deviation]).default([1, 1, 1]),
+  }),
+  output: z.strictObject({
+    name: tensorName,
+    labels: fileName,
+    temperature: z.number().min(0.01).max(100).default(1),
+    top_k: z.int().min(1).max(MAX_TOP_K).default(5),
+    reject: z.strictObject({ label: z.string().min(1).max(200), threshold: z.number().min(0).max(1) }).optional(),
+    unsure_below: z.number().min(0).max(1).optional(),
+  }),
+  batch,
+  warm_up: warmUp,
+  threads: z.int().min(0).max(256).default(0),
+  providers: providers.default(['cpu']),
+});
+
+const schemas = { echo, 'image-classification': imageClassification };
+export type KindName = keyof typeof schemas;
+export const KIND_NAMES = Object.keys(schemas) as KindName[];
+
+export type EchoManifest = Readonly<z.infer<typeof echo>>;
+export type ImageClassificationManifest = Readonly<z.infer<typeof imageClassification>>;
+export type Manifest = EchoManifest | ImageClassificationManifest;
+
+/** Throws model_invalid with one line per problem. */
+export function parseManifest(text: string): Manifest {
+  const document = parseDocument(text, { version: '1.2', uniqueKeys: true });
+  const broken = document.errors[0];
+  if (broken)
+    throw new PosternError('model_invalid', `postern.yaml is not valid YAML: ${broken.message.split('\n')[0]}`);
+  const value: unknown = document.toJS({ maxAliasCount: 10 });
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new PosternError('model_invalid', 'postern.yaml: expected a map of keys, see docs/models.md');
+  }
+  const kind = (value as { kind?: unknown }).kind;
+  const known = typeof kind === 'string' && Object.hasOwn(schemas, kind);
+  // With an unknown kind the commonest schema still tells the other problems, so that one look at the message is enough.
+  const outcome = schemas[known ? (kind as KindName) : 'image-classification'].safeParse(value);
+  if (outcome.success) return deepFreeze(outcome.data);
+  const problems = outcome.error.issues.flatMap((issue) => describeIssue(issue, known));
+  throw new PosternError('model_invalid', `postern.yaml: ${problems.join('; ')}`);
+}
+
+function describeIssue(issue: z.core.$ZodIssue, kindKnown: boolean): string[] {
+  const key = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((name) => `${key ? `${key}.` : ''}${name}: unknown key`);
+  }
+  if (key === 'kind' && !kindKnown) return [`kind: expected one of ${KIND_NAMES.join(', ')}`];
+  return [`${key}: ${issue.message}`];
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) {
+    if (typeof part === 'object' && part !== null) deepFreeze(part as object);
+  }
+  return Object.freeze(value);
+}
+
+/** Every key that any kind takes, dotted: what `docs/models.md` must list. */
+export function manifestKeys(): string[] {
+  const keys = new Set<string>();
+  for (const schema of Object.values(schemas)) collectKeys(schema, '', keys);
+  return [...keys].sort();
+}
+
+function collectKeys(schema: z.ZodType, prefix: string, keys: Set<string>): void {
+  let inner: unknown = schema;
+  while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
+    inner = inner.unwrap();
+  }
+  if (!(inner instanceof z.ZodObject)) return;
+  for (const [name, part] of Object.entries(inner.shape as Record<string, z.ZodType>)) {
+    keys.add(prefix + name);
+    collectKeys(part, `${prefix}${name}.`, keys);
+  }
+}

@@ -1,0 +1,73 @@
+/** The worker: the model repository and its executor behind a link that dials out. It listens on nothing. */
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import type { ModelReport } from '../protocol/messages.ts';
+import { createService } from '../service.ts';
+import type { Service } from '../service.ts';
+import type { WorkerConfig } from './config.ts';
+import { createExecutor } from './executor.ts';
+import { createWorkerLink } from './link.ts';
+import type { WorkerLinkOptions } from './link.ts';
+import type { WorkerLink } from './ports.ts';
+
+export interface WorkerOptions {
+  readonly config: WorkerConfig;
+  /** Key, certificate and authority: `readWorkerIdentity` of `src/identity/`. */
+  readonly identity: WorkerLinkOptions['identity'];
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Uniform in [0, 1): the jitter of back-offs. */
+  readonly random: () => number;
+}
+
+/** Start returns when the link dials and the models load; neither is waited for. */
+export interface Worker extends Service {
+  /** Tells the gateway that nothing more is accepted, and waits for what runs, at most `deadlineMs`. Memoised. */
+  drain(deadlineMs: number): Promise<void>;
+  models(): readonly ModelReport[];
+  /** Resolves when every model is ready or failed. */
+  readonly settled: Promise<void>;
+  readonly link: Pick<WorkerLink, 'state' | 'roundTripMs'>;
+}
+
+export function createWorker(options: WorkerOptions): Worker {
+  const { config, identity, logger, clock, random } = options;
+  let draining: Promise<void> | undefined;
+
+  const link = createWorkerLink({
+    config: { host: config.targetHost, port: config.targetPort },
+    identity,
+    logger,
+    clock,
+    random,
+    events: {
+      onAssign: (assignment) => executor.onAssign(assignment),
+      onCancel: (attempt, reason) => executor.onCancel(attempt, reason),
+      onDrain: (deadlineMs) => logger.info('gateway drains: what runs is finished', { deadlineMs }),
+      onState: (state, error) =>
+        logger.debug('link changed state', { to: state, code: error?.code, reason: error?.message }),
+    },
+  });
+  const executor = createExecutor({ config, link, clock, random, logger });
+
+  const service = createService({
+    async start() {
+      await executor.start();
+      await link.start();
+    },
+    async stop() {
+      await link.stop();
+      await executor.stop();
+    },
+  });
+
+  return {
+    ...service,
+    drain(deadlineMs) {
+      return (draining ??= link.drain(deadlineMs));
+    },
+    models: () => executor.models(),
+    settled: executor.settled,
+    link,
+  };
+}

@@ -1,0 +1,78 @@
+/** A link without a wire: it records what the executor says, and lets a test wait for it. */
+import type { AttemptEnd, Attempt, Assignment, WorkerLink } from '../../src/worker/ports.ts';
+import type { ModelReport } from '../../src/protocol/messages.ts';
+
+export interface RecordingLink extends Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'end'> {
+  readonly announced: readonly ModelReport[][];
+  /** Latest capacity by `model@version`. */
+  readonly capacity: ReadonlyMap<string, number>;
+  /** How each attempt ended, by job id; every end, to find doubles. */
+  readonly ends: ReadonlyMap<string, AttemptEnd[]>;
+  readonly progressed: readonly { attempt: Attempt; message: string | null }[];
+  /** Resolves with how the job ended. */
+  ended(job: string): Promise<AttemptEnd>;
+  /** Resolves as soon as the latest announcement satisfies the condition. */
+  announcedThat(condition: (models: readonly ModelReport[]) => boolean): Promise<readonly ModelReport[]>;
+}
+
+export function createRecordingLink(): RecordingLink {
+  const announced: ModelReport[][] = [];
+  const capacity = new Map<string, number>();
+  const ends = new Map<string, AttemptEnd[]>();
+  const progressed: { attempt: Attempt; message: string | null }[] = [];
+  const waiting = new Set<() => void>();
+  const wake = (): void => [...waiting].forEach((check) => check());
+
+  function until<T>(look: () => T | undefined): Promise<T> {
+    return new Promise((resolve) => {
+      const check = (): void => {
+        const found = look();
+        if (found === undefined) return;
+        waiting.delete(check);
+        resolve(found);
+      };
+      waiting.add(check);
+      check();
+    });
+  }
+
+  return {
+    announced,
+    capacity,
+    ends,
+    progressed,
+    announce(models) {
+      announced.push([...models]);
+      wake();
+    },
+    setCapacity: (model, version, rows) => void capacity.set(`${model}@${version}`, rows),
+    progress: (attempt, _fraction, message) => void progressed.push({ attempt, message }),
+    end(attempt, end) {
+      const list = ends.get(attempt.job) ?? [];
+      list.push(end);
+      ends.set(attempt.job, list);
+      wake();
+    },
+    ended: (job) => until(() => ends.get(job)?.[0]),
+    announcedThat: (condition) => until(() => announced.findLast((models) => condition(models))),
+  };
+}
+
+let jobs = 0;
+
+/** An assignment of `input` to the model `colours` version 1, unless told otherwise. */
+export function assignmentOf(input: Uint8Array, parts: Partial<Assignment> = {}): Assignment {
+  return {
+    job: `job-${++jobs}`,
+    attempt: 1,
+    model: 'colours',
+    version: '1',
+    rows: 1,
+    contentType: 'image/jpeg',
+    input: Buffer.from(input),
+    parameters: {},
+    deadlineAt: null,
+    receivedAt: performance.now(),
+    ...parts,
+  };
+}
