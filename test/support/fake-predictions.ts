@@ -14,7 +14,7 @@ export interface FakePredictions extends Predictions {
   /** Ends a waiting job. */
   decide(id: string, outcome: Outcome): void;
   change(id: string, change: Partial<Job>): void;
-  onDecided(observer: (job: Job) => void): () => void;
+  readonly onDecided: (observer: (job: Job) => void) => () => void;
   /** Waits that have not ended. */
   readonly waiting: number;
   workerList: WorkerView[];

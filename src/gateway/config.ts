@@ -1,0 +1,85 @@
+/**
+ * What a gateway can be told. Parsed once into a frozen object; every problem is reported at once, by key; unknown keys are
+ * refused. Where the values come from (environment, flags) is the business of `cli/`.
+ */
+import { z } from 'zod';
+import { PosternError } from '../errors.ts';
+import { DEFAULT_LEASE_MS, DEFAULT_QUEUE_LIMIT } from '../dispatch/job.ts';
+import { DRAIN_MS, MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
+
+const MIB = 1024 * 1024;
+const host = z.string().min(1).max(253);
+/** 0: the system chooses one; `port` of the started service says which. */
+const port = z.int().min(0).max(65_535);
+
+const http = z.strictObject({
+  host: host.default('127.0.0.1'),
+  port: port.default(8080),
+  /** Base of the links in answers, when a proxy in front hides it. Default: what the caller's Host header says. */
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .nullable()
+    .default(null),
+  /** One request's body. A larger one is refused before it is buffered. */
+  maxBodyBytes: z
+    .int()
+    .min(1024)
+    .max(MAX_PAYLOAD_BYTES)
+    .default(20 * MIB),
+  /** All bodies together between their arrival and their answer; beyond it callers get `overloaded`. */
+  maxInFlightBytes: z
+    .int()
+    .min(MIB)
+    .default(256 * MIB),
+  /** Beyond it new connections are closed unread: a full house costs nothing more. */
+  maxConnections: z.int().min(1).default(10_000),
+  /** From the first byte of a request to its last. 60 s carry 20 MiB at 2.8 Mbit/s. */
+  requestTimeoutMs: z.int().min(100).default(60_000),
+  headersTimeoutMs: z.int().min(100).default(10_000),
+  /** Above the 60 s after which load balancers drop an idle connection, so that they are never the surprised ones. */
+  keepAliveTimeoutMs: z.int().min(0).default(72_000),
+  maxHeaderBytes: z.int().min(1024).max(MIB).default(16_384),
+});
+
+const tunnel = z.strictObject({
+  host: host.default('127.0.0.1'),
+  port: port.default(37_373),
+});
+
+const jobs = z.strictObject({
+  /** Waiting jobs of one model; beyond it callers get `queue_full`. */
+  maxQueueJobs: z.int().min(1).default(DEFAULT_QUEUE_LIMIT),
+  leaseMs: z.int().min(1000).default(DEFAULT_LEASE_MS),
+  /** How long a decided job can be read. */
+  resultTtlMs: z.int().min(1000).default(3_600_000),
+});
+
+const schema = z.strictObject({
+  /** State of the gateway: its identity now, its store later. Created with mode 0700. */
+  dataDir: z.string().min(1),
+  /** Name under which workers know this gateway. */
+  name: z.string().min(1).max(64).default('gateway'),
+  http: http.prefault({}),
+  tunnel: tunnel.prefault({}),
+  jobs: jobs.prefault({}),
+  drainMs: z.int().min(0).default(DRAIN_MS),
+});
+
+export type GatewayConfig = z.infer<typeof schema>;
+export type GatewayConfigInput = z.input<typeof schema>;
+export type HttpConfig = GatewayConfig['http'];
+
+/** Throws `config_invalid` naming every key that is wrong. */
+export function parseGatewayConfig(input: GatewayConfigInput): GatewayConfig {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`);
+    throw new PosternError('config_invalid', `The gateway's configuration has problems. ${problems.join('; ')}`);
+  }
+  return freeze(parsed.data);
+}
+
+function freeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) freeze(inner as object);
+  return Object.freeze(value);
+}

@@ -1,0 +1,125 @@
+/**
+ * `multipart/form-data`: one file part is the input, the fields beside it are parameters. Streamed through busboy, counted
+ * as it arrives, so that a body over the limit is refused while most of it is still with the caller.
+ */
+import type { IncomingMessage } from 'node:http';
+import { Busboy, type BusboyHeaders } from '@fastify/busboy';
+import { PosternError } from '../../errors.ts';
+import { CallerGone, countChunk, type BodyLimits } from './body.ts';
+import { clip, MAX_PARAMETERS, MAX_PARAMETERS_BYTES } from './parameters.ts';
+
+export interface FilePart {
+  readonly field: string;
+  readonly contentType: string;
+  readonly bytes: Buffer;
+}
+
+export interface Form {
+  readonly file: FilePart | null;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+}
+
+/** Names under which the file may come; `curl -F image=@rose.jpg` is the usual one. */
+export const FILE_FIELDS: ReadonlySet<string> = new Set(['image', 'file', 'input']);
+const MAX_FIELD_NAME_BYTES = 100;
+/** A part has two or three headers. */
+const MAX_PART_HEADERS = 16;
+/** Parameters and the few fields that name the model, the deadline and the like. */
+const MAX_FIELDS = MAX_PARAMETERS + 8;
+
+function malformed(message: string): PosternError {
+  return new PosternError('bad_multipart', message);
+}
+
+/** `maxFieldBytes`: of one field; a data URL in a field is as long as a file. */
+export function readMultipart(request: IncomingMessage, limits: BodyLimits): Promise<Form> {
+  return new Promise((resolve, reject) => {
+    const fields: (readonly [string, string])[] = [];
+    let file: FilePart | null = null;
+    let receivedBytes = 0;
+    let settled = false;
+
+    const fail = (error: Error): void => {
+      if (settled) return;
+      settled = true;
+      request.pause();
+      request.unpipe();
+      reject(error);
+    };
+
+    let parser: InstanceType<typeof Busboy>;
+    try {
+      parser = new Busboy({
+        headers: request.headers as BusboyHeaders,
+        // `x-application/octet-stream` is how a file without a name is told from a field.
+        isPartAFile: (_field, _type, name) => name !== undefined,
+        limits: {
+          fieldNameSize: MAX_FIELD_NAME_BYTES,
+          fieldSize: Math.max(MAX_PARAMETERS_BYTES, limits.maxBytes),
+          fields: MAX_FIELDS,
+          files: 1,
+          parts: MAX_FIELDS + 1,
+          headerPairs: MAX_PART_HEADERS,
+          fileSize: limits.maxBytes,
+        },
+      });
+    } catch (error) {
+      reject(malformed(`The Content-Type of the form cannot be used: ${reasonOf(error)}.`));
+      return;
+    }
+
+    parser.on('file', (field, stream, _name, _encoding, contentType) => {
+      const chunks: Buffer[] = [];
+      stream.on('error', (error: Error) => fail(malformed(`A part of the form cannot be read: ${reasonOf(error)}.`)));
+      if (!FILE_FIELDS.has(field)) {
+        stream.resume();
+        fail(malformed(`The file is in the field "${clip(field)}"; expected "image", "file" or "input".`));
+        return;
+      }
+      stream.on('data', (chunk: Buffer) => {
+        if (!settled) chunks.push(chunk);
+      });
+      stream.on('end', () => {
+        if (!settled)
+          file = { field, contentType, bytes: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks) };
+      });
+    });
+    parser.on('field', (name, value, nameTruncated, valueTruncated) => {
+      if (settled) return;
+      if (typeof name !== 'string' || nameTruncated)
+        fail(malformed(`A field's name is longer than ${MAX_FIELD_NAME_BYTES} bytes.`));
+      else if (valueTruncated) fail(malformed(`The field "${clip(name)}" is longer than the limit.`));
+      else fields.push([name, value]);
+    });
+    parser.on('filesLimit', () => fail(malformed('The form has more than one file; expected one input.')));
+    parser.on('fieldsLimit', () => fail(malformed(`The form has more than ${MAX_FIELDS} fields.`)));
+    parser.on('partsLimit', () => fail(malformed(`The form has more than ${MAX_FIELDS + 1} parts.`)));
+    parser.on('error', (error) => fail(malformed(`The form is broken: ${reasonOf(error)}.`)));
+    parser.on('finish', () => {
+      if (settled) return;
+      settled = true;
+      resolve({ file, fields });
+    });
+
+    request.on('data', (chunk: Buffer) => {
+      if (settled) return;
+      try {
+        receivedBytes = countChunk(receivedBytes, chunk.length, limits);
+      } catch (error) {
+        fail(error as Error);
+        return;
+      }
+      // Chunks are counted and kept anyway, so busboy's own back-pressure would only add a pause.
+      parser.write(chunk);
+    });
+    request.on('end', () => {
+      if (!settled) parser.end();
+    });
+    request.on('error', () => fail(new CallerGone('the connection broke while the form arrived')));
+    request.on('close', () => fail(new CallerGone('the connection closed while the form arrived')));
+  });
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error && error.message !== '' ? clip(error.message) : 'it does not follow the format';
+}

@@ -1,0 +1,41 @@
+/** `/livez`, `/readyz` and `/metrics`: for those who run the gateway. */
+import { PosternError } from '../../errors.ts';
+import type { Predictions } from '../ports.ts';
+import type { Metrics } from './metrics.ts';
+import { json, problem, type Route } from './route.ts';
+
+export type Phase = 'starting' | 'ready' | 'draining';
+
+export interface OperationRoutesOptions {
+  readonly predictions: Predictions;
+  readonly phase: () => Phase;
+  readonly metrics: () => Metrics;
+}
+
+/** A proxy asks again about so often. */
+const RETRY_AFTER_S = 1;
+
+export function operationRoutes({ predictions, phase, metrics }: OperationRoutesOptions): Route[] {
+  const ready: Route['handle'] = (call) => {
+    if (phase() !== 'ready') {
+      const error = new PosternError('draining', `The gateway is ${phase()}.`, { retryAfterS: RETRY_AFTER_S });
+      return problem(error, { requestId: call.id });
+    }
+    // Ready means: takes jobs. It does so without a worker too, because jobs are kept until one comes.
+    const connected = predictions.workers().filter((worker) => worker.state === 'connected').length;
+    return json(200, JSON.stringify({ status: 'ready', workers: connected }));
+  };
+  return [
+    { method: 'GET', path: '/livez', handle: () => json(200, '{"status":"ok"}') },
+    { method: 'GET', path: '/readyz', handle: ready },
+    { method: 'GET', path: '/health', handle: ready },
+    {
+      method: 'GET',
+      path: '/metrics',
+      async handle() {
+        const body = await metrics().render();
+        return { status: 200, headers: ['content-type', metrics().contentType, 'cache-control', 'no-store'], body };
+      },
+    },
+  ];
+}

@@ -1,0 +1,54 @@
+/** The pages that the gateway serves itself: the first page, the reference, the list of errors. Read once, at start. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Answer, Call, Route } from './route.ts';
+
+const FOLDER = path.join(import.meta.dirname, 'page');
+/** Address → file and type. A list and not the folder: a file that strays into it is not published. */
+const FILES: readonly (readonly [address: string, file: string, contentType: string])[] = [
+  ['/', 'index.html', 'text/html; charset=utf-8'],
+];
+
+/** Only what comes from here, and no script in the markup. `blob:` is the preview of the photo before it is sent. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' blob: data:",
+  "connect-src 'self'",
+  "manifest-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const SECURITY: readonly string[] = [
+  ...['content-security-policy', POLICY],
+  ...['x-content-type-options', 'nosniff'],
+  ...['referrer-policy', 'no-referrer'],
+  ...['cross-origin-opener-policy', 'same-origin'],
+  ...['cross-origin-resource-policy', 'same-origin'],
+  ...['permissions-policy', 'geolocation=(), microphone=(), camera=(self)'],
+];
+
+export async function pageRoutes(): Promise<Route[]> {
+  return Promise.all(
+    FILES.map(async ([address, file, contentType]) =>
+      fixed(address, contentType, await readFile(path.join(FOLDER, file))),
+    ),
+  );
+}
+
+/** A file that does not change while the process lives: checked by its tag on every visit, sent only when it is new. */
+export function fixed(address: string, contentType: string, body: Uint8Array | string): Route {
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const headers = ['content-type', contentType, 'cache-control', 'no-cache', 'etag', etag, ...SECURITY];
+  const full: Answer = { status: 200, headers, body };
+  const unchanged: Answer = { status: 304, headers, body: '' };
+  return {
+    method: 'GET',
+    path: address,
+    handle: ({ request }: Call) => (request.headers['if-none-match'] === etag ? unchanged : full),
+  };
+}

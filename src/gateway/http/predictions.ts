@@ -1,0 +1,226 @@
+/** `/v1/predictions`: make one, read it, wait for it, list, cancel. Speaks to the engine through the Predictions port only. */
+import type { ServerResponse } from 'node:http';
+import { ERROR_CODES, PosternError } from '../../errors.ts';
+import type { Clock } from '../../clock.ts';
+import { TERMINAL, type Job, type JobStatus } from '../../dispatch/job.ts';
+import type { Predictions } from '../ports.ts';
+import type { BodyBudget } from './budget.ts';
+import { readPrediction } from './input.ts';
+import {
+  badParameter,
+  checkModel,
+  clip,
+  earliest,
+  parseCancelAfter,
+  parseIdempotencyKey,
+  parsePrefer,
+  parseWait,
+} from './parameters.ts';
+import { asBuffer, entityTag, MAX_LISTED_BYTES, renderPrediction, serverTiming } from './render.ts';
+import { json, problem, type Answer, type Call, type Route } from './route.ts';
+
+export interface PredictionRoutesOptions {
+  readonly predictions: Predictions;
+  readonly budget: BodyBudget;
+  readonly clock: Clock;
+  readonly maxBodyBytes: number;
+  /** `http://host:port` of the links in an answer to this call. */
+  readonly baseOf: (call: Call) => string;
+}
+
+const DEFAULT_PAGE = 20;
+const MAX_PAGE = 100;
+const MAX_CURSOR_CHARS = 512;
+/** Until API keys come, all callers are one. */
+const ANONYMOUS = 'anonymous';
+const STATUSES: ReadonlySet<string> = new Set<JobStatus>([...TERMINAL, 'starting', 'processing']);
+
+export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
+  const { predictions, budget, clock, maxBodyBytes, baseOf } = options;
+
+  async function create(call: Call, modelOfPath: string | null): Promise<Answer> {
+    const { headers } = call.request;
+    const share = budget.open();
+    try {
+      const waitMs = parsePrefer(headers.prefer);
+      const cancelAfterMs = parseCancelAfter(headers['cancel-after']);
+      const idempotencyKey = parseIdempotencyKey(headers['idempotency-key']);
+      const nowMs = clock.now();
+      const body = await readPrediction({
+        request: call.request,
+        query: call.query,
+        limits: { maxBytes: maxBodyBytes, share },
+        nowMs,
+      });
+      const model = modelOfPath ?? body.model;
+      if (model === null) throw badParameter('No model was named; expected "model": "local/<name>" beside "input".');
+      if (modelOfPath !== null && body.model !== null && body.model !== modelOfPath) {
+        throw badParameter(`The address names the model "${modelOfPath}", the body "${body.model}".`);
+      }
+      let job = await predictions.submit({
+        model,
+        version: body.version,
+        input: body.input,
+        parameters: body.parameters,
+        priority: body.priority,
+        caller: ANONYMOUS,
+        deadlineAt: earliest(body.deadlineAt, cancelAfterMs === null ? null : nowMs + cancelAfterMs),
+        idempotencyKey,
+      });
+      if (waitMs > 0 && !TERMINAL.has(job.status)) {
+        job = (await predictions.wait(job.id, waitMs, leaving(call.response))) ?? job;
+      }
+      return await created(call, job);
+    } finally {
+      share.release();
+    }
+  }
+
+  /** A decided job is 201, an undecided one 202; an input that the model refused is a problem, when the caller waited. */
+  async function created(call: Call, job: Job): Promise<Answer> {
+    const base = baseOf(call);
+    const location = `${base}/v1/predictions/${job.id}`;
+    if (!TERMINAL.has(job.status)) {
+      const body = renderPrediction(job, { base, queuePosition: await positionOf(job) });
+      return json(202, body, ['location', location]);
+    }
+    if (job.error !== null && isInputFault(job)) {
+      const refused = problem(new PosternError(job.error.code, job.error.message), {
+        requestId: call.id,
+        prediction: job.id,
+      });
+      return { ...refused, headers: [...refused.headers, 'location', location] };
+    }
+    const more = ['location', location];
+    if (job.timings !== null) more.push('server-timing', serverTiming(job.timings));
+    return json(201, renderPrediction(job, { base, queuePosition: null }), more);
+  }
+
+  async function read(call: Call): Promise<Answer> {
+    const id = call.params.id ?? '';
+    const waitMs = parseWait(single(call, 'wait'));
+    let job = found(id, await predictions.get(id));
+    if (waitMs > 0 && !TERMINAL.has(job.status)) {
+      job = found(id, await predictions.wait(id, waitMs, leaving(call.response)));
+    }
+    const queuePosition = await positionOf(job);
+    const etag = entityTag(job, queuePosition);
+    if (matches(call.request.headers['if-none-match'], etag)) {
+      return { status: 304, headers: ['etag', etag, 'cache-control', 'no-store'], body: '' };
+    }
+    const more = ['etag', etag];
+    if (job.timings !== null) more.push('server-timing', serverTiming(job.timings));
+    return json(200, renderPrediction(job, { base: baseOf(call), queuePosition }), more);
+  }
+
+  async function readOutput(call: Call): Promise<Answer> {
+    const id = call.params.id ?? '';
+    const { output, status } = found(id, await predictions.get(id));
+    if (output === null) throw new PosternError('not_found', `The prediction is ${status} and has no output.`);
+    const headers = [
+      'content-type',
+      output.contentType,
+      'cache-control',
+      'no-store',
+      'x-content-type-options',
+      'nosniff',
+    ];
+    // An output is data of whoever wrote the model; opened as a page it must not act as one of ours.
+    headers.push('content-security-policy', "default-src 'none'; sandbox");
+    return { status: 200, headers, body: asBuffer(output.bytes) };
+  }
+
+  async function cancel(call: Call): Promise<Answer> {
+    const id = call.params.id ?? '';
+    const job = found(id, await predictions.cancel(id));
+    return json(200, renderPrediction(job, { base: baseOf(call), queuePosition: await positionOf(job) }));
+  }
+
+  async function list(call: Call): Promise<Answer> {
+    const limit = parseLimit(single(call, 'limit'));
+    const cursor = single(call, 'cursor') ?? null;
+    if (cursor !== null && cursor.length > MAX_CURSOR_CHARS) throw badParameter('cursor is not one that a page gave.');
+    const status = single(call, 'status');
+    if (status !== undefined && !STATUSES.has(status)) {
+      throw badParameter(`status is "${clip(status)}"; expected one of ${[...STATUSES].join(', ')}.`);
+    }
+    const model = single(call, 'model')?.replace(/^[^/]*\//, '');
+    const filter = {
+      ...(status === undefined ? {} : { status: status as JobStatus }),
+      ...(model === undefined ? {} : { model }),
+    };
+    const page = await predictions.list({ limit, cursor, ...filter });
+    const base = baseOf(call);
+    const results = page.jobs.map((job) =>
+      renderPrediction(job, { base, queuePosition: null, maxOutputBytes: MAX_LISTED_BYTES }),
+    );
+    const next = page.next === null ? null : `${base}/v1/predictions?${nextQuery(page.next, limit, filter)}`;
+    return json(200, `{"results":[${results.join(',')}],"next":${JSON.stringify(next)},"previous":null}`);
+  }
+
+  function positionOf(job: Job): Promise<number | null> | null {
+    return job.status === 'starting' ? predictions.queuePosition(job.id) : null;
+  }
+
+  return [
+    { method: 'POST', path: '/v1/predictions', handle: (call) => create(call, null) },
+    {
+      method: 'POST',
+      path: '/v1/models/:owner/:name/predictions',
+      handle: (call) => create(call, checkModel(call.params.name ?? '')),
+    },
+    { method: 'GET', path: '/v1/predictions', handle: list },
+    { method: 'GET', path: '/v1/predictions/:id', handle: read },
+    { method: 'GET', path: '/v1/predictions/:id/output', handle: readOutput },
+    { method: 'POST', path: '/v1/predictions/:id/cancel', handle: cancel },
+  ];
+}
+
+function isInputFault({ status, error }: Job): boolean {
+  return status === 'failed' && error !== null && ERROR_CODES[error.code].status < 500;
+}
+
+function found(id: string, job: Job | null): Job {
+  if (job !== null) return job;
+  throw new PosternError(
+    'prediction_not_found',
+    `There is no prediction "${clip(id)}". Results are kept for a limited time.`,
+  );
+}
+
+/** Why a wait ended early. One object: making an error with its stack per departed caller would be the dearest part of it. */
+const LEFT = new Error('the caller left');
+
+/** Aborted when the caller goes away before the answer: the wait ends, the recorded work goes on. */
+function leaving(response: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort(LEFT);
+  });
+  return controller.signal;
+}
+
+export function single(call: Call, name: string): string | undefined {
+  const value = call.query[name];
+  if (Array.isArray(value)) throw badParameter(`The query parameter "${name}" is given twice.`);
+  return value;
+}
+
+function parseLimit(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_PAGE;
+  const limit = Number(text);
+  if (!/^\d+$/.test(text) || limit < 1 || limit > MAX_PAGE)
+    throw badParameter(`limit is "${clip(text)}"; expected 1 to ${MAX_PAGE}.`);
+  return limit;
+}
+
+function nextQuery(cursor: string, limit: number, filter: { status?: string; model?: string }): string {
+  const query = new URLSearchParams({ cursor, limit: String(limit) });
+  for (const [name, value] of Object.entries(filter)) query.set(name, value);
+  return query.toString();
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  return header.trim() === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+}

@@ -1,0 +1,56 @@
+/** Errors as callers see them: RFC 9457 `application/problem+json` with a stable `code` from the one table. */
+import { ERROR_CODES, PosternError, type ErrorCode } from '../../errors.ts';
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+/** Fastify's own errors that have a better code than their status says. */
+const BY_STATUS: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>([
+  [404, 'not_found'],
+  [405, 'method_not_allowed'],
+  [408, 'request_timeout'],
+  [413, 'body_too_large'],
+  [415, 'unsupported_media_type'],
+  [431, 'headers_too_large'],
+  [503, 'overloaded'],
+]);
+
+/**
+ * Whatever a handler or Fastify threw. What is not a PosternError and not the caller's doing is `internal`, with a detail
+ * that says nothing: the cause belongs in the log.
+ */
+export function toCallerError(thrown: unknown): PosternError {
+  if (thrown instanceof PosternError) return thrown;
+  const status = statusOf(thrown);
+  if (status !== null && status >= 400 && status < 500) {
+    const message = thrown instanceof Error ? thrown.message : 'The request could not be understood.';
+    return new PosternError(BY_STATUS.get(status) ?? 'bad_request', message, { cause: thrown });
+  }
+  const detail = 'The cause is in the log of the gateway, under this request_id.';
+  return new PosternError('internal', detail, { cause: thrown });
+}
+
+function statusOf(thrown: unknown): number | null {
+  if (typeof thrown !== 'object' || thrown === null || !('statusCode' in thrown)) return null;
+  return typeof thrown.statusCode === 'number' ? thrown.statusCode : null;
+}
+
+export interface ProblemContext {
+  readonly requestId: string;
+  /** The prediction that ended with this error: it exists and can be read. */
+  readonly prediction?: string;
+}
+
+export function renderProblem(error: PosternError, { requestId, prediction }: ProblemContext): string {
+  const { status, title, retryable } = ERROR_CODES[error.code];
+  return JSON.stringify({
+    type: `/docs/errors#${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    retryable,
+    ...(error.retryAfterS === undefined ? {} : { retry_after: Math.ceil(error.retryAfterS) }),
+    ...(prediction === undefined ? {} : { prediction }),
+    request_id: requestId,
+  });
+}

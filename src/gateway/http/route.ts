@@ -1,0 +1,150 @@
+/**
+ * The one way a request is answered: a route is a function from a call to an answer, and `serve` does the rest for all of
+ * them: errors to problems, the request id, the counts, bodies that were refused half-way, callers who left.
+ *
+ * Answers are written to Node's response directly. Fastify routes and parses nothing: its reply, hooks and serialisers
+ * would cost more than the rest of the gateway's HTTP part together.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../clock.ts';
+import type { Logger } from '../../logger.ts';
+import type { PosternError } from '../../errors.ts';
+import { CallerGone, hasBody } from './body.ts';
+import { PROBLEM_TYPE, renderProblem, toCallerError } from './problem.ts';
+
+export interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string | string[] | undefined>>;
+  /** Echoed as X-Request-Id, and in every problem and log line about this request. */
+  readonly id: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Names and values in turn, lower case. Content-Length and X-Request-Id are added. */
+  readonly headers: readonly string[];
+  readonly body: string | Uint8Array;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  handle(call: Call): Answer | Promise<Answer>;
+}
+
+/** Answers of this kind go out by the thousand; everything else about them is the same. */
+export const JSON_HEADERS: readonly string[] = [
+  'content-type',
+  'application/json; charset=utf-8',
+  'cache-control',
+  'no-store',
+];
+
+export function json(status: number, body: string, more?: readonly string[]): Answer {
+  return { status, headers: more === undefined ? JSON_HEADERS : [...JSON_HEADERS, ...more], body };
+}
+
+export function problem(error: PosternError, context: { requestId: string; prediction?: string }): Answer {
+  const headers = ['content-type', PROBLEM_TYPE, 'cache-control', 'no-store'];
+  if (error.retryAfterS !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(error.retryAfterS))));
+  return { status: error.status, headers, body: renderProblem(error, context) };
+}
+
+/** Answered requests of one route by status. */
+export type StatusCounts = Map<number, number>;
+
+export interface Desk {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** True once the gateway drains: answers ask callers to open a new connection. */
+  readonly draining: () => boolean;
+  /** Called when a request begins (+1) and when it is over (-1). */
+  readonly onInFlight: (change: 1 | -1) => void;
+}
+
+/** Nginx's word for a caller that left before the answer; it never goes over the wire, only into the counts. */
+const CALLER_LEFT = 499;
+/** A refused sender may go on for so long before the connection is cut, so that it reads the answer and not a reset. */
+const LINGER_MS = 2_000;
+
+/** Makes the Fastify handler of a route. `counts` belongs to the route and is only ever counted up. */
+export function serve(
+  route: Route,
+  counts: StatusCounts,
+  desk: Desk,
+): (request: FastifyRequest, reply: FastifyReply) => void {
+  return (request, reply) => {
+    reply.hijack();
+    void answer(route, counts, desk, {
+      request: request.raw,
+      response: reply.raw,
+      params: request.params as Call['params'],
+      query: request.query as Call['query'],
+      id: request.id,
+    });
+  };
+}
+
+/** For what Fastify itself refuses, before a route was found or its handler began. */
+export function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply, desk: Desk): void {
+  reply.hijack();
+  const call: Call = { request: request.raw, response: reply.raw, params: {}, query: {}, id: request.id };
+  write(call, refusal(thrown, '-', desk, call), desk);
+}
+
+async function answer(route: Route, counts: StatusCounts, desk: Desk, call: Call): Promise<void> {
+  desk.onInFlight(1);
+  let status = CALLER_LEFT;
+  try {
+    let result: Answer;
+    try {
+      result = await route.handle(call);
+    } catch (thrown) {
+      if (thrown instanceof CallerGone) return;
+      result = refusal(thrown, route.path, desk, call);
+    }
+    if (call.response.destroyed) return;
+    write(call, result, desk);
+    status = result.status;
+  } catch (error) {
+    desk.logger.error('answer failed', { route: route.path, requestId: call.id, error });
+    call.response.destroy();
+  } finally {
+    counts.set(status, (counts.get(status) ?? 0) + 1);
+    desk.onInFlight(-1);
+  }
+}
+
+function refusal(thrown: unknown, route: string, desk: Desk, call: Call): Answer {
+  const error = toCallerError(thrown);
+  if (error.code === 'internal') {
+    desk.logger.error('request failed', { route, requestId: call.id, error: error.cause ?? error });
+  }
+  return problem(error, { requestId: call.id });
+}
+
+function write({ request, response, id }: Call, { status, headers, body }: Answer, desk: Desk): void {
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+  const unread = !request.complete && hasBody(request);
+  const lines = [...headers, 'x-request-id', id];
+  if (status !== 304) lines.push('content-length', String(length));
+  if (unread || desk.draining()) lines.push('connection', 'close');
+  response.writeHead(status, lines);
+  if (!unread) {
+    response.end(body);
+    return;
+  }
+  // The sender is still sending. Closing now would reset the connection under the answer: read on, into nothing.
+  response.write(body);
+  const timer = desk.clock.after(LINGER_MS, () => response.end());
+  const done = (): void => {
+    timer.cancel();
+    response.end();
+  };
+  request.once('end', done);
+  request.once('close', done);
+  request.resume();
+}
