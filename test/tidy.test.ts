@@ -43,7 +43,7 @@ void test('imports follow the table, without cycles, and no source file is dead'
   visit('bin/postern.mjs');
   visit('src/cli/main.ts');
   // Started by path, not by import: worker threads and child processes name themselves here.
-  for (const file of sources) if (/\.(thread|process)\.ts$/.test(file)) visit(file);
+  for (const file of sources) if (/[.-](thread|process)\.ts$/.test(file)) visit(file);
   const dead = sources.filter((file) => file.endsWith('.ts') && !reached.has(file));
   assert.deepEqual(dead, [], 'reached from no entry point: delete it, or call it');
 });
