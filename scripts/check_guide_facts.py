@@ -87,6 +87,20 @@ def check_korean_name(entry: Json, facts: Path) -> List[str]:
     return [] if found else [f"no Korean name of it stands in {source} for its genus"]
 
 
+def check_taxon(entry: Json, facts: Path) -> List[str]:
+    """The row that names the plant exists and has its genus; "photos" means that no table names it rightly."""
+    source = entry["taxon_source"]
+    files = {"oxford102_taxa": ("name", "genus"), "recommended_classes": ("english", "scientific")}
+    if source["table"] == "photos":
+        return []
+    key, latin = files[source["table"]]
+    genera = {latin_key(n)[0] for n in [entry["scientific_name"], *entry["synonyms"]]}
+    rows = [r for r in read_csv(facts / f"{source['table']}.csv") if r[key] == source["row"]]
+    if any(part.split()[0].lower() in genera for r in rows for part in r[latin].split(",")):
+        return []
+    return [f"{source['table']} has no row {source['row']!r} of its genus"]
+
+
 def check_shape(entry: Json, by_id: Dict[str, Json]) -> List[str]:
     bad = [f"empty {field}.{lang}" for field in ("names", "text") for lang in ("en", "ko") if not entry[field][lang]]
     for other in entry["lookalikes"]:
@@ -168,7 +182,7 @@ def main() -> int:
         problems += [] if members else check_level(entry, sources)
         if args.facts:
             problems += check_left_out(entry, tables) + check_cited(entry, tables)
-            problems += [] if members else check_korean_name(entry, args.facts)
+            problems += [] if members else check_korean_name(entry, args.facts) + check_taxon(entry, args.facts)
         bad += [f"{entry['id']}: {p}" for p in problems]
     bad += check_groups(entries)
     if args.manifest:
