@@ -1,0 +1,47 @@
+/** What `postern up` says when it is ready: where it is, what it serves, and a line to try. */
+import { paint, printable, textWidth } from './terminal.ts';
+import type { ModelSummary } from '../client/shapes.ts';
+import { VERSION } from './version.ts';
+
+export interface BannerFacts {
+  readonly url: string;
+  readonly tunnelPort: number;
+  readonly models: readonly ModelSummary[];
+  readonly modelsDir: string;
+  readonly startMs: number;
+}
+
+export function banner(
+  { url, tunnelPort, models, modelsDir, startMs }: BannerFacts,
+  stream: { isTTY?: boolean } = process.stdout,
+): string {
+  const width = Math.max(...models.map((model) => textWidth(model.name)), 0);
+  const modelLines = models.map((model) => {
+    const mark = model.state === 'ready' ? paint(stream, 'green', '✓') : paint(stream, 'red', '✗');
+    const name = printable(model.name) + ' '.repeat(width - textWidth(model.name));
+    return `  ${mark} ${name}  ${model.state.padEnd(7)}  ${paint(stream, 'dim', printable(model.description ?? model.kind))}`;
+  });
+  if (models.length === 0) modelLines.push(`  no model in ${modelsDir}`);
+  return [
+    '',
+    `  ${paint(stream, 'bold', `Postern ${VERSION}`)} is ready ${paint(stream, 'dim', `after ${(startMs / 1000).toFixed(1)} s`)}`,
+    '',
+    `  ${paint(stream, 'bold', url)}        a page to try it, and the API (${url}/docs)`,
+    `  worker "local" joined by mutual TLS through 127.0.0.1:${tunnelPort}`,
+    '',
+    ...modelLines,
+    '',
+    `  ${curlLine(url, models)}`,
+    '',
+    paint(stream, 'dim', '  Ctrl-C finishes what runs and stops.'),
+    '',
+    '',
+  ].join('\n');
+}
+
+/** A line that works as it stands, but for the name of the photo. */
+function curlLine(url: string, models: readonly ModelSummary[]): string {
+  const model = models.find(({ kind, state }) => kind === 'image-classification' && state === 'ready');
+  if (model === undefined) return `curl ${url}/v1/models`;
+  return `curl -F image=@photo.jpg ${url}/v1/models/local/${model.name}/predictions -H 'Prefer: wait'`;
+}

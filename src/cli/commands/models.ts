@@ -1,0 +1,48 @@
+/** `postern models`: what can be asked, and whether a worker is there to answer. */
+import type { Command } from 'commander';
+import { clientFor, EXIT_CODES_HELP, gatewayOption, jsonOption, type CallerOptions } from '../options.ts';
+import { paint, printable, table } from '../terminal.ts';
+
+export function addModels(program: Command): void {
+  program
+    .command('models')
+    .description('list the models that the gateway knows, and their states')
+    .addOption(gatewayOption())
+    .addOption(jsonOption('print JSON'))
+    .addHelpText('after', `\nExamples:\n  postern models\n  postern models --json | jq '.[].name'\n${EXIT_CODES_HELP}`)
+    .action(async (options: CallerOptions) => {
+      const models = await clientFor(options).models();
+      if (options.json === true) {
+        process.stdout.write(`${JSON.stringify(models, null, 2)}\n`);
+        return;
+      }
+      if (models.length === 0) {
+        process.stdout.write('No model yet: no worker has connected with one. Start one with: postern worker\n');
+        return;
+      }
+      const rows = models.map((model) => [
+        printable(model.name),
+        model.versions.map(({ version }) => printable(version)).join(', '),
+        paint(process.stdout, model.state === 'ready' ? 'green' : 'yellow', model.state),
+        printable(model.kind),
+        String(model.versions.reduce((sum, version) => sum + version.workers, 0)),
+        String(model.waiting_jobs),
+        String(model.processing_jobs),
+      ]);
+      const right = { right: true };
+      process.stdout.write(
+        table(
+          [
+            { title: 'MODEL' },
+            { title: 'VERSION' },
+            { title: 'STATE' },
+            { title: 'KIND' },
+            { title: 'WORKERS', ...right },
+            { title: 'WAITING', ...right },
+            { title: 'RUNNING', ...right },
+          ],
+          rows,
+        ),
+      );
+    });
+}

@@ -1,0 +1,156 @@
+/**
+ * Configuration, parsed once and purely: text in, one frozen object or every problem at once. Nothing here reads the
+ * environment; `env.ts` does.
+ */
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { PosternError } from '../errors.ts';
+import { isSettingKey, SETTINGS, type LOG_LEVELS, type Setting, type SettingKey } from './settings.ts';
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface Config {
+  readonly httpHost: string;
+  readonly httpPort: number;
+  /** null: what the Host header says. */
+  readonly publicUrl: string | null;
+  readonly open: boolean;
+  /** null: the command decides (0.0.0.0 for `gateway`, 127.0.0.1 for `up`). */
+  readonly tunnelHost: string | null;
+  readonly tunnelPort: number;
+  readonly gatewayNames: readonly string[];
+  readonly bodyLimitBytes: number;
+  readonly queueLimitJobs: number;
+  readonly targetHost: string;
+  readonly targetPort: number;
+  readonly modelsDir: string;
+  readonly identityDir: string;
+  readonly dataDir: string;
+  readonly drainMs: number;
+  /** null: the command decides. */
+  readonly logLevel: LogLevel | null;
+  readonly url: string;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Host names as in RFC 1123, with underscores because container networks use them. */
+const HOST_NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$/;
+const isHost = (text: string): boolean => isIP(text) !== 0 || (HOST_NAME.test(text) && !/^[\d.]+$/.test(text));
+
+/** What is wrong with a value, or null. */
+function problemWith(setting: Setting, text: string): string | null {
+  const { kind } = setting;
+  const integer = (min: number, max: number): string | null =>
+    /^\d{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max
+      ? null
+      : `expected a whole number from ${min} to ${max}`;
+  switch (kind.type) {
+    case 'host':
+      return isHost(text) ? null : 'expected a host name or an IP address (without a port)';
+    case 'hosts':
+      return splitList(text).every(isHost) ? null : 'expected host names or IP addresses separated by commas';
+    case 'port':
+      return integer(0, 65_535);
+    case 'folder':
+      return text.includes('\0') ? 'expected a path' : null;
+    case 'flag':
+      return text === '0' || text === '1' ? null : 'expected 0 or 1';
+    case 'integer':
+      return integer(kind.min, kind.max);
+    case 'choice':
+      return kind.choices.includes(text) ? null : `expected one of ${kind.choices.join(', ')}`;
+    case 'url':
+      return isHttpUrl(text) ? null : 'expected a URL like http://127.0.0.1:8080';
+    default:
+      return kind satisfies never;
+  }
+}
+
+export function isHttpUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '';
+}
+
+const splitList = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+/**
+ * Reads the keys of Postern out of `env`. Unknown `POSTERN_…` keys are refused, because a misspelt key that is silently
+ * ignored is found in production; `POSTERN_TEST_…` belongs to the tests. An empty value counts as absent.
+ *
+ * Throws config_invalid that names every problem. Values are cut to 60 characters in it.
+ */
+export function parseConfig(env: Environment, folder: string): Config {
+  const problems: string[] = [];
+  for (const key of Object.keys(env)) {
+    if (!key.startsWith('POSTERN_') || key.startsWith('POSTERN_TEST_') || isSettingKey(key)) continue;
+    const near = nearestKey(key);
+    problems.push(`${key}: there is no such setting${near === null ? '' : `, did you mean ${near}?`}`);
+  }
+
+  const text = (key: SettingKey): string | null => {
+    const setting: Setting = SETTINGS[key];
+    const value = env[key]?.trim() || setting.fallback;
+    if (value === null) return null;
+    const problem = problemWith(setting, value);
+    if (problem !== null) problems.push(`${key}: ${problem}, got ${JSON.stringify(value.slice(0, 60))}`);
+    return value;
+  };
+  const required = (key: SettingKey): string => text(key) ?? '';
+  const path = (key: SettingKey): string => resolve(folder, required(key));
+
+  const dataDir = path('POSTERN_DATA_DIR');
+  const identityDir = text('POSTERN_IDENTITY_DIR');
+  const config: Config = {
+    httpHost: required('POSTERN_HTTP_HOST'),
+    httpPort: Number(required('POSTERN_HTTP_PORT')),
+    publicUrl: text('POSTERN_PUBLIC_URL'),
+    open: required('POSTERN_OPEN') === '1',
+    tunnelHost: text('POSTERN_TUNNEL_HOST'),
+    tunnelPort: Number(required('POSTERN_TUNNEL_PORT')),
+    gatewayNames: Object.freeze(splitList(required('POSTERN_GATEWAY_NAMES'))),
+    bodyLimitBytes: Number(required('POSTERN_BODY_LIMIT_BYTES')),
+    queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
+    targetHost: required('TARGET_HOST'),
+    targetPort: Number(required('TARGET_PORT')),
+    modelsDir: path('POSTERN_MODELS_DIR'),
+    identityDir: identityDir === null ? resolve(dataDir, 'worker') : resolve(folder, identityDir),
+    dataDir,
+    drainMs: Number(required('POSTERN_DRAIN_MS')),
+    logLevel: text('POSTERN_LOG_LEVEL') as LogLevel | null,
+    url: required('POSTERN_URL').replace(/\/+$/, ''),
+  };
+  if (problems.length > 0) {
+    const list = problems.map((problem) => `\n  ${problem}`).join('');
+    throw new PosternError('config_invalid', `the settings cannot be used; correct the environment or .env:${list}`);
+  }
+  return Object.freeze(config);
+}
+
+/** The known key within two edits, for the hint. */
+function nearestKey(key: string): string | null {
+  let best: { key: string; distance: number } | null = null;
+  for (const known of Object.keys(SETTINGS)) {
+    const distance = editDistance(key, known);
+    if (distance <= 2 && (best === null || distance < best.distance)) best = { key: known, distance };
+  }
+  return best?.key ?? null;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

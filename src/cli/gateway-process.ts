@@ -1,0 +1,113 @@
+/** Makes the gateway of this process out of the settings: shared by `gateway` and `up`. */
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import { createGateway, type Gateway } from '../gateway/gateway.ts';
+import { parseGatewayConfig } from '../gateway/config.ts';
+import { openIdentity, type GatewayIdentity } from '../identity/identity.ts';
+import type { Logger } from '../logger.ts';
+import type { Config } from './config.ts';
+
+export interface GatewayProcess {
+  readonly gateway: Gateway;
+  readonly identity: GatewayIdentity;
+  readonly tunnelHost: string;
+}
+
+export const identityFolder = (config: Config): string => join(config.dataDir, 'identity');
+
+export function openGatewayIdentity(config: Config, tunnelHost: string): Promise<GatewayIdentity> {
+  const hosts = [...config.gatewayNames, hostname(), ...(isAnyAddress(tunnelHost) ? [] : [tunnelHost])];
+  return openIdentity({ folder: identityFolder(config), hosts: [...new Set(hosts)], clock: systemClock });
+}
+
+/** Opens the identity (made on first use) and starts the gateway. `defaultTunnelHost` counts when no setting says otherwise. */
+export async function startGateway(config: Config, defaultTunnelHost: string, logger: Logger): Promise<GatewayProcess> {
+  refuseOpenHttp(config);
+  const tunnelHost = config.tunnelHost ?? defaultTunnelHost;
+  const identity = await openGatewayIdentity(config, tunnelHost);
+  const gateway = createGateway({
+    config: parseGatewayConfig({
+      dataDir: config.dataDir,
+      http: {
+        host: config.httpHost,
+        port: config.httpPort,
+        publicUrl: config.publicUrl,
+        maxBodyBytes: config.bodyLimitBytes,
+      },
+      tunnel: { host: tunnelHost, port: config.tunnelPort },
+      jobs: { maxQueueJobs: config.queueLimitJobs },
+      drainMs: config.drainMs,
+    }),
+    identity,
+    logger,
+    clock: systemClock,
+  });
+  try {
+    await gateway.start();
+  } catch (error) {
+    await gateway.stop().catch(() => undefined);
+    throw explainListenError(error, config, tunnelHost);
+  }
+  return { gateway, identity, tunnelHost };
+}
+
+/** Without keys the API is for this machine only, unless somebody decides otherwise in so many words. */
+function refuseOpenHttp(config: Config): void {
+  if (config.open || isLoopback(config.httpHost)) return;
+  throw new PosternError(
+    'config_invalid',
+    `POSTERN_HTTP_HOST=${config.httpHost} would let everybody use the API, which has no keys yet: keep 127.0.0.1 and put a proxy with a password in front, or set POSTERN_OPEN=1 if that is what you want`,
+  );
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
+
+/** The system says `EADDRINUSE`; a person wants to know which setting to change. */
+function explainListenError(error: unknown, config: Config, tunnelHost: string): unknown {
+  const { code, port } = (innermost(error) ?? {}) as { code?: string; port?: number };
+  const tunnel = port === config.tunnelPort && port !== config.httpPort;
+  const where = tunnel ? `${tunnelHost}:${config.tunnelPort}` : `${config.httpHost}:${config.httpPort}`;
+  const [portKey, hostKey] = tunnel
+    ? ['POSTERN_TUNNEL_PORT', 'POSTERN_TUNNEL_HOST']
+    : ['POSTERN_HTTP_PORT', 'POSTERN_HTTP_HOST'];
+  if (code === 'EADDRINUSE') {
+    return new PosternError(
+      'address_in_use',
+      `${where} is already in use: stop what listens there, or set ${portKey} to another port`,
+      { cause: error },
+    );
+  }
+  if (code === 'EACCES') {
+    return new PosternError(
+      'config_invalid',
+      `${where} may not be listened on: choose a port above 1023 in ${portKey}`,
+      { cause: error },
+    );
+  }
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return new PosternError('config_invalid', `${where} is not an address of this machine: correct ${hostKey}`, {
+      cause: error,
+    });
+  }
+  return error;
+}
+
+function innermost(error: unknown): unknown {
+  let current = error;
+  for (let depth = 0; depth < 4; depth += 1) {
+    if (!(current instanceof Error) || current.cause === undefined) break;
+    current = current.cause;
+  }
+  return current;
+}
+
+/** An address as a person would dial it: an any-address is reached on loopback. */
+export function dialHost(host: string): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return isIP(reachable) === 6 ? `[${reachable}]` : reachable;
+}

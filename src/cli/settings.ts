@@ -1,0 +1,143 @@
+/**
+ * Every setting of Postern: its key, what it accepts, its default and its words. The one table behind parsing, behind
+ * `docs/configuration.md` (a test compares the two) and behind `.env.example`.
+ */
+
+/** Where a setting matters. */
+export type SettingUse = 'gateway' | 'worker' | 'caller' | 'all';
+
+/** What a value must look like. A port may be 0: the system then chooses, and `--ready-file` tells which it was. */
+export type SettingKind =
+  | { readonly type: 'host' }
+  | { readonly type: 'hosts' }
+  | { readonly type: 'port' }
+  | { readonly type: 'folder' }
+  | { readonly type: 'url' }
+  | { readonly type: 'flag' }
+  | { readonly type: 'integer'; readonly min: number; readonly max: number }
+  | { readonly type: 'choice'; readonly choices: readonly string[] };
+
+export interface Setting {
+  readonly kind: SettingKind;
+  readonly use: SettingUse;
+  /** As it would be written in `.env`; null: the command decides, and `about` says how. */
+  readonly fallback: string | null;
+  readonly about: string;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export const SETTINGS = {
+  POSTERN_HTTP_HOST: {
+    kind: { type: 'host' },
+    use: 'gateway',
+    fallback: '127.0.0.1',
+    about:
+      'Address that the HTTP API listens on. Beyond loopback it needs `POSTERN_OPEN=1`, because there are no API keys yet.',
+  },
+  POSTERN_HTTP_PORT: {
+    kind: { type: 'port' },
+    use: 'gateway',
+    fallback: '8080',
+    about: 'Port of the HTTP API. 0 lets the system choose.',
+  },
+  POSTERN_PUBLIC_URL: {
+    kind: { type: 'url' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Base of the links in answers, when a proxy in front hides it. By default what the caller’s Host header says.',
+  },
+  POSTERN_OPEN: {
+    kind: { type: 'flag' },
+    use: 'gateway',
+    fallback: '0',
+    about: '1 allows an HTTP API without keys beyond loopback. Anybody who reaches the port can then use your machine.',
+  },
+  POSTERN_TUNNEL_HOST: {
+    kind: { type: 'host' },
+    use: 'gateway',
+    fallback: null,
+    about: 'Address that workers dial. `postern gateway` listens on 0.0.0.0 by default, `postern up` on 127.0.0.1.',
+  },
+  POSTERN_TUNNEL_PORT: {
+    kind: { type: 'port' },
+    use: 'gateway',
+    fallback: '37373',
+    about: 'Port that workers dial, mutual TLS only. 0 lets the system choose.',
+  },
+  POSTERN_GATEWAY_NAMES: {
+    kind: { type: 'hosts' },
+    use: 'gateway',
+    fallback: '',
+    about: 'Host names and addresses to put in the gateway’s certificate beside localhost, separated by commas.',
+  },
+  POSTERN_BODY_LIMIT_BYTES: {
+    kind: { type: 'integer', min: 1_024, max: 64 * 1024 * 1024 },
+    use: 'gateway',
+    fallback: '20971520',
+    about: 'Largest request body. A larger one is refused before it is buffered.',
+  },
+  POSTERN_QUEUE_LIMIT_JOBS: {
+    kind: { type: 'integer', min: 1, max: 1_000_000 },
+    use: 'gateway',
+    fallback: '10000',
+    about: 'Jobs that may wait for one model. Beyond it a caller gets 429 with Retry-After.',
+  },
+  TARGET_HOST: {
+    kind: { type: 'host' },
+    use: 'worker',
+    fallback: '127.0.0.1',
+    about: 'Host of the gateway that the worker dials.',
+  },
+  TARGET_PORT: {
+    kind: { type: 'port' },
+    use: 'worker',
+    fallback: '37373',
+    about: 'Tunnel port of that gateway.',
+  },
+  POSTERN_MODELS_DIR: {
+    kind: { type: 'folder' },
+    use: 'worker',
+    fallback: './models',
+    about: 'The model repository: `<name>/<version>/postern.yaml`.',
+  },
+  POSTERN_IDENTITY_DIR: {
+    kind: { type: 'folder' },
+    use: 'worker',
+    fallback: null,
+    about:
+      'Folder with the worker’s key, certificate and the CA (made by `postern issue`). By default `<POSTERN_DATA_DIR>/worker`.',
+  },
+  POSTERN_DATA_DIR: {
+    kind: { type: 'folder' },
+    use: 'all',
+    fallback: './data',
+    about: 'State that must survive: on the gateway the CA and its key, on the worker its identity.',
+  },
+  POSTERN_DRAIN_MS: {
+    kind: { type: 'integer', min: 0, max: 3_600_000 },
+    use: 'all',
+    fallback: '30000',
+    about: 'How long a stop waits for what runs.',
+  },
+  POSTERN_LOG_LEVEL: {
+    kind: { type: 'choice', choices: LOG_LEVELS },
+    use: 'all',
+    fallback: null,
+    about:
+      'debug, info, warn, error or silent. info by default; warn under `postern up`, where the banner tells the rest.',
+  },
+  POSTERN_URL: {
+    kind: { type: 'url' },
+    use: 'caller',
+    fallback: 'http://127.0.0.1:8080',
+    about: 'The gateway that predict, models, workers, eval and doctor talk to. `--gateway` overrides it.',
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingKey = keyof typeof SETTINGS;
+
+export function isSettingKey(key: string): key is SettingKey {
+  return Object.hasOwn(SETTINGS, key);
+}

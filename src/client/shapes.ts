@@ -1,0 +1,86 @@
+/** The shapes of the HTTP API as callers see them: what `/v1` sends, snake_case as on the wire. */
+import type { ModelState } from '../protocol/messages.ts';
+
+export type PredictionStatus = 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled' | 'aborted';
+
+export interface Prediction {
+  readonly id: string;
+  /** `owner/name`. */
+  readonly model: string;
+  readonly version: string | null;
+  readonly status: PredictionStatus;
+  readonly output: unknown;
+  readonly error: string | null;
+  /** A code of the error table; null while nothing went wrong. */
+  readonly error_code: string | null;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly completed_at: string | null;
+  /** `total_time` and `predict_time` in seconds, `…_ms` in milliseconds. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly urls: { readonly get: string; readonly cancel: string; readonly output?: string };
+  readonly attempt: number;
+  readonly queue_position: number | null;
+  readonly worker: string | null;
+  readonly progress: { readonly fraction: number | null; readonly message: string | null } | null;
+}
+
+/** The output of an image-classification model. */
+export interface Classification {
+  readonly predictions: readonly { readonly label: string; readonly score: number }[];
+  readonly rejected: boolean;
+  readonly unsure?: boolean;
+  readonly reject_score?: number;
+}
+
+export interface ModelSummary {
+  readonly name: string;
+  readonly owner: string;
+  readonly description: string | null;
+  readonly kind: string;
+  readonly state: ModelState | 'away';
+  readonly versions: readonly { readonly version: string; readonly state: ModelState; readonly workers: number }[];
+  readonly waiting_jobs: number;
+  readonly processing_jobs: number;
+  readonly last_seen_at: string | null;
+}
+
+export interface WorkerSummary {
+  readonly name: string;
+  readonly session: string;
+  readonly state: 'connected' | 'draining' | 'away';
+  readonly agent: string;
+  readonly address: string;
+  readonly connected_at: string;
+  readonly last_seen_at: string;
+  readonly round_trip_ms: number | null;
+  readonly certificate_ends_at: string;
+  readonly models: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly state: ModelState;
+    readonly kind: string;
+    readonly message: string | null;
+    readonly max_rows: number;
+    readonly credit_rows: number;
+    readonly in_flight_jobs: number;
+  }[];
+}
+
+const DECIDED: ReadonlySet<PredictionStatus> = new Set<PredictionStatus>([
+  'succeeded',
+  'failed',
+  'canceled',
+  'aborted',
+]);
+
+/** Will this prediction never change again? */
+export function isDecided(prediction: Prediction): boolean {
+  return DECIDED.has(prediction.status);
+}
+
+export function isClassification(output: unknown): output is Classification {
+  if (typeof output !== 'object' || output === null) return false;
+  const { predictions, rejected } = output as Partial<Classification>;
+  return typeof rejected === 'boolean' && Array.isArray(predictions);
+}
