@@ -1,0 +1,178 @@
+/**
+ * From an accepted TCP connection to an authenticated `postern/1` connection that has said hello. Everything before that
+ * is bounded here: places, time and bytes. Handshakes run beside the accept loop, never inside it.
+ */
+import { constants, X509Certificate } from 'node:crypto';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import type { GatewayIdentity } from '../identity/identity.ts';
+import { readWorkerCertificate } from '../identity/peer.ts';
+import type { WorkerIdentity } from '../identity/peer.ts';
+import { ALPN } from '../protocol/limits.ts';
+import { addressKey, createAdmission } from './admission.ts';
+import type { AdmissionLimits } from './admission.ts';
+
+/** A TLS connection whose client certificate names a worker, and which still occupies its place. */
+export interface Arrival {
+  readonly socket: TLSSocket;
+  readonly worker: WorkerIdentity;
+  readonly address: string;
+  /** The hello was accepted: frees the place and stops the deadline. */
+  readonly settle: () => void;
+}
+
+export interface Doorway {
+  readonly port: number;
+  readonly activeCount: number;
+  readonly waitingCount: number;
+  open(host: string, port: number): Promise<void>;
+  /** Stops accepting and drops what has not settled; resolves when the last connection is gone. */
+  close(): Promise<void>;
+}
+
+export interface DoorwayOptions {
+  readonly identity: Pick<GatewayIdentity, 'caPem' | 'gateway'>;
+  readonly clock: Clock;
+  readonly admission: AdmissionLimits;
+  /** From accept (waiting included) until `settle`. */
+  readonly helloTimeoutMs: number;
+  readonly onArrival: (arrival: Arrival) => void;
+  /** Somebody was turned away before a hello. */
+  readonly onRefused: (error: PosternError, address: string) => void;
+}
+
+/** The kernel's queue of connections not yet accepted, so that a thousand workers may come back at once. */
+const BACKLOG = 1_024;
+
+interface Newcomer {
+  readonly raw: Socket;
+  readonly settle: () => void;
+}
+
+export function createDoorway(options: DoorwayOptions): Doorway {
+  const { clock, identity, onRefused } = options;
+  const admission = createAdmission(options.admission);
+  /** By remote address and port, which is how the TLS server's events are matched to them. */
+  const newcomers = new Map<string, Newcomer>();
+  let closed: Promise<void> | undefined;
+
+  const tls = createTlsServer({
+    key: identity.gateway.keyPem,
+    cert: identity.gateway.certPem,
+    ca: identity.caPem,
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    requestCert: true,
+    rejectUnauthorized: true,
+    ALPNProtocols: [ALPN],
+    // A resumed session can skip the client's certificate, so tickets are not even given out.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  });
+  tls.on('secureConnection', onSecure);
+  tls.on('tlsClientError', (error, socket) => {
+    onRefused(new PosternError('handshake_refused', error.message, { cause: error }), addressKey(socket.remoteAddress));
+  });
+
+  // pauseOnConnect: a connection that waits for its place is not read, so it costs a file descriptor and no memory.
+  const tcp: Server = createServer({ pauseOnConnect: true, noDelay: true }, onAccept);
+
+  function onAccept(raw: Socket): void {
+    const address = addressKey(raw.remoteAddress);
+    const key = keyOf(raw);
+    raw.on('error', () => undefined);
+    const place = admission.admit(address, () => process.nextTick(() => tls.emit('connection', raw)));
+    if (place === null) {
+      onRefused(new PosternError('overloaded', 'too many connections are waiting to shake hands'), address);
+      raw.resetAndDestroy();
+      return;
+    }
+    const deadline = clock.after(options.helloTimeoutMs, () => {
+      const waited = `${options.helloTimeoutMs} ms`;
+      onRefused(new PosternError('handshake_timeout', `no accepted hello within ${waited}`), address);
+      raw.destroy();
+    });
+    const settle = (): void => {
+      deadline.cancel();
+      place.leave();
+      newcomers.delete(key);
+    };
+    newcomers.set(key, { raw, settle });
+    raw.once('close', settle);
+  }
+
+  function onSecure(socket: TLSSocket): void {
+    socket.on('error', () => undefined);
+    const newcomer = newcomers.get(keyOf(socket));
+    const address = addressKey(socket.remoteAddress);
+    try {
+      if (!newcomer) throw new PosternError('handshake_timeout', 'the handshake outlived its deadline');
+      const worker = checkPeer(socket, clock.now());
+      options.onArrival({ socket, worker, address, settle: newcomer.settle });
+    } catch (error) {
+      socket.destroy();
+      if (!(error instanceof PosternError)) throw error;
+      onRefused(error, address);
+    }
+  }
+
+  return {
+    get port() {
+      return (tcp.address() as AddressInfo | null)?.port ?? 0;
+    },
+    get activeCount() {
+      return admission.activeCount;
+    },
+    get waitingCount() {
+      return admission.waitingCount;
+    },
+    open: (host, port) => listen(tcp, host, port),
+    close() {
+      if (closed) return closed;
+      // Accepting stops at once; the promise waits for every connection, also for those that settled and that their owners end.
+      closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+      for (const { raw } of newcomers.values()) raw.destroy();
+      return closed;
+    },
+  };
+}
+
+function checkPeer(socket: TLSSocket, now: number): WorkerIdentity {
+  if (socket.isSessionReused()) throw new PosternError('handshake_refused', 'TLS sessions are not resumed here');
+  if (socket.alpnProtocol !== ALPN) {
+    const got = socket.alpnProtocol === false ? 'none' : String(socket.alpnProtocol);
+    throw new PosternError('version_mismatch', `expected the application protocol ${ALPN}, got ${got}`);
+  }
+  const certificate = socket.getPeerX509Certificate();
+  if (!socket.authorized || !certificate) {
+    throw new PosternError('handshake_refused', 'the client showed no certificate of this authority');
+  }
+  return readWorkerCertificate(new X509Certificate(certificate.raw), now);
+}
+
+function keyOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0}`;
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') {
+        const advice = 'check the address that workers dial';
+        reject(new PosternError('config_invalid', `cannot listen on ${host}:${port} (${error.message}): ${advice}`));
+        return;
+      }
+      const advice = 'stop the program that has it, or choose another port';
+      reject(new PosternError('address_in_use', `${host}:${port} is taken: ${advice}`, { cause: error }));
+    });
+    server.listen({ host, port, backlog: BACKLOG }, () => {
+      server.removeAllListeners('error');
+      // Accepting can fail for want of file descriptors; those already connected go on.
+      server.on('error', () => undefined);
+      resolve();
+    });
+  });
+}

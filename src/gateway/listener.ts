@@ -1,0 +1,286 @@
+/**
+ * The worker listener: what stands between the doorway (TLS, places, deadlines) and the sessions. It reads each
+ * connection's hello, decides by its role (control, data, probe), and answers with a welcome or with why not.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Clock, Timer } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import type { GatewayIdentity } from '../identity/identity.ts';
+import type { Logger } from '../logger.ts';
+import { openConnection } from '../protocol/connection.ts';
+import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
+import { DEAD_MS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_CONNECTIONS_PER_SESSION, PING_MS } from '../protocol/limits.ts';
+import { checkHello } from '../protocol/hello.ts';
+import type { Limits } from '../protocol/limits.ts';
+import type { Hello, Message, Welcome } from '../protocol/messages.ts';
+import { equalSecrets } from '../secret.ts';
+import { createService } from '../service.ts';
+import { createDoorway } from './doorway.ts';
+import type { Arrival } from './doorway.ts';
+import type { SessionEvents, WorkerListener } from './ports.ts';
+import { createProbe, MAX_PROBE_MS } from './probe.ts';
+import { Session } from './session.ts';
+import { createSessions } from './sessions.ts';
+
+export interface WorkerListenerConfig {
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+  /** The gateway's name, told to workers. */
+  readonly gateway: string;
+  readonly leaseMs: number;
+  readonly agent?: string;
+  readonly limits?: Limits;
+  readonly pingMs?: number;
+  readonly deadMs?: number;
+  readonly helloTimeoutMs?: number;
+  readonly maxHandshakes?: number;
+  readonly maxHandshakesPerAddress?: number;
+  readonly maxWaitingHandshakes?: number;
+  readonly maxSessions?: number;
+  readonly maxProbes?: number;
+}
+
+const DEFAULTS = {
+  agent: 'postern',
+  limits: DEFAULT_LIMITS,
+  pingMs: PING_MS,
+  deadMs: DEAD_MS,
+  helloTimeoutMs: HELLO_TIMEOUT_MS,
+  maxHandshakes: 64,
+  /** Half of the places: one address never has them all. */
+  maxHandshakesPerAddress: 32,
+  maxWaitingHandshakes: 1_024,
+  maxSessions: 4_096,
+  maxProbes: 4,
+};
+
+/** Refusals are counted and told at most this often: a flood must not become a flood of log lines. */
+const REFUSAL_LOG_MS = 1_000;
+
+/** A connection whose hello makes sense, on its way to its role. */
+interface Greeting {
+  readonly arrival: Arrival;
+  readonly connection: Connection;
+  readonly hello: Hello;
+  readonly version: number;
+}
+
+export interface ListenerStats {
+  readonly sessions: number;
+  readonly handshakes: number;
+  readonly waiting: number;
+  /** Since the start, by error code. */
+  readonly refused: Readonly<Record<string, number>>;
+}
+
+export interface WorkerListenerOptions {
+  readonly config: WorkerListenerConfig;
+  readonly identity: Pick<GatewayIdentity, 'caPem' | 'gateway'>;
+  readonly events: SessionEvents;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+export function createWorkerListener(options: WorkerListenerOptions): WorkerListener & { stats(): ListenerStats } {
+  const { clock, events, identity, logger } = options;
+  const config = { ...DEFAULTS, ...options.config };
+  const sessions = createSessions({ clock, maxSessions: config.maxSessions });
+  const connections = new Set<Connection>();
+  const refused: Record<string, number> = {};
+  let refusedLoggedAt = -Infinity;
+  let probes = 0;
+  let ticking: Timer | undefined;
+  let draining: Promise<void> | undefined;
+  let port = 0;
+
+  const doorway = createDoorway({
+    identity,
+    clock,
+    helloTimeoutMs: config.helloTimeoutMs,
+    admission: {
+      maxActive: config.maxHandshakes,
+      maxActivePerAddress: config.maxHandshakesPerAddress,
+      maxWaiting: config.maxWaitingHandshakes,
+      maxWaitingPerAddress: config.maxWaitingHandshakes / 2,
+    },
+    onArrival: greet,
+    onRefused: refuse,
+  });
+
+  function refuse(error: PosternError, address: string, worker?: string): void {
+    refused[error.code] = (refused[error.code] ?? 0) + 1;
+    if (clock.monotonic() - refusedLoggedAt < REFUSAL_LOG_MS) return;
+    refusedLoggedAt = clock.monotonic();
+    logger.warn('connection refused', {
+      code: error.code,
+      reason: error.message,
+      address,
+      worker,
+      refused: { ...refused },
+    });
+  }
+
+  /** Reads the hello; from then on the connection belongs to a session or to a link check. */
+  function greet(arrival: Arrival): void {
+    let handlers: ConnectionHandlers | null = null;
+    const connection = openConnection(arrival.socket, {
+      clock,
+      limits: config.limits,
+      handlers: {
+        onMessage(message, payload) {
+          if (handlers) handlers.onMessage(message, payload);
+          else handlers = accept(arrival, connection, message);
+        },
+        onClose(error) {
+          connections.delete(connection);
+          if (handlers) handlers.onClose(error);
+          else if (error) refuse(error, arrival.address, arrival.worker.name);
+        },
+      },
+    });
+    connections.add(connection);
+  }
+
+  function accept(arrival: Arrival, connection: Connection, message: Message): ConnectionHandlers | null {
+    try {
+      const { hello, version } = checkHello(message);
+      if (draining) throw new PosternError('draining', 'the gateway drains');
+      const greeting = { arrival, connection, hello, version };
+      if (hello.role === 'control') return openControl(greeting);
+      if (hello.role === 'data') return openData(greeting);
+      return openProbe(greeting);
+    } catch (thrown) {
+      if (!(thrown instanceof PosternError)) throw thrown;
+      refuse(thrown, arrival.address, arrival.worker.name);
+      connection.close(thrown.code, thrown.message);
+      return { onMessage: () => undefined, onClose: () => undefined };
+    }
+  }
+
+  function welcome({ arrival, connection, hello, version }: Greeting, ticket: string): void {
+    const answer: Welcome = {
+      type: 'welcome',
+      version,
+      ticket,
+      worker: arrival.worker.name,
+      gateway: config.gateway,
+      agent: config.agent,
+      limits: config.limits,
+      pingMs: config.pingMs,
+      deadMs: config.deadMs,
+      leaseMs: config.leaseMs,
+      gateways: [],
+    };
+    connection.send(answer);
+    connection.establish(hello.limits, { pingMs: config.pingMs, deadMs: config.deadMs });
+    arrival.settle();
+  }
+
+  function openControl(greeting: Greeting): ConnectionHandlers {
+    const { arrival, connection, hello } = greeting;
+    const { name, certificateEndsAt } = arrival.worker;
+    const { resumed } = sessions.prepare(name, hello);
+    const ticket = randomBytes(24).toString('base64url');
+    const session = new Session({
+      // The worker's name is part of the id, so that no worker can speak for another one's session.
+      id: `${name}/${hello.session}`,
+      worker: name,
+      agent: hello.agent,
+      address: arrival.address,
+      certificateEndsAt,
+      control: connection,
+      heardBytes: () => arrival.socket.bytesRead,
+      maxPayloadBytes: hello.limits.maxPayloadBytes,
+      events,
+      clock,
+    });
+    sessions.open(name, hello, ticket, session);
+    welcome(greeting, ticket);
+    const fields = { worker: name, session: hello.session, epoch: hello.epoch };
+    logger.info('worker connected', { ...fields, resumed, agent: hello.agent, address: arrival.address });
+    events.onOpen(session, resumed);
+    return {
+      onMessage: (message, payload) => session.onControlMessage(message, payload),
+      onClose(error) {
+        session.end('connection_lost', 'the control connection is gone', error);
+        logger.info('worker connection closed', {
+          ...fields,
+          code: error?.code ?? null,
+          reason: error?.message ?? null,
+        });
+      },
+    };
+  }
+
+  function openData(greeting: Greeting): ConnectionHandlers {
+    const { arrival, connection, hello } = greeting;
+    const found = sessions.find(arrival.worker.name, hello);
+    if (!found || !equalSecrets(hello.ticket ?? '', found.ticket)) {
+      throw new PosternError('handshake_refused', 'no live session has this name, epoch and ticket');
+    }
+    const { session } = found;
+    if (session.dataConnectionCount >= MAX_CONNECTIONS_PER_SESSION - 1) {
+      throw new PosternError('overloaded', `a session has at most ${MAX_CONNECTIONS_PER_SESSION} connections`);
+    }
+    welcome(greeting, found.ticket);
+    session.addData(connection);
+    return {
+      onMessage: (message, payload) => session.onDataMessage(message, payload),
+      onClose: () => session.removeData(connection),
+    };
+  }
+
+  function openProbe(greeting: Greeting): ConnectionHandlers {
+    const { connection } = greeting;
+    if (probes >= config.maxProbes) throw new PosternError('overloaded', `${probes} link checks are running already`);
+    probes += 1;
+    welcome(greeting, randomBytes(24).toString('base64url'));
+    const deadline = clock.after(MAX_PROBE_MS, () =>
+      connection.close('handshake_timeout', 'the link check took too long'),
+    );
+    return {
+      onMessage: createProbe(connection),
+      onClose() {
+        probes -= 1;
+        deadline.cancel();
+      },
+    };
+  }
+
+  const service = createService({
+    async start() {
+      await doorway.open(config.host, config.port);
+      port = doorway.port;
+      ticking = clock.every(config.pingMs, () => sessions.tick());
+    },
+    async stop() {
+      const closed = doorway.close();
+      ticking?.cancel();
+      for (const session of sessions.live()) session.close('draining', 'the gateway stops');
+      for (const connection of connections) connection.close('draining', 'the gateway stops');
+      await closed;
+    },
+  });
+
+  return {
+    ...service,
+    get port() {
+      return port;
+    },
+    drain(deadlineMs) {
+      // The port is free for another release from here on; those that are shaking hands are told.
+      void doorway.close();
+      draining ??= Promise.all(sessions.live().map((session) => session.drain(deadlineMs, 'the gateway drains'))).then(
+        () => undefined,
+      );
+      return draining;
+    },
+    stats: () => ({
+      sessions: sessions.live().length,
+      handshakes: doorway.activeCount,
+      waiting: doorway.waitingCount,
+      refused: { ...refused },
+    }),
+  };
+}

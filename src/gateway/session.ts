@@ -1,0 +1,302 @@
+/**
+ * One session: an authenticated worker, its control connection, and its data connections. It turns messages into
+ * {@link SessionEvents} and the engine's calls into messages, and judges neither jobs nor credit: the engine does.
+ *
+ * State: open → ended, once. It ends when the control connection does (its data connections go with it), when a newer
+ * session of the same worker supersedes it, or after a drain. What the worker holds outlives it: a session with the same
+ * id and a higher epoch takes over.
+ */
+import type { Clock, Timer } from '../clock.ts';
+import type { Fence, Job, JobId, SessionId } from '../dispatch/job.ts';
+import { PosternError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { Connection } from '../protocol/connection.ts';
+import { MAX_INLINE_BYTES } from '../protocol/limits.ts';
+import type { Assign, Message } from '../protocol/messages.ts';
+import type { GatewaySession, SessionEvents } from './ports.ts';
+
+/** `ack` carries at most this many attempts. */
+const MAX_ACKS_PER_MESSAGE = 1_024;
+
+export interface SessionParts {
+  readonly id: SessionId;
+  readonly worker: string;
+  readonly agent: string;
+  readonly address: string;
+  readonly certificateEndsAt: number;
+  readonly control: Connection;
+  /** Bytes that the control connection has received so far: any growth is a sign of life. */
+  readonly heardBytes: () => number;
+  /** The largest payload that the worker takes. */
+  readonly maxPayloadBytes: number;
+  readonly events: SessionEvents;
+  readonly clock: Clock;
+}
+
+/** An attempt on the worker's side, from its assignment until it is acked or confirmed canceled. */
+interface InFlight {
+  readonly attempt: number;
+  /** What to send again if the data connection that carries it dies. null: it went by the control connection. */
+  readonly sent: {
+    readonly via: Connection;
+    readonly job: Job;
+    readonly version: string;
+    readonly endsAt: number | null;
+  } | null;
+}
+
+export class Session implements GatewaySession {
+  readonly id: SessionId;
+  readonly worker: string;
+  readonly agent: string;
+  readonly address: string;
+  readonly certificateEndsAt: number;
+  readonly connectedAt: number;
+  readonly #parts: SessionParts;
+  readonly #data = new Set<Connection>();
+  readonly #inFlight = new Map<JobId, InFlight>();
+  #acks: [JobId, number][] = [];
+  #heardBytes = 0;
+  #lastSeenAt: number;
+  #ended = false;
+  #workerDrains = false;
+  #drain: { readonly promise: Promise<void>; readonly resolve: () => void; readonly timer: Timer } | null = null;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.id = parts.id;
+    this.worker = parts.worker;
+    this.agent = parts.agent;
+    this.address = parts.address;
+    this.certificateEndsAt = parts.certificateEndsAt;
+    this.connectedAt = parts.clock.now();
+    this.#lastSeenAt = this.connectedAt;
+  }
+
+  get lastSeenAt(): number {
+    if (!this.#ended && this.#parts.heardBytes() !== this.#heardBytes) return this.#parts.clock.now();
+    return this.#lastSeenAt;
+  }
+
+  get roundTripMs(): number | null {
+    return this.#parts.control.roundTripMs;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  // ---- what the engine asks ----------------------------------------------------------------------------------------
+
+  assign(job: Job, version: string, timeoutMs: number | null): void {
+    if (this.#ended) return;
+    if (job.input.bytes.byteLength > this.#parts.maxPayloadBytes) {
+      const limit = this.#parts.maxPayloadBytes;
+      const reason = `the worker takes inputs of at most ${limit} bytes, this one has ${job.input.bytes.byteLength}`;
+      // Told on a later tick, as the wire would: the engine is in the middle of assigning.
+      process.nextTick(() => this.#refuse(job, reason));
+      return;
+    }
+    const via = this.#pick(job.input.bytes.byteLength);
+    const endsAt = timeoutMs === null ? null : this.#parts.clock.monotonic() + timeoutMs;
+    const sent = via === this.#parts.control ? null : { via, job, version, endsAt };
+    this.#inFlight.set(job.id, { attempt: job.attempt, sent });
+    via.send(assignMessage(job, version, timeoutMs), job.input.bytes);
+  }
+
+  cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void {
+    if (this.#ended) return;
+    this.#parts.control.send({ type: 'cancel', job: fence.job, attempt: fence.attempt, reason });
+  }
+
+  ack(fences: readonly Fence[]): void {
+    if (this.#ended) return;
+    // One message for everything that is acked before the event loop goes on.
+    if (this.#acks.length === 0) process.nextTick(this.#flushAcks);
+    for (const { job, attempt } of fences) {
+      this.#acks.push([job, attempt]);
+      this.#forget(job, attempt);
+    }
+  }
+
+  drain(deadlineMs: number, reason: string): Promise<void> {
+    if (this.#drain) return this.#drain.promise;
+    if (this.#ended) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#parts.clock.after(deadlineMs, () => this.close('draining', reason));
+    this.#drain = { promise, resolve, timer };
+    this.#parts.control.send({ type: 'drain', deadlineMs, reason: reason.slice(0, 2_000) });
+    return promise;
+  }
+
+  close(code: ErrorCode, reason: string): void {
+    this.end(code, reason, code === 'draining' ? null : new PosternError(code, reason));
+  }
+
+  // ---- what the wire brings ----------------------------------------------------------------------------------------
+
+  onControlMessage(message: Message, payload: Buffer): void {
+    if (this.#ended) return;
+    const { events } = this.#parts;
+    switch (message.type) {
+      case 'result':
+      case 'partial':
+        this.onDataMessage(message, payload);
+        return;
+      case 'grant':
+        events.onGrant(this, message.model, message.version, message.rows);
+        return;
+      case 'failure':
+        events.onFailure(this, this.#fence(message), message.code, message.message, message.retryable);
+        return;
+      case 'progress':
+        events.onProgress(this, this.#fence(message), message.fraction ?? null, message.message ?? null);
+        return;
+      case 'canceled':
+        this.#forget(message.job, message.attempt);
+        events.onCanceled(this, this.#fence(message));
+        this.#answerDrain();
+        return;
+      case 'models':
+        events.onModels(this, message.models);
+        return;
+      case 'resume':
+        for (const [job, attempt] of message.attempts) this.#inFlight.set(job, { attempt, sent: null });
+        events.onResume(this, message.attempts);
+        return;
+      case 'drain':
+        this.#workerDrains = true;
+        events.onDraining(this);
+        this.#answerDrain();
+        return;
+      case 'drained':
+        if (this.#drain) this.close('draining', 'the gateway drains');
+        else this.#breach(message);
+        return;
+      default:
+        this.#breach(message);
+    }
+  }
+
+  /** Payloads travel on data connections; nothing else does. */
+  onDataMessage(message: Message, payload: Buffer): void {
+    if (this.#ended) return;
+    const { events } = this.#parts;
+    if (message.type === 'result') {
+      const output = { contentType: message.contentType, bytes: payload };
+      events.onResult(this, this.#fence(message), output, message.timings);
+    } else if (message.type === 'partial') {
+      const part = { contentType: message.contentType, bytes: payload };
+      events.onPartial(this, this.#fence(message), message.seq, part);
+    } else {
+      this.#breach(message);
+    }
+  }
+
+  get dataConnectionCount(): number {
+    return this.#data.size;
+  }
+
+  addData(connection: Connection): void {
+    this.#data.add(connection);
+  }
+
+  /** A data connection died: what it carried is sent again, because nobody knows how far it came. The worker ignores an
+   * attempt that it has already. */
+  removeData(connection: Connection): void {
+    if (!this.#data.delete(connection) || this.#ended) return;
+    for (const { sent } of [...this.#inFlight.values()]) {
+      if (sent?.via !== connection) continue;
+      const leftMs = sent.endsAt === null ? null : Math.max(0, sent.endsAt - this.#parts.clock.monotonic());
+      this.assign(sent.job, sent.version, leftMs);
+    }
+  }
+
+  /** Called once per ping period: leases are kept by signs of life, not by each message. */
+  tick(): void {
+    const heardBytes = this.#parts.heardBytes();
+    if (this.#ended || heardBytes === this.#heardBytes) return;
+    this.#heardBytes = heardBytes;
+    this.#lastSeenAt = this.#parts.clock.now();
+    this.#parts.events.onHeard(this);
+  }
+
+  /** Ends the session: the engine is told first, then the worker, and every socket goes. */
+  end(code: ErrorCode, reason: string, error: PosternError | null): void {
+    if (this.#ended) return;
+    this.#lastSeenAt = this.lastSeenAt;
+    this.#flushAcks();
+    this.#ended = true;
+    this.#drain?.timer.cancel();
+    this.#parts.events.onClose(this, error);
+    for (const connection of this.#data) connection.destroy();
+    this.#parts.control.close(code, reason);
+    this.#drain?.resolve();
+  }
+
+  #pick(payloadBytes: number): Connection {
+    let best = this.#parts.control;
+    if (payloadBytes <= MAX_INLINE_BYTES) return best;
+    let bestBytes = Infinity;
+    for (const connection of this.#data) {
+      if (connection.queuedBytes >= bestBytes) continue;
+      best = connection;
+      bestBytes = connection.queuedBytes;
+    }
+    return best;
+  }
+
+  #fence(message: { job: JobId; attempt: number }): Fence {
+    return { job: message.job, attempt: message.attempt, session: this.id };
+  }
+
+  #forget(job: JobId, attempt: number): void {
+    if (this.#inFlight.get(job)?.attempt === attempt) this.#inFlight.delete(job);
+  }
+
+  readonly #flushAcks = (): void => {
+    if (this.#ended || this.#acks.length === 0) return;
+    const acks = this.#acks;
+    this.#acks = [];
+    for (let i = 0; i < acks.length; i += MAX_ACKS_PER_MESSAGE) {
+      this.#parts.control.send({ type: 'ack', attempts: acks.slice(i, i + MAX_ACKS_PER_MESSAGE) });
+    }
+    this.#answerDrain();
+  };
+
+  /** A draining worker is told `drained` when the gateway wants nothing more of it. */
+  #answerDrain(): void {
+    if (!this.#workerDrains || this.#inFlight.size > 0 || this.#acks.length > 0) return;
+    this.#workerDrains = false;
+    this.#parts.control.send({ type: 'drained' });
+  }
+
+  #refuse(job: Job, reason: string): void {
+    if (this.#ended) return;
+    const fence = { job: job.id, attempt: job.attempt, session: this.id };
+    this.#parts.events.onFailure(this, fence, 'body_too_large', reason, false);
+  }
+
+  #breach(message: Message): void {
+    this.close('protocol_error', `a worker does not send ${message.type} here`);
+  }
+}
+
+function assignMessage(job: Job, version: string, timeoutMs: number | null): Assign {
+  const message: Assign = {
+    type: 'assign',
+    job: job.id,
+    attempt: job.attempt,
+    model: job.model,
+    version,
+    rows: job.rows,
+    contentType: job.input.contentType,
+    bytes: job.input.bytes.byteLength,
+  };
+  if (timeoutMs !== null) message.timeoutMs = timeoutMs;
+  for (const _ in job.parameters) {
+    message.parameters = job.parameters as NonNullable<Assign['parameters']>;
+    break;
+  }
+  return message;
+}

@@ -1,0 +1,126 @@
+/**
+ * Owner of what the worker holds: attempts that run, and results (or failures) that the gateway has not acked yet. This is
+ * what a resume message lists, and what a reconnect sends again.
+ *
+ * An attempt is: unknown → running → ended and kept → acked and forgotten; or running → canceled and forgotten.
+ */
+import type { Connection } from '../protocol/connection.ts';
+import type { MessageOf } from '../protocol/messages.ts';
+import type { Attempt } from './ports.ts';
+
+/** Results wait in memory; beyond this no credit is granted until the gateway acked some. */
+const MAX_KEPT_BYTES = 256 * 1024 * 1024;
+/** A resume message lists at most 16,384 attempts; half of them is left for what runs. */
+const MAX_KEPT_COUNT = 8_192;
+/** Cancels that overtook their assign (a large input is slower than a cancel). */
+const MAX_EARLY_CANCELS = 1_024;
+
+export interface Running extends Attempt {
+  readonly model: string;
+  readonly version: string;
+  readonly rows: number;
+  /** The latest word on how far it is, told again after a reconnect. */
+  progress: MessageOf<'progress'> | null;
+}
+
+export interface Kept {
+  readonly message: MessageOf<'result'> | MessageOf<'failure'>;
+  readonly payload: Uint8Array | undefined;
+  /** The data connection that carries it; null: the control connection, or not sent yet. */
+  via: Connection | null;
+}
+
+export class Attempts {
+  readonly #running = new Map<string, Running>();
+  readonly #kept = new Map<string, Kept>();
+  readonly #earlyCancels = new Set<string>();
+  #keptBytes = 0;
+
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  get keptCount(): number {
+    return this.#kept.size;
+  }
+
+  /** Too much waits for acks: nothing more should be accepted. */
+  get full(): boolean {
+    return this.#keptBytes >= MAX_KEPT_BYTES || this.#kept.size >= MAX_KEPT_COUNT;
+  }
+
+  /** `early`: it was canceled before it came. `duplicate`: it is held already, and must not run twice. */
+  begin(running: Running): 'begun' | 'duplicate' | 'early' {
+    const key = keyOf(running);
+    if (this.#running.has(key) || this.#kept.has(key)) return 'duplicate';
+    if (this.#earlyCancels.delete(key)) return 'early';
+    this.#running.set(key, running);
+    return 'begun';
+  }
+
+  isRunning(attempt: Attempt): boolean {
+    return this.#running.has(keyOf(attempt));
+  }
+
+  find(attempt: Attempt): Running | undefined {
+    return this.#running.get(keyOf(attempt));
+  }
+
+  /** Ends a running attempt; undefined when it does not run (ended before, or never came). */
+  finish(attempt: Attempt): Running | undefined {
+    const key = keyOf(attempt);
+    const running = this.#running.get(key);
+    this.#running.delete(key);
+    return running;
+  }
+
+  keep(kept: Kept): void {
+    this.#kept.set(keyOf(kept.message), kept);
+    this.#keptBytes += kept.payload?.byteLength ?? 0;
+  }
+
+  forget(attempt: Attempt): void {
+    const key = keyOf(attempt);
+    const kept = this.#kept.get(key);
+    if (!kept) return;
+    this.#kept.delete(key);
+    this.#keptBytes -= kept.payload?.byteLength ?? 0;
+  }
+
+  /** Remembers the cancel of an attempt that has not come. What ended already needs no cancel: its end was sent. */
+  cancelEarly(attempt: Attempt): void {
+    const key = keyOf(attempt);
+    if (this.#kept.has(key)) return;
+    this.#earlyCancels.add(key);
+    if (this.#earlyCancels.size <= MAX_EARLY_CANCELS) return;
+    for (const oldest of this.#earlyCancels) {
+      this.#earlyCancels.delete(oldest);
+      return;
+    }
+  }
+
+  /** A new connection: what the old one still carried will never come. */
+  restart(): void {
+    this.#earlyCancels.clear();
+  }
+
+  kept(): Iterable<Kept> {
+    return this.#kept.values();
+  }
+
+  running(): Iterable<Running> {
+    return this.#running.values();
+  }
+
+  /** Everything held, for a resume message. */
+  held(): [string, number][] {
+    const held: [string, number][] = [];
+    for (const { job, attempt } of this.#running.values()) held.push([job, attempt]);
+    for (const { message } of this.#kept.values()) held.push([message.job, message.attempt]);
+    return held;
+  }
+}
+
+function keyOf({ job, attempt }: Attempt): string {
+  return `${job}/${attempt}`;
+}

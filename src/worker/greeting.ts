@@ -1,0 +1,70 @@
+/** The worker's half of the hello: says who it is on a new connection and waits for the welcome. */
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '../clock.ts';
+import { PosternError, toPosternError } from '../errors.ts';
+import { openConnection } from '../protocol/connection.ts';
+import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
+import { checkWelcome, makeHello } from '../protocol/hello.ts';
+import type { HelloFields } from '../protocol/hello.ts';
+import type { Limits } from '../protocol/limits.ts';
+import type { Message, Welcome } from '../protocol/messages.ts';
+
+export interface GreetOptions {
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly timeoutMs: number;
+  readonly hello: Omit<HelloFields, 'limits'>;
+  /** Called in the very step in which the welcome came, so that nothing behind it is missed. */
+  onWelcome(connection: Connection, welcome: Welcome): ConnectionHandlers;
+}
+
+/** Resolves once `onWelcome` ran. Rejects with the gateway's reason when it refused, handshake_timeout when it was silent. */
+export function greet(socket: TLSSocket, options: GreetOptions): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    let handlers: ConnectionHandlers | null = null;
+    const connection = openConnection(socket, {
+      clock: options.clock,
+      limits: options.limits,
+      handlers: {
+        onMessage(message, payload) {
+          if (handlers) {
+            handlers.onMessage(message, payload);
+          } else {
+            accept(message);
+          }
+        },
+        onClose(error) {
+          deadline.cancel();
+          if (handlers) handlers.onClose(error);
+          else reject(explainRefusal(error));
+        },
+      },
+    });
+    function accept(message: Message): void {
+      try {
+        const welcome = checkWelcome(message);
+        deadline.cancel();
+        connection.establish(welcome.limits, { pingMs: welcome.pingMs, deadMs: welcome.deadMs });
+        handlers = options.onWelcome(connection, welcome);
+        resolve(connection);
+      } catch (error) {
+        connection.destroy(toPosternError(error));
+      }
+    }
+    const deadline = options.clock.after(options.timeoutMs, () => {
+      const reason = `the gateway did not answer the hello within ${options.timeoutMs} ms`;
+      connection.destroy(new PosternError('handshake_timeout', reason));
+    });
+    connection.send(makeHello({ ...options.hello, limits: options.limits }));
+  });
+}
+
+/** A gateway that rejects the certificate says so in a TLS alert, after the worker's side of the handshake was done. */
+function explainRefusal(error: PosternError | null): PosternError {
+  const cause = error?.cause as { code?: string; message?: string } | undefined;
+  if (cause?.code?.startsWith('ERR_SSL_') && /ALERT|alert/.test(`${cause.code} ${cause.message ?? ''}`)) {
+    const reason = `the gateway rejected this worker's certificate (${cause.message ?? ''}): is it expired, or of another CA?`;
+    return new PosternError('handshake_refused', reason, { cause });
+  }
+  return error ?? new PosternError('connection_lost', 'the connection was closed before the welcome');
+}

@@ -1,0 +1,443 @@
+/**
+ * The dialling end of a session: keeps one connection to the gateway as long as it is not stopped, turns messages into
+ * {@link LinkEvents} and the executor's calls into messages, and keeps results until they are acked.
+ *
+ * State: connecting → connected → connecting …, for ever; → draining when its owner asks; → stopped. While draining it
+ * still dials, because the results of what runs must arrive. A loss of the link is no loss of work: attempts go on, and the
+ * next connection begins with `resume`, the unacked results, the models, and only then new credit.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock, Timer } from '../clock.ts';
+import { PosternError, toPosternError } from '../errors.ts';
+import type { WorkerCredentials } from '../identity/worker.ts';
+import type { Logger } from '../logger.ts';
+import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
+import { DATA_CONNECTIONS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
+import type { Limits } from '../protocol/limits.ts';
+import type { Assign, Hello, Message, ModelReport, Welcome } from '../protocol/messages.ts';
+import { createService } from '../service.ts';
+import { Attempts } from './attempts.ts';
+import type { Kept } from './attempts.ts';
+import { createBackoff } from './backoff.ts';
+import { createCreditLedger } from './credit-ledger.ts';
+import { createDataConnections } from './data-connections.ts';
+import type { DataConnections } from './data-connections.ts';
+import { dialGateway } from './dial.ts';
+import { greet } from './greeting.ts';
+import { watchJumps } from './jumps.ts';
+import type { Attempt, AttemptEnd, LinkEvents, WorkerLink } from './ports.ts';
+
+export interface WorkerLinkConfig {
+  /** TARGET_HOST and TARGET_PORT. */
+  readonly host: string;
+  readonly port: number;
+  /** Name and version of this program, told to the gateway. */
+  readonly agent?: string;
+  readonly limits?: Limits;
+  /** Beside the control connection; 0: payloads travel on the control connection too. */
+  readonly dataConnections?: number;
+  readonly dialTimeoutMs?: number;
+  readonly helloTimeoutMs?: number;
+}
+
+const DEFAULTS = {
+  agent: 'postern',
+  limits: DEFAULT_LIMITS,
+  dataConnections: DATA_CONNECTIONS,
+  dialTimeoutMs: 10_000,
+  helloTimeoutMs: HELLO_TIMEOUT_MS,
+};
+
+/** A connection that lasted this long was stable: the next loss begins with the quick tries again. */
+const STABLE_MS = 60_000;
+/** The gateway answered and said no: hurrying back cannot help. */
+const REFUSALS: ReadonlySet<string> = new Set(['handshake_refused', 'superseded', 'version_mismatch']);
+
+export interface WorkerLinkOptions {
+  readonly config: WorkerLinkConfig;
+  readonly identity: Pick<WorkerCredentials, 'keyPem' | 'certPem' | 'caPem'>;
+  readonly events: LinkEvents;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Numbers in [0, 1): jitter. */
+  readonly random: () => number;
+}
+
+export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
+  const { clock, events, identity, logger, random } = options;
+  const config = { ...DEFAULTS, ...options.config };
+  const session = randomUUID();
+  const attempts = new Attempts();
+  const ledger = createCreditLedger();
+  const backoff = createBackoff(random);
+  let state: WorkerLink['state'] = 'connecting';
+  let epoch = 0;
+  let wasConnected = false;
+  let control: Connection | null = null;
+  let data: DataConnections | null = null;
+  let maxOutputBytes = DEFAULT_LIMITS.maxPayloadBytes;
+  let models: readonly ModelReport[] = [];
+  let flushScheduled = false;
+  /** Set while the gateway drains: `pending` until everything is done, then `told`. */
+  let gatewayDrain: 'pending' | 'told' | null = null;
+  let ownDrain: { readonly finish: () => void; deadlineAt: number; timer: Timer } | null = null;
+  let drained: Promise<void> | undefined;
+  let stopping = false;
+  let dialing = new AbortController();
+  let wake: () => void = () => undefined;
+  let running: Promise<void> | undefined;
+  let jumps: Timer | undefined;
+
+  function setState(to: WorkerLink['state'], error: PosternError | null): void {
+    if (state === to) return;
+    logger.info('link state', { from: state, to, code: error?.code, reason: error?.message });
+    state = to;
+    events.onState(to, error);
+  }
+
+  // ---- dialling ----------------------------------------------------------------------------------------------------
+
+  async function keepConnected(): Promise<void> {
+    while (!stopping) {
+      dialing = new AbortController();
+      const error = await connectOnce();
+      if (isStopping()) break;
+      if (!ownDrain) setState('connecting', error);
+      if (error && REFUSALS.has(error.code)) backoff.discourage();
+      const delayMs = backoff.next();
+      const fields = { code: error?.code, reason: error?.message, delay_ms: Math.round(delayMs) };
+      logger.warn('dialling again', fields);
+      await pause(delayMs);
+    }
+  }
+
+  /** Read through a call, because the checker does not see that it changes during an await. */
+  function isStopping(): boolean {
+    return stopping;
+  }
+
+  /** Dials, and returns when that failed or the connection is gone: why, or null after an orderly close. */
+  async function connectOnce(): Promise<PosternError | null> {
+    epoch += 1;
+    const gone = Promise.withResolvers<PosternError | null>();
+    let connectedAt = Infinity;
+    try {
+      await open('control', undefined, dialing.signal, (connection, welcome) => {
+        connectedAt = clock.monotonic();
+        attach(connection, welcome);
+        return {
+          onMessage: onControlMessage,
+          onClose(error) {
+            detach();
+            gone.resolve(error);
+          },
+        };
+      });
+      const error = await gone.promise;
+      if (clock.monotonic() - connectedAt >= STABLE_MS) backoff.reset();
+      return error;
+    } catch (thrown) {
+      return toPosternError(thrown, 'unreachable');
+    }
+  }
+
+  async function open(
+    role: Hello['role'],
+    ticket: string | undefined,
+    signal: AbortSignal,
+    onWelcome: (connection: Connection, welcome: Welcome) => ConnectionHandlers,
+  ): Promise<Connection> {
+    const { host, port, dialTimeoutMs: timeoutMs } = config;
+    const helloEpoch = epoch;
+    const socket = await dialGateway({ host, port, identity, clock, timeoutMs, signal });
+    const onAbort = (): void => void socket.destroy();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await greet(socket, {
+        clock,
+        limits: config.limits,
+        timeoutMs: config.helloTimeoutMs,
+        hello: { role, session, epoch: helloEpoch, agent: config.agent, ...(ticket === undefined ? {} : { ticket }) },
+        onWelcome,
+      });
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  function pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = clock.after(delayMs, resolve);
+      wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  function onJump(jumpMs: number): void {
+    const reason = 'the clock jumped: the machine slept, or the process stood still';
+    logger.warn('clock jumped', { jump_ms: Math.round(jumpMs) });
+    backoff.reset();
+    if (control) control.destroy(new PosternError('connection_lost', reason));
+    else dialing.abort();
+    wake();
+  }
+
+  // ---- one connection's life ---------------------------------------------------------------------------------------
+
+  function attach(connection: Connection, welcome: Welcome): void {
+    control = connection;
+    gatewayDrain = null;
+    maxOutputBytes = welcome.limits.maxPayloadBytes;
+    attempts.restart();
+    ledger.restart();
+    data = createDataConnections({
+      count: config.dataConnections,
+      clock,
+      backoff: createBackoff(random),
+      open: (signal, onReady, onGone) =>
+        open('data', welcome.ticket, signal, (dataConnection) => {
+          onReady(dataConnection);
+          return { onMessage: onDataMessage, onClose: () => onGone(dataConnection) };
+        }),
+      onLost(lost) {
+        for (const kept of attempts.kept()) if (kept.via === lost) transmit(kept);
+      },
+    });
+    logger.info('connected to the gateway', { gateway: welcome.gateway, worker: welcome.worker, epoch });
+    // Before any credit: the gateway must know what is still held when it chooses what to send.
+    if (wasConnected) connection.send({ type: 'resume', attempts: attempts.held() });
+    wasConnected = true;
+    for (const kept of attempts.kept()) transmit(kept);
+    for (const { progress } of attempts.running()) if (progress) connection.send(progress);
+    connection.send({ type: 'models', models: [...models] });
+    if (ownDrain) sendDrain();
+    else setState('connected', null);
+    flush();
+  }
+
+  function detach(): void {
+    control = null;
+    data?.close();
+    data = null;
+    scheduleFlush();
+  }
+
+  function onControlMessage(message: Message, payload: Buffer): void {
+    switch (message.type) {
+      case 'assign':
+        onAssign(message, payload);
+        return;
+      case 'ack':
+        for (const [job, attempt] of message.attempts) attempts.forget({ job, attempt });
+        scheduleFlush();
+        return;
+      case 'cancel':
+        if (attempts.isRunning(message))
+          events.onCancel({ job: message.job, attempt: message.attempt }, message.reason);
+        else attempts.cancelEarly(message);
+        return;
+      case 'drain':
+        gatewayDrain ??= 'pending';
+        logger.info('the gateway drains', { deadline_ms: message.deadlineMs, reason: message.reason });
+        events.onDrain(message.deadlineMs);
+        scheduleFlush();
+        return;
+      case 'drained':
+        if (ownDrain) ownDrain.finish();
+        else breach(message);
+        return;
+      default:
+        breach(message);
+    }
+  }
+
+  function onDataMessage(message: Message, payload: Buffer): void {
+    if (message.type === 'assign') onAssign(message, payload);
+    else breach(message);
+  }
+
+  function onAssign(message: Assign, input: Buffer): void {
+    if (input.byteLength > MAX_INLINE_BYTES) data?.want();
+    const { job, attempt, model, version, rows } = message;
+    const begun = attempts.begin({ job, attempt, model, version, rows, progress: null });
+    // Sent again because a data connection died under it; the first one arrived after all.
+    if (begun === 'duplicate') return;
+    if (!ledger.take(model, version, rows)) {
+      attempts.finish(message);
+      control?.close('flow_control', `${rows} rows of ${model}@${version} were assigned beyond the granted credit`);
+      return;
+    }
+    if (begun === 'early') {
+      ledger.release(model, version, rows);
+      control?.send({ type: 'canceled', job, attempt });
+      scheduleFlush();
+      return;
+    }
+    const receivedAt = clock.monotonic();
+    events.onAssign({
+      job,
+      attempt,
+      model,
+      version,
+      rows,
+      contentType: message.contentType,
+      input,
+      parameters: message.parameters ?? {},
+      deadlineAt: message.timeoutMs === undefined ? null : receivedAt + message.timeoutMs,
+      receivedAt,
+    });
+  }
+
+  function breach(message: Message): void {
+    control?.close('protocol_error', `a gateway does not send ${message.type} here`);
+  }
+
+  // ---- sending -----------------------------------------------------------------------------------------------------
+
+  function transmit(kept: Kept): void {
+    if (!control) return;
+    let via: Connection | null = null;
+    if ((kept.payload?.byteLength ?? 0) > MAX_INLINE_BYTES && data) {
+      data.want();
+      via = data.pick();
+    }
+    kept.via = via;
+    (via ?? control).send(kept.message, kept.payload);
+  }
+
+  /** Grants and drain answers go out once for everything that one turn of the event loop brought. */
+  function scheduleFlush(): void {
+    if (flushScheduled) return;
+    flushScheduled = true;
+    process.nextTick(flush);
+  }
+
+  function flush(): void {
+    flushScheduled = false;
+    const idle = attempts.runningCount === 0 && attempts.keptCount === 0;
+    if (ownDrain) {
+      if (idle && !control) ownDrain.finish();
+      return;
+    }
+    if (!control) return;
+    if (gatewayDrain === null) {
+      if (!attempts.full) for (const grant of ledger.due()) control.send({ type: 'grant', ...grant });
+    } else if (gatewayDrain === 'pending' && idle) {
+      gatewayDrain = 'told';
+      control.send({ type: 'drained' });
+    }
+  }
+
+  function sendDrain(): void {
+    if (!ownDrain) return;
+    const deadlineMs = Math.max(0, ownDrain.deadlineAt - clock.monotonic());
+    control?.send({ type: 'drain', deadlineMs, reason: 'the worker drains' });
+  }
+
+  function end(attempt: Attempt, how: AttemptEnd): void {
+    const finished = attempts.finish(attempt);
+    if (!finished) return;
+    const { job } = finished;
+    ledger.release(finished.model, finished.version, finished.rows);
+    scheduleFlush();
+    if (how.type === 'canceled') {
+      control?.send({ type: 'canceled', job, attempt: finished.attempt });
+      return;
+    }
+    const kept = endMessage(finished, how, maxOutputBytes);
+    attempts.keep(kept);
+    transmit(kept);
+  }
+
+  const service = createService({
+    start() {
+      jumps = watchJumps(clock, onJump);
+      running = keepConnected();
+      return Promise.resolve();
+    },
+    async stop() {
+      stopping = true;
+      jumps?.cancel();
+      ownDrain?.timer.cancel();
+      dialing.abort();
+      wake();
+      control?.close('draining', 'the worker stops');
+      await running;
+      setState('stopped', null);
+    },
+  });
+
+  return {
+    ...service,
+    announce(list) {
+      models = list;
+      control?.send({ type: 'models', models: [...list] });
+    },
+    setCapacity(model, version, rows) {
+      ledger.setCapacity(model, version, rows);
+      scheduleFlush();
+    },
+    progress(attempt, fraction, message) {
+      const of = attempts.find(attempt);
+      if (!of) return;
+      of.progress = { type: 'progress', job: attempt.job, attempt: attempt.attempt };
+      if (fraction !== null) of.progress.fraction = fraction;
+      if (message !== null) of.progress.message = message.slice(0, 2_000);
+      control?.send(of.progress);
+    },
+    partial(attempt, seq, contentType, bytes) {
+      if (!attempts.isRunning(attempt)) return;
+      const { job } = attempt;
+      control?.send(
+        { type: 'partial', job, attempt: attempt.attempt, seq, contentType, bytes: bytes.byteLength },
+        bytes,
+      );
+    },
+    end,
+    drain(deadlineMs) {
+      drained ??= new Promise<void>((resolve, reject) => {
+        const finish = (): void => void service.stop().then(resolve, reject);
+        const timer = clock.after(deadlineMs, finish);
+        ownDrain = { finish, deadlineAt: clock.monotonic() + deadlineMs, timer };
+        setState('draining', null);
+        sendDrain();
+        scheduleFlush();
+      });
+      return drained;
+    },
+    get state() {
+      return state;
+    },
+    get roundTripMs() {
+      return control?.roundTripMs ?? null;
+    },
+  };
+}
+
+function endMessage(
+  { job, attempt }: Attempt,
+  end: Exclude<AttemptEnd, { type: 'canceled' }>,
+  maxOutputBytes: number,
+): Kept {
+  if (end.type === 'result' && end.output.byteLength <= maxOutputBytes) {
+    const { contentType, output, timings } = end;
+    const message = { type: 'result' as const, job, attempt, contentType, bytes: output.byteLength, timings };
+    return { message, payload: output, via: null };
+  }
+  const error =
+    end.type === 'failure'
+      ? end.error
+      : new PosternError('output_too_large', `${end.output.byteLength} bytes, the gateway takes ${maxOutputBytes}`);
+  const retryable = end.type === 'failure' && end.retryable;
+  const message = {
+    type: 'failure' as const,
+    job,
+    attempt,
+    code: error.code,
+    message: error.message.slice(0, 2_000),
+    retryable,
+  };
+  return { message, payload: undefined, via: null };
+}
