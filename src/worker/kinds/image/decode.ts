@@ -5,7 +5,8 @@
  * Bad input is told apart without reading error texts: format by signature, size by header before anything is decoded,
  * truncation by trying once more with a decoder that forgives exactly that.
  */
-import type { Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
+import type sharpFunction from 'sharp';
 import { PosternError } from '../../../errors.ts';
 import type { Clock } from '../../../clock.ts';
 import type { ImageClassificationManifest } from '../../manifest.ts';
@@ -34,7 +35,7 @@ export interface DecoderOptions {
 
 export type Decode = (bytes: Uint8Array) => Promise<DecodedImage>;
 
-type SharpModule = typeof import('sharp').default;
+type SharpModule = typeof sharpFunction;
 
 /** Loads sharp (30 MB) on first use and confines it to the formats above: no SVG, no PDF, nothing that reads other files. */
 export async function loadSharp(): Promise<SharpModule> {
@@ -64,6 +65,10 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
 
   const open = (bytes: Uint8Array, failOn: 'truncated' | 'none'): Sharp =>
     sharp(bytes, { failOn, limitInputPixels: maxPixels, autoOrient: true, pages: 1, sequentialRead: true });
+
+  /** Reads the header only. It has no limit of its own, because a bomb is to be told from a file that is no image. */
+  const probe = (bytes: Uint8Array): Promise<Metadata> =>
+    sharp(bytes, { failOn: 'truncated', limitInputPixels: false, pages: 1 }).metadata();
 
   const shape = (image: Sharp): Sharp => {
     let shaped = image
@@ -99,8 +104,7 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
     if (format === 'heic') {
       throw new PosternError('not_an_image', 'HEIC photos cannot be decoded here: convert the photo to JPEG first');
     }
-    const image = open(bytes, 'truncated');
-    const header = await image.metadata().catch(() => null);
+    const header = await probe(bytes).catch(() => null);
     if (!header) throw headerError(bytes, format);
     if (header.width * header.height > maxPixels) {
       throw new PosternError(
@@ -110,7 +114,7 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
     }
     const begunAt = clock.monotonic();
     try {
-      const { data, info } = await shape(image).toBuffer({ resolveWithObject: true });
+      const { data, info } = await shape(open(bytes, 'truncated')).toBuffer({ resolveWithObject: true });
       const size = header.autoOrient;
       return { pixels: rgb(data, info.channels), width: size.width, height: size.height, format };
     } catch (thrown) {
@@ -173,6 +177,8 @@ function endsInHeader(bytes: Uint8Array, format: ImageFormat): boolean {
     return true;
   }
   if (format === 'png') {
+    const IHDR = 0x49484452;
+    if (view.byteLength >= 16 && view.getUint32(12) !== IHDR) return false;
     let at = 8;
     while (at + 8 <= view.byteLength) {
       if (view.getUint32(at + 4) === 0x49444154) return false;
