@@ -34,13 +34,11 @@ try {
   // What the process needs for anything at all is not the sessions' cost: let it serve a little before it is weighed.
   for (let n = 0; n < 200; n += 1) await connected(first.url);
   const before = memoryBytes(first.pid);
-  const folder = join(system.folder, 'identities');
   const dialler = await start(
     process.execPath,
     [
       fileURLToPath(new URL('peers/many-links.ts', import.meta.url)),
-      join(system.folder, 'gateway'),
-      folder,
+      join(system.folder, 'gateway', 'identity'),
       String(first.tunnelPort),
       String(sessions),
     ],
