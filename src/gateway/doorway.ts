@@ -162,7 +162,8 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') {
         const advice = 'check the address that workers dial';
-        reject(new PosternError('config_invalid', `cannot listen on ${host}:${port} (${error.message}): ${advice}`));
+        const reason = `cannot listen on ${host}:${port} (${error.message}): ${advice}`;
+        reject(new PosternError('config_invalid', reason, { cause: error }));
         return;
       }
       const advice = 'stop the program that has it, or choose another port';

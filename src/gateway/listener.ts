@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import type { GatewayIdentity } from '../identity/identity.ts';
 import type { Logger } from '../logger.ts';
+import { createByteBudget } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { DEAD_MS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_CONNECTIONS_PER_SESSION, PING_MS } from '../protocol/limits.ts';
@@ -87,6 +88,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
   const config = { ...DEFAULTS, ...options.config };
   const sessions = createSessions({ clock, maxSessions: config.maxSessions });
   const connections = new Set<Connection>();
+  const budget = createByteBudget();
   const refused: Record<string, number> = {};
   let refusedLoggedAt = -Infinity;
   let probes = 0;
@@ -127,6 +129,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     const connection = openConnection(arrival.socket, {
       clock,
       limits: config.limits,
+      budget,
       handlers: {
         onMessage(message, payload) {
           if (handlers) handlers.onMessage(message, payload);

@@ -2,6 +2,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
+import type { ByteBudget } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { checkWelcome, makeHello } from '../protocol/hello.ts';
@@ -12,6 +13,8 @@ import type { Message, Welcome } from '../protocol/messages.ts';
 export interface GreetOptions {
   readonly clock: Clock;
   readonly limits: Limits;
+  /** Shared by all connections of the link. */
+  readonly budget: ByteBudget;
   readonly timeoutMs: number;
   readonly hello: Omit<HelloFields, 'limits'>;
   /** Called in the very step in which the welcome came, so that nothing behind it is missed. */
@@ -25,6 +28,7 @@ export function greet(socket: TLSSocket, options: GreetOptions): Promise<Connect
     const connection = openConnection(socket, {
       clock: options.clock,
       limits: options.limits,
+      budget: options.budget,
       handlers: {
         onMessage(message, payload) {
           if (handlers) {

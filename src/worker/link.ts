@@ -11,6 +11,7 @@ import type { Clock, Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
 import type { WorkerCredentials } from '../identity/worker.ts';
 import type { Logger } from '../logger.ts';
+import { createByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { DATA_CONNECTIONS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Limits } from '../protocol/limits.ts';
@@ -70,6 +71,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const attempts = new Attempts();
   const ledger = createCreditLedger();
   const backoff = createBackoff(random);
+  const budget = createByteBudget();
   let state: WorkerLink['state'] = 'connecting';
   let epoch = 0;
   let wasConnected = false;
@@ -156,6 +158,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       return await greet(socket, {
         clock,
         limits: config.limits,
+        budget,
         timeoutMs: config.helloTimeoutMs,
         hello: { role, session, epoch: helloEpoch, agent: config.agent, ...(ticket === undefined ? {} : { ticket }) },
         onWelcome,
