@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseEnv } from 'node:util';
+import { PosternError } from '../errors.ts';
+import { parseConfig } from './config.ts';
+import { SETTINGS, type Setting } from './settings.ts';
+
+const problemsOf = (env: Record<string, string>): string => {
+  try {
+    parseConfig(env, '/srv');
+  } catch (error) {
+    assert.ok(error instanceof PosternError);
+    assert.equal(error.code, 'config_invalid');
+    return error.message;
+  }
+  return '';
+};
+
+void test('an empty environment gives the defaults of the table', () => {
+  const config = parseConfig({}, '/srv');
+  assert.deepEqual(
+    { ...config },
+    {
+      httpHost: '127.0.0.1',
+      httpPort: 8080,
+      publicUrl: null,
+      open: false,
+      tunnelHost: null,
+      tunnelPort: 37_373,
+      gatewayNames: [],
+      bodyLimitBytes: 20 * 1024 * 1024,
+      queueLimitJobs: 10_000,
+      targetHost: '127.0.0.1',
+      targetPort: 37_373,
+      modelsDir: '/srv/models',
+      identityDir: '/srv/data/worker',
+      dataDir: '/srv/data',
+      drainMs: 30_000,
+      logLevel: null,
+      url: 'http://127.0.0.1:8080',
+    },
+  );
+});
+
+void test('the configuration cannot be changed after it was parsed', () => {
+  const config = parseConfig({ POSTERN_GATEWAY_NAMES: 'a.example' }, '/srv');
+  assert.ok(Object.isFrozen(config) && Object.isFrozen(config.gatewayNames));
+});
+
+void test('an empty value counts as absent, and spaces around a value do not count', () => {
+  assert.equal(parseConfig({ POSTERN_HTTP_PORT: '', POSTERN_TUNNEL_PORT: ' 4000 ' }, '/srv').httpPort, 8080);
+  assert.equal(parseConfig({ POSTERN_TUNNEL_PORT: ' 4000 ' }, '/srv').tunnelPort, 4000);
+});
+
+const accepted: [key: string, value: string][] = [
+  ['POSTERN_HTTP_PORT', '0'],
+  ['POSTERN_HTTP_PORT', '65535'],
+  ['POSTERN_HTTP_HOST', '::1'],
+  ['POSTERN_TUNNEL_HOST', '0.0.0.0'],
+  ['TARGET_HOST', 'gateway.example.org'],
+  ['TARGET_HOST', 'gpu_net'],
+  ['POSTERN_GATEWAY_NAMES', 'a.example, 192.0.2.1'],
+  ['POSTERN_OPEN', '1'],
+  ['POSTERN_LOG_LEVEL', 'debug'],
+  ['POSTERN_URL', 'https://example.org/postern/'],
+  ['POSTERN_DRAIN_MS', '0'],
+];
+for (const [key, value] of accepted) {
+  void test(`${key} takes ${JSON.stringify(value)}`, () => assert.equal(problemsOf({ [key]: value }), ''));
+}
+
+const refused: [key: string, value: string][] = [
+  ['POSTERN_HTTP_PORT', '65536'],
+  ['POSTERN_HTTP_PORT', '-1'],
+  ['POSTERN_HTTP_PORT', '80.5'],
+  ['POSTERN_HTTP_PORT', '0x50'],
+  ['POSTERN_HTTP_PORT', 'http'],
+  ['POSTERN_HTTP_HOST', 'localhost:8080'],
+  ['POSTERN_HTTP_HOST', '300.1.1.1'],
+  ['TARGET_HOST', 'http://gateway'],
+  ['POSTERN_GATEWAY_NAMES', 'a.example,b c'],
+  ['POSTERN_OPEN', 'yes'],
+  ['POSTERN_BODY_LIMIT_BYTES', '20MB'],
+  ['POSTERN_BODY_LIMIT_BYTES', '1'],
+  ['POSTERN_LOG_LEVEL', 'loud'],
+  ['POSTERN_URL', 'ftp://example.org'],
+  ['POSTERN_URL', 'http://user:password@example.org'],
+];
+for (const [key, value] of refused) {
+  void test(`${key} refuses ${JSON.stringify(value)}, by its name`, () => {
+    assert.match(problemsOf({ [key]: value }), new RegExp(`${key}: expected`));
+  });
+}
+
+void test('every problem is reported at once', () => {
+  const text = problemsOf({ POSTERN_HTTP_PORT: 'x', TARGET_PORT: 'y', POSTERN_OPEN: 'z' });
+  for (const key of ['POSTERN_HTTP_PORT', 'TARGET_PORT', 'POSTERN_OPEN']) assert.ok(text.includes(key), text);
+});
+
+void test('an unknown key of ours is refused with the likely one; those of others and of the tests are not ours', () => {
+  assert.match(
+    problemsOf({ POSTERN_HTP_PORT: '1' }),
+    /POSTERN_HTP_PORT: there is no such setting, did you mean POSTERN_HTTP_PORT\?/,
+  );
+  assert.match(problemsOf({ POSTERN_WHATEVER: '1' }), /POSTERN_WHATEVER: there is no such setting$/m);
+  assert.equal(problemsOf({ TARGET_ARCH: 'x', POSTERN_TEST_REQUIRE: '1', PATH: '/bin' }), '');
+});
+
+void test('a long value is cut in the message', () => {
+  assert.ok(problemsOf({ POSTERN_HTTP_PORT: 'x'.repeat(5_000) }).length < 400);
+});
+
+void test('the defaults themselves would be accepted if somebody wrote them down', () => {
+  const written = Object.entries<Setting>(SETTINGS).flatMap(([key, { fallback }]) =>
+    fallback === null ? [] : [[key, fallback]],
+  );
+  assert.deepEqual(parseConfig(Object.fromEntries(written) as Record<string, string>, '/srv'), parseConfig({}, '/srv'));
+});
+
+const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+
+void test('docs/configuration.md has one row for every setting, with its default and its words', () => {
+  const rows = read('docs/configuration.md')
+    .split('\n')
+    .map((line) => /^\| `((?:POSTERN|TARGET)_[A-Z_]+)` \| (\w+) \| (?:`([^`]*)`)? ?\| (.+) \|$/.exec(line))
+    .filter((match) => match !== null)
+    .map(([, key, use, fallback = '', about]) => ({ key, use, fallback, about }));
+  const wanted = Object.entries<Setting>(SETTINGS).map(([key, { use, fallback, about }]) => ({
+    key,
+    use,
+    fallback: fallback ?? '',
+    about,
+  }));
+  assert.deepEqual(rows, wanted);
+});
+
+void test('.env.example shows every setting with its default, commented out', () => {
+  const example = read('.env.example');
+  assert.deepEqual(parseEnv(example), {});
+  const shown = [...example.matchAll(/^# ([A-Z_]+)=(.*)$/gm)].map(([, key, value]) => [key, value]);
+  assert.deepEqual(
+    shown,
+    Object.entries<Setting>(SETTINGS).map(([key, { fallback }]) => [key, fallback ?? '']),
+  );
+});
