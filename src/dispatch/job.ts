@@ -32,7 +32,7 @@ export interface NewJob {
   readonly version: string | null;
   readonly input: Payload;
   /** What the caller passed beside the input (top_k, …). */
-  readonly parameters: { readonly [key: string]: Json };
+  readonly parameters: Readonly<Record<string, Json>>;
   readonly rows: number;
   /** Higher goes first; 0 by default, −100 … 100. */
   readonly priority: number;
@@ -62,6 +62,7 @@ export interface JobTimings {
 }
 
 export interface Job extends NewJob {
+  /** `input.bytes` is empty once the job is decided: nobody needs the photo any more, and it is the largest part. */
   readonly status: JobStatus;
   readonly createdAt: number;
   readonly startedAt: number | null;
@@ -90,4 +91,8 @@ export type Outcome =
 export const TERMINAL: ReadonlySet<JobStatus> = new Set<JobStatus>(['succeeded', 'failed', 'canceled', 'aborted']);
 export const DEFAULT_MAX_ATTEMPTS = 3;
 export const DEFAULT_QUEUE_LIMIT = 10_000;
-export const DEFAULT_LEASE_MS = 30_000;
+/** Silence is noticed at the latest after DEAD_MS (15 s); 18 s and one sweep (1 s) keep the promise that a dead worker's jobs
+ * run elsewhere within 20 s, while a link that is back in less than 18 s costs nothing. */
+export const DEFAULT_LEASE_MS = 18_000;
+/** How long a job waits for a worker when its caller set no deadline. */
+export const DEFAULT_WAIT_TTL_MS = 24 * 60 * 60 * 1000;

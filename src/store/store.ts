@@ -20,9 +20,17 @@ export interface ClaimRequest {
   readonly model: string;
   /** The version that the session serves; jobs that ask for another one are passed over. */
   readonly version: string;
-  /** Rows in all; a job with more rows than are left is passed over only when it cannot fit any claim of this session. */
+  /** Rows in all. The claim ends at a job with more rows than are left: passing it over would let small jobs starve it. */
   readonly maxRows: number;
+  /** The most rows that any claim of this session can ask for; a job with more than these is passed over. */
+  readonly capacityRows: number;
   readonly leaseMs: number;
+}
+
+export interface Claimed {
+  readonly jobs: Job[];
+  /** Rows still waiting that this session's version may run; 0 means: asking again before new work arrives is useless. */
+  readonly leftRows: number;
 }
 
 /** What a fenced write met. `stale`: another attempt or session owns the job; `settled`: it was decided before. */
@@ -50,12 +58,17 @@ export interface Store extends Service {
   /** True when an accepted job survives the death of this process. */
   readonly durable: boolean;
   submit(jobs: readonly NewJob[]): Promise<SubmitOutcome[]>;
-  /** Takes waiting jobs for a session: starting → processing, attempt + 1, fence set. Highest priority, then oldest. */
-  claim(request: ClaimRequest): Promise<Job[]>;
-  /** Keeps the leases of all attempts that a session holds. Returns the jobs among them whose cancel was requested. */
+  /** Takes waiting jobs for sessions: starting → processing, attempt + 1, fence set. Highest priority, then by caller
+   * (start-time fair queueing), then oldest. One answer per request, in the same order. */
+  claim(requests: readonly ClaimRequest[]): Promise<Claimed[]>;
+  /** Keeps the leases of all attempts that a session holds: one lease per session, not per job. Returns the jobs among them
+   * whose cancel was requested. A lease is never shortened by it. */
   heartbeat(session: SessionId, leaseMs: number): Promise<JobId[]>;
-  progress(updates: readonly { fence: Fence; fraction: number | null; message: string | null }[]): Promise<FencedOutcome[]>;
-  /** Ends attempts. `interrupted` and retryable failures go back to starting while attempts are left. */
+  progress(
+    updates: readonly { fence: Fence; fraction: number | null; message: string | null }[],
+  ): Promise<FencedOutcome[]>;
+  /** Ends attempts, as `dispatch/verdict.ts` rules. `interrupted` and retryable failures go back to starting while attempts
+   * are left, at their old place in the queue. */
   settle(ends: readonly { fence: Fence; outcome: Outcome }[]): Promise<FencedOutcome[]>;
   /** A caller's cancel: starting → canceled at once; processing → cancelRequested, and the worker is told. */
   cancel(id: JobId): Promise<Job | null>;

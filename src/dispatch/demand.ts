@@ -1,0 +1,61 @@
+/**
+ * How much work probably waits, per model: an estimate that decides how much is asked for, never whether a job runs. Too
+ * high costs a useless question; too low is mended by the store's answer, which says what is left.
+ */
+import type { Offer } from './session.ts';
+
+export interface Demand {
+  readonly model: string;
+  /** Rows believed to wait that nobody has asked for yet. */
+  rows: number;
+  /** Grows with every arrival: an offer that found nothing asks again in a later generation only. */
+  generation: number;
+  /** Offers that are ready, whatever the state of their sessions. */
+  readonly offers: Set<Offer>;
+}
+
+export function createDemands() {
+  const demands = new Map<string, Demand>();
+  let touched = new Set<Demand>();
+  /** Shared, so that a demand which is forgotten and made anew cannot meet an offer's old stamp. */
+  let generation = 0;
+
+  function of(model: string): Demand {
+    let demand = demands.get(model);
+    if (!demand) {
+      demand = { model, rows: 0, generation, offers: new Set() };
+      demands.set(model, demand);
+    }
+    return demand;
+  }
+
+  return {
+    of,
+    arrived(model: string, rows: number): void {
+      const demand = of(model);
+      demand.rows += rows;
+      demand.generation = ++generation;
+      touched.add(demand);
+    },
+    /** The offer's session is gone. */
+    withdraw(offer: Offer): void {
+      const demand = of(offer.model);
+      demand.offers.delete(offer);
+      if (demand.offers.size === 0 && demand.rows === 0) demands.delete(demand.model);
+    },
+    /** Something changed: look at this demand in the next pump. */
+    touch(demand: Demand): void {
+      if (demand.rows > 0) touched.add(demand);
+    },
+    takeTouched(): Iterable<Demand> {
+      if (touched.size === 0) return [];
+      const taken = touched;
+      touched = new Set();
+      return taken;
+    },
+    allExhausted(demand: Demand): boolean {
+      for (const { exhaustedAt } of demand.offers) if (exhaustedAt !== demand.generation) return false;
+      return true;
+    },
+  };
+}

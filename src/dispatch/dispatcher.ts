@@ -1,0 +1,365 @@
+/**
+ * Which session asks the store for which jobs, and what each session holds. Pure: it is told what happened and answers
+ * through its effects; no sockets, no store, no timers, and randomness comes from outside. Owner of: sessions' states,
+ * credits, demand, and flights (attempts that a worker holds). The store is the owner of the jobs.
+ *
+ * A session is connected → draining → gone, and away in between while its link is down. Away it keeps its flights, because
+ * the worker goes on computing; it has no credit, because what was granted on the old connection is void. It is gone when
+ * it was drained, when a newer run of the same worker opened, or when it was away for a whole lease.
+ *
+ * Work is pulled: demand and credit meet in `pump`, which asks the store for at most that many rows, and only the store
+ * decides which jobs these are. So several gateways can share one store without talking to each other.
+ */
+import type { ErrorCode } from '../errors.ts';
+import type { ModelReport } from '../protocol/messages.ts';
+import { deal } from './choose.ts';
+import { answerRows, endFlight, grantRows, checkOfferCount, reserveRows, resetRows, startFlight } from './credits.ts';
+import { createDemands, type Demand } from './demand.ts';
+import type { Fence, Job, JobId, SessionId } from './job.ts';
+import { newOffer, newSession, type Ask, type CancelReason, type Flight, type Offer, type Session } from './session.ts';
+
+/** What the dispatcher wants done. Called synchronously, in order. */
+export interface DispatchEffects {
+  /** Ask the store; answer with `answered` or `claimFailed`. */
+  claim(ask: Ask): void;
+  assign(flight: Flight, job: Job): void;
+  /** A claimed job that could not be sent: settle it as interrupted, without cost. */
+  giveBack(fence: Fence): void;
+  cancel(fence: Fence, reason: CancelReason): void;
+  /** The session broke a rule, or was replaced. */
+  close(session: SessionId, code: ErrorCode, reason: string): void;
+  /** The session is gone: the store takes back every attempt that it holds. */
+  release(session: SessionId, countsAttempt: boolean): void;
+}
+
+export interface DispatcherOptions {
+  readonly effects: DispatchEffects;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Monotonic milliseconds. */
+  readonly monotonic: () => number;
+  readonly leaseMs: number;
+}
+
+export type Dispatcher = ReturnType<typeof createDispatcher>;
+
+/** One claim takes no more than this, so that one answer never holds up the others for long. */
+const MAX_ASK_ROWS = 1024;
+
+export function createDispatcher({ effects, random, monotonic, leaseMs }: DispatcherOptions) {
+  const sessions = new Map<SessionId, Session>();
+  const flights = new Map<JobId, Flight>();
+  const demands = createDemands();
+  let claiming = true;
+
+  // ---- sessions ----------------------------------------------------------------------------------------------------
+
+  /** A control connection is up. A session that was known keeps its flights; another run of the same worker is replaced. */
+  function opened(id: SessionId, worker: string): void {
+    for (const other of sessions.values()) {
+      if (other.worker !== worker || other.id === id) continue;
+      effects.close(other.id, 'superseded', 'a newer run of this worker connected');
+      // A process that was told to go and went took nothing down with it; one that vanished may have died of its jobs.
+      gone(other, other.state !== 'draining');
+    }
+    const known = sessions.get(id);
+    if (!known) {
+      sessions.set(id, newSession(id, worker));
+      return;
+    }
+    voidCredits(known);
+    known.state = 'connected';
+  }
+
+  function closed(id: SessionId, orderly: boolean): void {
+    const session = sessions.get(id);
+    if (!session) return;
+    if (orderly) {
+      gone(session, false);
+      return;
+    }
+    voidCredits(session);
+    session.wasDraining = session.state === 'draining';
+    session.state = 'away';
+    session.awaySince = monotonic();
+  }
+
+  function voidCredits(session: Session): void {
+    session.epoch += 1;
+    session.creditRows = 0;
+    for (const offer of session.offers) resetRows(offer.credit);
+  }
+
+  function gone(session: Session, countsAttempt: boolean): void {
+    sessions.delete(session.id);
+    session.state = 'away';
+    session.epoch += 1;
+    for (const offer of session.offers) demands.withdraw(offer);
+    for (const flight of session.flights) flights.delete(flight.fence.job);
+    session.flights.clear();
+    effects.release(session.id, countsAttempt);
+  }
+
+  function draining(id: SessionId): void {
+    const session = sessions.get(id);
+    if (session?.state === 'connected') session.state = 'draining';
+  }
+
+  /** Sessions that were away for a whole lease are gone. Call it about once a second. */
+  function tick(): void {
+    const now = monotonic();
+    for (const session of sessions.values()) {
+      if (session.state === 'away' && now - session.awaySince >= leaseMs) gone(session, !session.wasDraining);
+    }
+  }
+
+  // ---- models and credits ------------------------------------------------------------------------------------------
+
+  function offerOf(session: Session, model: string, version: string): Offer {
+    for (const offer of session.offers) if (offer.version === version && offer.model === model) return offer;
+    checkOfferCount(session.offers.length);
+    const offer = newOffer(session, model, version);
+    session.offers.push(offer);
+    return offer;
+  }
+
+  /** Replaces what the session serves. Credit for a model outlives its report: the worker still counts it as granted. */
+  function models(id: SessionId, reports: readonly ModelReport[]): void {
+    const session = sessions.get(id);
+    if (!session) return;
+    for (const offer of session.offers) offer.report = null;
+    guard(session, () => {
+      for (const report of reports) offerOf(session, report.name, report.version).report = report;
+    });
+    for (const offer of session.offers) {
+      const demand = demands.of(offer.model);
+      if (offer.report?.state === 'ready') demand.offers.add(offer);
+      else demand.offers.delete(offer);
+      demands.touch(demand);
+    }
+  }
+
+  function granted(id: SessionId, model: string, version: string, rows: number): void {
+    const session = sessions.get(id);
+    if (!session || session.state === 'away') return;
+    guard(session, () => {
+      const offer = offerOf(session, model, version);
+      grantRows(offer.credit, rows, session.creditRows);
+      session.creditRows += rows;
+      if (offer.waitsForCredit) {
+        offer.waitsForCredit = false;
+        offer.exhaustedAt = -1;
+      }
+      demands.touch(demands.of(model));
+    });
+  }
+
+  /** What a session does wrong ends that session and nothing else. */
+  function guard(session: Session, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      voidCredits(session);
+      session.state = 'draining';
+      effects.close(session.id, 'flow_control', (error as Error).message);
+    }
+  }
+
+  // ---- demand meets credit -----------------------------------------------------------------------------------------
+
+  /** Work was accepted, or came back. */
+  function arrived(model: string, rows: number): void {
+    demands.arrived(model, rows);
+  }
+
+  /** The store was looked at: so many rows wait. A backstop for what other gateways accepted, or time gave back. */
+  function seenWaiting(model: string, rows: number): void {
+    const demand = demands.of(model);
+    demands.arrived(model, Math.max(0, rows - demand.rows));
+  }
+
+  /** Asks for work wherever demand and credit meet. Cheap when nothing changed: call it at the end of every turn. */
+  function pump(): void {
+    if (!claiming) return;
+    for (const demand of demands.takeTouched()) if (demand.rows > 0) ask(demand);
+  }
+
+  function ask(demand: Demand): void {
+    const able = [...demand.offers].filter(
+      ({ session, credit, exhaustedAt }) =>
+        session.state === 'connected' && credit.freeRows > 0 && exhaustedAt !== demand.generation,
+    );
+    if (able.length === 0) return;
+    for (const offer of able) offer.askRows = 0;
+    demand.rows = deal(able, demand.rows, random);
+    for (const offer of able) {
+      if (offer.askRows === 0) continue;
+      // A job may be larger than what was dealt: then ask with all that is free.
+      const rows = Math.min(offer.asksAll ? offer.credit.freeRows : offer.askRows, MAX_ASK_ROWS);
+      demand.rows += Math.max(0, offer.askRows - rows);
+      offer.asksAll = false;
+      reserveRows(offer.credit, rows);
+      effects.claim({
+        offer,
+        epoch: offer.session.epoch,
+        generation: demand.generation,
+        maxRows: rows,
+        capacityRows: Math.min(offer.credit.capacityRows, MAX_ASK_ROWS),
+      });
+    }
+    if (demand.rows > 0) demands.touch(demand);
+  }
+
+  /** What the store gave for an ask. */
+  function answered(asked: Ask, jobs: readonly Job[], leftRows: number): void {
+    const { offer } = asked;
+    const { session } = offer;
+    const valid = asked.epoch === session.epoch && session.state === 'connected';
+    let sentRows = 0;
+    for (const job of jobs) {
+      const fence: Fence = { job: job.id, attempt: job.attempt, session: session.id };
+      if (!valid) {
+        effects.giveBack(fence);
+        continue;
+      }
+      sentRows += job.rows;
+      effects.assign(takeOff(offer, fence, job), job);
+    }
+    if (asked.epoch === session.epoch) {
+      answerRows(offer.credit, asked.maxRows, sentRows);
+      session.creditRows -= sentRows;
+    }
+    const demand = demands.of(offer.model);
+    const unmetRows = asked.maxRows - sentRows;
+    if (leftRows === 0) {
+      offer.exhaustedAt = asked.generation;
+      // Somebody else may be able to run what this one could not: its version may be another.
+      demand.rows = demands.allExhausted(demand) ? 0 : demand.rows + unmetRows;
+    } else {
+      demand.rows = Math.max(demand.rows, leftRows);
+      if (jobs.length === 0) nothingFits(asked);
+    }
+    demands.touch(demand);
+  }
+
+  /** Work waits, and its first job is larger than what was asked for. */
+  function nothingFits({ offer, generation, maxRows, capacityRows }: Ask): void {
+    const { credit } = offer;
+    if (maxRows < Math.min(credit.freeRows, MAX_ASK_ROWS)) {
+      offer.asksAll = true;
+      return;
+    }
+    if (credit.inFlightRows + credit.reservedRows === 0 && capacityRows > credit.freeRows) {
+      // All that this worker takes is free, and it is less than it once was: no grant will come. Step over what is larger.
+      credit.capacityRows = credit.freeRows;
+      return;
+    }
+    offer.exhaustedAt = generation;
+    offer.waitsForCredit = true;
+  }
+
+  /** The store could not answer. The reservation comes back; the next arrival or poll asks again. */
+  function claimFailed({ offer, epoch, maxRows }: Ask): void {
+    if (epoch === offer.session.epoch) answerRows(offer.credit, maxRows, 0);
+  }
+
+  // ---- flights -----------------------------------------------------------------------------------------------------
+
+  function takeOff(offer: Offer, fence: Fence, job: Job): Flight {
+    const earlier = flights.get(fence.job);
+    if (earlier) land(earlier);
+    const queueMs = Math.max(0, (job.startedAt ?? job.createdAt) - job.createdAt);
+    const flight: Flight = { fence, offer, rows: job.rows, assignedAt: monotonic(), queueMs, canceled: null };
+    flights.set(fence.job, flight);
+    offer.session.flights.add(flight);
+    startFlight(offer.credit, job.rows);
+    return flight;
+  }
+
+  function land(flight: Flight): void {
+    flights.delete(flight.fence.job);
+    flight.offer.session.flights.delete(flight);
+    endFlight(flight.offer.credit, flight.rows);
+  }
+
+  /** The worker's slot is free: a result, a failure or a confirmed cancel came. Null when nothing of the kind was held. */
+  function ended({ job, attempt, session }: Fence): Flight | null {
+    const flight = flights.get(job);
+    if (!flight || flight.fence.attempt !== attempt || flight.fence.session !== session) return null;
+    land(flight);
+    return flight;
+  }
+
+  /** Tells the worker to stop, once; while it is away the reason is kept and told when it is back. The slot stays taken. */
+  function cancel(job: JobId, reason: CancelReason): void {
+    const flight = flights.get(job);
+    if (!flight || flight.canceled !== null) return;
+    flight.canceled = reason;
+    if (flight.offer.session.state !== 'away') effects.cancel(flight.fence, reason);
+  }
+
+  /**
+   * The worker is back and holds `attempts`. Flights that it does not hold were lost on the wire, and are given back.
+   * Returns what it holds without a flight: the caller asks the store whether these still count.
+   */
+  function resumed(id: SessionId, attempts: readonly (readonly [JobId, number])[]): Fence[] {
+    const session = sessions.get(id);
+    if (!session) return [];
+    const held = new Map(attempts);
+    for (const flight of [...session.flights]) {
+      const { fence, canceled } = flight;
+      if (held.get(fence.job) !== fence.attempt) {
+        land(flight);
+        effects.giveBack(fence);
+      } else if (canceled !== null) effects.cancel(fence, canceled);
+    }
+    return attempts
+      .filter(([job, attempt]) => !holds(session, job, attempt))
+      .map(([job, attempt]) => ({ job, attempt, session: id }));
+  }
+
+  function holds(session: Session, job: JobId, attempt: number): boolean {
+    const flight = flights.get(job);
+    return flight?.fence.attempt === attempt && flight.offer.session === session;
+  }
+
+  /** An attempt of an earlier life of this gateway: the store says that the session still holds it. */
+  function adopted(job: Job): void {
+    const session = sessions.get(job.session ?? '');
+    const version = job.servedVersion;
+    if (session === undefined || version === null) return;
+    guard(session, () => {
+      const fence: Fence = { job: job.id, attempt: job.attempt, session: session.id };
+      takeOff(offerOf(session, job.model, version), fence, job);
+    });
+  }
+
+  return {
+    opened,
+    closed,
+    draining,
+    tick,
+    models,
+    granted,
+    arrived,
+    seenWaiting,
+    pump,
+    answered,
+    claimFailed,
+    ended,
+    cancel,
+    resumed,
+    adopted,
+    /** From now on nothing is asked for; what is in flight goes on. */
+    stopClaiming(): void {
+      claiming = false;
+    },
+    get inFlightJobs(): number {
+      return flights.size;
+    },
+    /** For views. */
+    session: (id: SessionId): Session | undefined => sessions.get(id),
+    sessions: (): Iterable<Session> => sessions.values(),
+    flight: (job: JobId): Flight | undefined => flights.get(job),
+  };
+}

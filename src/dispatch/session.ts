@@ -1,0 +1,87 @@
+/** What the dispatcher keeps for one session, one version that it offers, one attempt that it holds, one open question. */
+import type { ModelReport } from '../protocol/messages.ts';
+import type { Candidate } from './choose.ts';
+import { newCredit } from './credits.ts';
+import type { Fence, SessionId } from './job.ts';
+
+export type CancelReason = 'caller' | 'deadline' | 'stale' | 'drain';
+
+/** One version of a model on one session. */
+export interface Offer extends Candidate {
+  readonly session: Session;
+  readonly model: string;
+  readonly version: string;
+  /** null: not announced now (credit may still be outstanding). */
+  report: ModelReport | null;
+  /** The demand's generation in which the store had nothing for this offer: asking again before it changes is useless. */
+  exhaustedAt: number;
+  /** The next ask takes all free rows: the first waiting job is larger than what was dealt. */
+  asksAll: boolean;
+  /** It found work, but the first waiting job is larger than all that is free: a grant makes it ask again. */
+  waitsForCredit: boolean;
+}
+
+export interface Flight {
+  readonly fence: Fence;
+  readonly offer: Offer;
+  readonly rows: number;
+  /** Monotonic. */
+  readonly assignedAt: number;
+  /** How long the job waited before. */
+  readonly queueMs: number;
+  /** Why the worker was told to stop, if it was. */
+  canceled: CancelReason | null;
+}
+
+export interface Session {
+  readonly id: SessionId;
+  readonly worker: string;
+  /** Grows with every connection: an answer to a question of an older one finds its credit void. */
+  epoch: number;
+  state: 'connected' | 'draining' | 'away';
+  /** Was it draining when its link was lost? */
+  wasDraining: boolean;
+  /** Monotonic; of meaning while away. */
+  awaySince: number;
+  /** free + reserved of all offers. */
+  creditRows: number;
+  readonly offers: Offer[];
+  readonly flights: Set<Flight>;
+}
+
+/** A question to the store: rows for one offer. */
+export interface Ask {
+  readonly offer: Offer;
+  readonly epoch: number;
+  readonly generation: number;
+  readonly maxRows: number;
+  readonly capacityRows: number;
+}
+
+export function newSession(id: SessionId, worker: string): Session {
+  return {
+    id,
+    worker,
+    epoch: 1,
+    state: 'connected',
+    wasDraining: false,
+    awaySince: 0,
+    creditRows: 0,
+    offers: [],
+    flights: new Set(),
+  };
+}
+
+export function newOffer(session: Session, model: string, version: string): Offer {
+  return {
+    session,
+    model,
+    version,
+    credit: newCredit(),
+    askRows: 0,
+    report: null,
+    exhaustedAt: -1,
+    asksAll: false,
+    waitsForCredit: false,
+  };
+}

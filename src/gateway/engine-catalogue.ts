@@ -1,0 +1,122 @@
+/**
+ * The models and workers that this gateway knows, and how it shows them. Owner of: which models were ever announced (a job
+ * for one of these waits for its worker; any other name is unknown) and the last view of workers that are gone.
+ */
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
+import type { Session } from '../dispatch/session.ts';
+import type { SessionId } from '../dispatch/job.ts';
+import type { ModelReport, ModelState } from '../protocol/messages.ts';
+import type { ModelCounts } from '../store/store.ts';
+import type { GatewaySession, ModelView, WorkerView } from './ports.ts';
+
+/** A worker chooses its model names, so what is remembered of them is bounded; the one longest unheard goes first. */
+const MAX_KNOWN_MODELS = 1024;
+const MAX_AWAY_WORKERS = 256;
+
+interface Known {
+  report: ModelReport;
+  readonly versions: Set<string>;
+  lastSeenAt: number;
+}
+
+const BEST_FIRST: readonly ModelState[] = ['ready', 'draining', 'loading', 'failed'];
+
+export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<SessionId, GatewaySession>) {
+  const known = new Map<string, Known>();
+  const away = new Map<string, WorkerView>();
+
+  function best(states: readonly ModelState[]): ModelState | null {
+    return BEST_FIRST.find((state) => states.includes(state)) ?? null;
+  }
+
+  function workerView(session: GatewaySession, state: WorkerView['state'], inner: Session | undefined): WorkerView {
+    return {
+      name: session.worker,
+      session: session.id,
+      state,
+      agent: session.agent,
+      address: session.address,
+      connectedAt: session.connectedAt,
+      lastSeenAt: session.lastSeenAt,
+      roundTripMs: session.roundTripMs,
+      certificateEndsAt: session.certificateEndsAt,
+      models: (inner?.offers ?? []).flatMap(({ report, credit }) =>
+        report ? [{ ...report, creditRows: credit.freeRows, inFlightJobs: credit.inFlightJobs }] : [],
+      ),
+    };
+  }
+
+  function modelView(
+    name: string,
+    { report, versions, lastSeenAt }: Known,
+    counts: ModelCounts | undefined,
+  ): ModelView {
+    const states = new Map<string, ModelState[]>();
+    let seenAt = lastSeenAt;
+    for (const session of dispatcher.sessions()) {
+      if (session.state === 'away') continue;
+      for (const offer of session.offers) {
+        if (offer.model !== name || !offer.report) continue;
+        states.set(offer.version, [...(states.get(offer.version) ?? []), offer.report.state]);
+        seenAt = Math.max(seenAt, sessions.get(session.id)?.lastSeenAt ?? 0);
+      }
+    }
+    return {
+      name,
+      description: report.description ?? null,
+      kind: report.kind,
+      state: best([...states.values()].flat()) ?? 'away',
+      versions: [...versions].sort().flatMap((version) => {
+        const of = states.get(version) ?? [];
+        const state = best(of);
+        return state === null ? [] : [{ version, state, workers: of.length }];
+      }),
+      waitingJobs: counts?.waitingJobs ?? 0,
+      processingJobs: counts?.processingJobs ?? 0,
+      lastSeenAt: seenAt || null,
+    };
+  }
+
+  return {
+    /** null: no worker ever announced it. */
+    versionsOf: (model: string): ReadonlySet<string> | null => known.get(model)?.versions ?? null,
+    announced(session: GatewaySession, reports: readonly ModelReport[]): void {
+      for (const report of reports) {
+        const versions = known.get(report.name)?.versions ?? new Set<string>();
+        versions.add(report.version);
+        // Put in anew, so that the first of the map is the one longest unheard.
+        known.delete(report.name);
+        known.set(report.name, { report, versions, lastSeenAt: session.lastSeenAt });
+        const first = known.keys().next().value;
+        if (known.size > MAX_KNOWN_MODELS && first !== undefined) known.delete(first);
+      }
+    },
+    opened(session: GatewaySession): void {
+      away.delete(session.worker);
+    },
+    /** Call it while the dispatcher still knows the session. */
+    left(session: GatewaySession): void {
+      for (const offer of dispatcher.session(session.id)?.offers ?? []) {
+        const entry = known.get(offer.model);
+        if (entry && offer.report) entry.lastSeenAt = Math.max(entry.lastSeenAt, session.lastSeenAt);
+      }
+      away.set(session.worker, workerView(session, 'away', dispatcher.session(session.id)));
+      const first = away.keys().next().value;
+      if (away.size > MAX_AWAY_WORKERS && first !== undefined) away.delete(first);
+    },
+    models(counts: ReadonlyMap<string, ModelCounts>): ModelView[] {
+      return [...known]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, one]) => modelView(name, one, counts.get(name)));
+    },
+    workers(): WorkerView[] {
+      const connected = [...sessions.values()].flatMap((session) => {
+        const inner = dispatcher.session(session.id);
+        if (!inner || inner.state === 'away') return [];
+        return [workerView(session, inner.state, inner)];
+      });
+      const names = new Set(connected.map((view) => view.name));
+      return [...connected, ...[...away.values()].filter((view) => !names.has(view.name))];
+    },
+  };
+}

@@ -1,0 +1,200 @@
+/** The workers' side of the engine: what sessions report, checked and passed on. A worker is trusted with nothing. */
+import { isUtf8 } from 'node:buffer';
+import type { Clock } from '../clock.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
+import type { Fence, JobTimings, Outcome, Payload, SessionId } from '../dispatch/job.ts';
+import type { Flight } from '../dispatch/session.ts';
+import type { Timings } from '../protocol/messages.ts';
+import type { Store } from '../store/store.ts';
+import type { createCatalogue } from './engine-catalogue.ts';
+import type { Turn } from './engine-turn.ts';
+import type { GatewaySession, SessionEvents } from './ports.ts';
+
+export interface SessionEventsOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly dispatcher: Dispatcher;
+  readonly catalogue: ReturnType<typeof createCatalogue>;
+  readonly sessions: Map<SessionId, GatewaySession>;
+  readonly turn: Turn;
+  readonly leaseMs: number;
+  readonly storeFailed: (step: string, error: unknown) => void;
+}
+
+/** What a worker may say about an attempt; any other code becomes model_failed, so that it cannot speak for the gateway. */
+const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  'not_an_image',
+  'image_truncated',
+  'image_too_large',
+  'empty_input',
+  'input_invalid',
+  'model_failed',
+  'model_unavailable',
+  'output_too_large',
+  'output_invalid',
+  'deadline_exceeded',
+  'unsupported_media_type',
+  'internal',
+]);
+
+export function createSessionEvents(options: SessionEventsOptions) {
+  const { clock, logger, store, dispatcher, catalogue, sessions, turn, leaseMs } = options;
+  /** Monotonic time at which each session was heard, and whether the store knows. */
+  const heard = new Map<SessionId, { atMs: number; told: boolean }>();
+
+  /** Events of a connection that was replaced are void: what counts will come again on the new one. */
+  const current = (session: GatewaySession): boolean => sessions.get(session.id) === session;
+
+  function hear(session: GatewaySession): void {
+    const entry = heard.get(session.id);
+    if (!entry) heard.set(session.id, { atMs: clock.monotonic(), told: false });
+    else {
+      entry.atMs = clock.monotonic();
+      entry.told = false;
+    }
+  }
+
+  /** Tells the store which sessions live. A lease runs from the moment the worker was heard, not from now. */
+  async function heartbeats(): Promise<void> {
+    for (const [id, entry] of heard) {
+      if (!sessions.has(id)) heard.delete(id);
+      if (entry.told) continue;
+      entry.told = true;
+      const leftMs = leaseMs - (clock.monotonic() - entry.atMs);
+      for (const job of await store.heartbeat(id, leftMs)) dispatcher.cancel(job, 'caller');
+    }
+  }
+
+  function end(session: GatewaySession, fence: Fence, outcome: Outcome, acked: boolean): void {
+    turn.end({ fence, outcome, ackTo: acked ? session : null });
+  }
+
+  function timingsOf(flight: Flight | null, worker: Timings): JobTimings {
+    const { queueMs, decodeMs, batchMs, computeMs } = worker;
+    const awayMs = flight ? clock.monotonic() - flight.assignedAt : 0;
+    return {
+      queueMs: flight?.queueMs ?? 0,
+      // What the worker does not account for is the wire's. A worker that exaggerates cannot make it negative.
+      linkMs: Math.max(0, awayMs - queueMs - decodeMs - batchMs - computeMs),
+      workerQueueMs: queueMs,
+      decodeMs,
+      batchMs,
+      computeMs,
+    };
+  }
+
+  /** Asks the store which of these attempts still count, and tells the worker to drop the others. */
+  async function adopt(session: GatewaySession, fences: readonly Fence[]): Promise<void> {
+    for (const fence of fences) {
+      const job = await store.get(fence.job);
+      if (!current(session)) return;
+      const owns = job?.status === 'processing' && job.attempt === fence.attempt && job.session === fence.session;
+      if (!owns) session.cancel(fence, 'stale');
+      else {
+        dispatcher.adopted(job);
+        if (job.cancelRequested) dispatcher.cancel(job.id, 'caller');
+      }
+    }
+  }
+
+  const handlers: SessionEvents = {
+    onOpen(session, resumed) {
+      const earlier = sessions.get(session.id);
+      if (earlier && earlier.worker !== session.worker) {
+        session.close('handshake_refused', 'this session belongs to another worker: start with a new session id');
+        return;
+      }
+      sessions.set(session.id, session);
+      hear(session);
+      catalogue.opened(session);
+      dispatcher.opened(session.id, session.worker);
+      logger.info('worker connected', { worker: session.worker, session: session.id, resumed });
+    },
+    onModels(session, models) {
+      if (!current(session)) return;
+      catalogue.announced(session, models);
+      dispatcher.models(session.id, models);
+      turn.schedule();
+    },
+    onGrant(session, model, version, rows) {
+      if (!current(session)) return;
+      dispatcher.granted(session.id, model, version, rows);
+      turn.schedule();
+    },
+    onResume(session, attempts) {
+      if (!current(session)) return;
+      const unknown = dispatcher.resumed(session.id, attempts);
+      adopt(session, unknown).catch((error: unknown) => options.storeFailed('resume', error));
+    },
+    onProgress(session, fence, fraction, message) {
+      if (current(session)) turn.progress({ fence, fraction, message });
+    },
+    onPartial(session, fence) {
+      // Nothing reads partial outputs yet; the result carries the whole output, so leaving them out loses nothing.
+      if (current(session)) logger.debug('partial output left out', { job: fence.job, worker: session.worker });
+    },
+    onResult(session, fence, output, timings) {
+      if (!current(session)) return;
+      const flight = dispatcher.ended(fence);
+      const problem = outputProblem(output);
+      end(
+        session,
+        fence,
+        problem === null
+          ? { type: 'succeeded', output, timings: timingsOf(flight, timings) }
+          : { type: 'failed', error: { code: 'output_invalid', message: problem }, retryable: false },
+        true,
+      );
+    },
+    onFailure(session, fence, code, message, retryable) {
+      if (!current(session)) return;
+      dispatcher.ended(fence);
+      const known = WORKER_CODES.has(code) ? (code as ErrorCode) : 'model_failed';
+      // A worker that is told to go gives its jobs back: that is nobody's fault, and costs no attempt.
+      const outcome: Outcome =
+        code === 'draining'
+          ? { type: 'interrupted', error: { code: 'draining', message }, countsAttempt: false }
+          : { type: 'failed', error: { code: known, message }, retryable };
+      end(session, fence, outcome, true);
+    },
+    onCanceled(session, fence) {
+      if (!current(session)) return;
+      const drained = dispatcher.ended(fence)?.canceled === 'drain';
+      const outcome: Outcome = drained
+        ? { type: 'interrupted', error: { code: 'draining', message: 'taken back to drain' }, countsAttempt: false }
+        : { type: 'canceled' };
+      end(session, fence, outcome, false);
+    },
+    onHeard(session) {
+      if (current(session)) hear(session);
+    },
+    onDraining(session) {
+      if (!current(session)) return;
+      dispatcher.draining(session.id);
+      logger.info('worker draining', { worker: session.worker, session: session.id });
+    },
+    onClose(session, error) {
+      if (!current(session)) return;
+      catalogue.left(session);
+      dispatcher.closed(session.id, error === null);
+      logger.info('worker disconnected', { worker: session.worker, session: session.id, code: error?.code ?? null });
+    },
+  };
+
+  return { handlers, heartbeats };
+}
+
+/** null when callers can be given it. JSON is passed on as the bytes it came in, so it is checked here, once. */
+function outputProblem({ contentType, bytes }: Payload): string | null {
+  if (!contentType.startsWith('application/json')) return null;
+  if (!isUtf8(bytes)) return 'the output is called JSON and is not UTF-8';
+  try {
+    JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    return null;
+  } catch {
+    return 'the output is called JSON and does not parse';
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * The engine: jobs between callers (`Predictions`) and workers (`SessionEvents`). It owns nothing durable: the store owns
+ * the jobs, the dispatcher owns credits and flights; the engine carries what one says to the other.
+ *
+ * Everything of one turn of the event loop goes to the store as one batch (`engine-turn.ts`): results first, because they
+ * free what new work needs, then submissions, then claims. A result is acked after the store has it, never before.
+ */
+import { randomBytes as cryptoBytes } from 'node:crypto';
+import type { Clock, Timer } from '../clock.ts';
+import { PosternError, toPosternError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { createService, type Service } from '../service.ts';
+import { createDispatcher } from '../dispatch/dispatcher.ts';
+import { createIds } from '../dispatch/id.ts';
+import { DEFAULT_LEASE_MS, TERMINAL, type Job, type JobId, type SessionId } from '../dispatch/job.ts';
+import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
+import type { Store } from '../store/store.ts';
+import { createCatalogue } from './engine-catalogue.ts';
+import { createTotals, type EngineStats } from './engine-stats.ts';
+import { createTurn } from './engine-turn.ts';
+import { createSessionEvents } from './engine-workers.ts';
+import type { GatewaySession, PredictionRequest, Predictions, SessionEvents } from './ports.ts';
+import { createWaiters } from './waiters.ts';
+
+export interface EngineOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  /** How long a worker that is not heard keeps its attempts. Costs: a dead worker's jobs stand still for that long. */
+  readonly leaseMs?: number;
+  /** Callers that wait at once. */
+  readonly maxWaiters?: number;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  readonly randomBytes?: (count: number) => Uint8Array;
+  /** Calls back when this turn of the event loop has read all that was there to read. */
+  readonly defer?: (flush: () => void) => void;
+}
+
+export interface Engine extends Predictions, SessionEvents, Service {
+  stats(): EngineStats;
+  /** Calls `observer` with every job that is decided here; returns what takes it off. An observer must not throw. */
+  onDecided(observer: (job: Job) => void): () => void;
+  /** Accepts no more jobs, and resolves when nothing is in flight (with a store that is not durable: nothing is left), or
+   * after `deadlineMs`. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+const SWEEP_MS = 1_000;
+/** Per sweep and kind: some ms of work. What is left waits for the next second. */
+const SWEEP_LIMIT = 2_000;
+
+export function createEngine(options: EngineOptions): Engine {
+  const { clock, logger, store } = options;
+  const leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
+  const nextId = createIds(clock, options.randomBytes ?? cryptoBytes);
+  const sessions = new Map<SessionId, GatewaySession>();
+  const waiters = createWaiters({ clock, maxWaiters: options.maxWaiters ?? 10_000 });
+  const counters = createTotals();
+  const rates = new Map<string, ServiceRate>();
+  const observers = new Set<(job: Job) => void>();
+  /** Accepted here and not decided yet: a wait for one of these need not ask the store. */
+  const undecided = new Set<JobId>();
+  /** Cancelled after the store gave it to a session, and before the answer was here. */
+  const cancelEarly = new Set<JobId>();
+  const idle = new Set<() => void>();
+  let lateMessages = 0;
+  let accepting = true;
+  let draining: Promise<void> | null = null;
+  let timer: Timer | null = null;
+  let sweeping = false;
+
+  const dispatcher = createDispatcher({
+    random: options.random ?? Math.random,
+    monotonic: () => clock.monotonic(),
+    leaseMs,
+    effects: {
+      claim: (ask) => turn.claim(ask),
+      assign({ fence, offer }, job) {
+        const timeoutMs = job.deadlineAt === null ? null : Math.max(0, job.deadlineAt - clock.now());
+        sessions.get(fence.session)?.assign(job, offer.version, timeoutMs);
+        if (cancelEarly.delete(job.id)) dispatcher.cancel(job.id, 'caller');
+      },
+      giveBack: (fence) => turn.end({ fence, outcome: GIVEN_BACK, ackTo: null }),
+      cancel: (fence, reason) => sessions.get(fence.session)?.cancel(fence, reason),
+      close(id, code, reason) {
+        logger.warn('session closed by the dispatcher', { session: id, code, reason });
+        sessions.get(id)?.close(code, reason);
+      },
+      release(id, countsAttempt) {
+        sessions.delete(id);
+        store.release(id, countsAttempt).then(cameBack, (error: unknown) => storeFailed('release', error));
+      },
+    },
+  });
+  const catalogue = createCatalogue(dispatcher, sessions);
+
+  const turn = createTurn({
+    store,
+    dispatcher: () => dispatcher,
+    leaseMs,
+    defer: options.defer ?? setImmediate,
+    accepted(job) {
+      undecided.add(job.id);
+      counters.of(job.model).submitted += 1;
+    },
+    ended(outcome) {
+      if (outcome.type === 'applied') cameBack([outcome.job]);
+      else lateMessages += 1;
+    },
+    quiet() {
+      cancelEarly.clear();
+      for (const check of idle) check();
+    },
+    storeFailed(step, error, unacked) {
+      storeFailed(step, error);
+      // The worker keeps what was not acked and sends it again on a new connection: the safest way to try again.
+      for (const session of unacked) session.close('internal', 'the store could not keep the results');
+    },
+  });
+
+  /** Attempts ended: each job is decided, or waits again. */
+  function cameBack(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      if (TERMINAL.has(job.status)) decided(job);
+      else if (job.status === 'starting') {
+        counters.of(job.model).retried += 1;
+        dispatcher.arrived(job.model, job.rows);
+        turn.schedule();
+      }
+    }
+  }
+
+  function decided(job: Job): void {
+    undecided.delete(job.id);
+    counters.decided(job);
+    rateOf(job.model).add(clock.monotonic(), 1);
+    waiters.decided(job);
+    for (const observer of observers) observer(job);
+    if (idle.size > 0) for (const check of idle) check();
+  }
+
+  function rateOf(model: string): ServiceRate {
+    let rate = rates.get(model);
+    if (!rate) rates.set(model, (rate = createServiceRate()));
+    return rate;
+  }
+
+  function storeFailed(step: string, error: unknown): void {
+    logger.error('the store failed', { step, error: toPosternError(error).message });
+  }
+
+  // ---- callers -----------------------------------------------------------------------------------------------------
+
+  function refuse(request: PredictionRequest): PosternError | null {
+    if (!accepting) return new PosternError('draining', 'this gateway is about to stop: try again', { retryAfterS: 1 });
+    const versions = catalogue.versionsOf(request.model);
+    if (!versions) {
+      return new PosternError('model_not_found', `no worker ever announced ${request.model}: GET /v1/models lists all`);
+    }
+    if (request.version !== null && !versions.has(request.version)) {
+      const have = [...versions].join(', ');
+      return new PosternError('model_not_found', `${request.model} has no version ${request.version}, only ${have}`);
+    }
+    if (request.deadlineAt !== null && request.deadlineAt <= clock.now()) {
+      return new PosternError('deadline_in_past', 'the deadline must lie in the future');
+    }
+    return null;
+  }
+
+  async function submit(request: PredictionRequest): Promise<Job> {
+    const refusal = refuse(request);
+    if (refusal) throw refusal;
+    const { model } = request;
+    const outcome = await turn.submit({
+      id: nextId(),
+      model,
+      version: request.version,
+      input: request.input,
+      parameters: request.parameters,
+      rows: 1,
+      priority: request.priority,
+      caller: request.caller,
+      deadlineAt: request.deadlineAt,
+      idempotencyKey: request.idempotencyKey,
+    });
+    if (outcome.type !== 'refused') return outcome.job;
+    counters.of(model).refused += 1;
+    const { error } = outcome;
+    if (!error.retryable) throw error;
+    const waitingJobs = (await store.counts()).get(model)?.waitingJobs ?? 0;
+    const retryAfterS = rateOf(model).retryAfterS(clock.monotonic(), waitingJobs);
+    throw new PosternError(error.code, error.message, { retryAfterS });
+  }
+
+  async function wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
+    if (undecided.has(id)) return (await waiters.wait(id, timeoutMs, signal)) ?? store.get(id);
+    const job = await store.get(id);
+    if (job === null || TERMINAL.has(job.status)) return job;
+    return (await waiters.wait(id, timeoutMs, signal)) ?? store.get(id);
+  }
+
+  async function cancel(id: JobId): Promise<Job | null> {
+    const job = await store.cancel(id);
+    if (job === null) return null;
+    if (undecided.has(id) && TERMINAL.has(job.status)) decided(job);
+    else if (job.status === 'processing') {
+      if (dispatcher.flight(id)) dispatcher.cancel(id, 'caller');
+      else if (turn.claiming) cancelEarly.add(id);
+    }
+    return job;
+  }
+
+  // ---- time --------------------------------------------------------------------------------------------------------
+
+  async function sweep(): Promise<void> {
+    if (sweeping) return;
+    sweeping = true;
+    try {
+      await events.heartbeats();
+      const { reclaimed, expired } = await store.sweep(SWEEP_LIMIT);
+      for (const job of reclaimed) dispatcher.cancel(job.id, 'stale');
+      for (const job of expired) dispatcher.cancel(job.id, 'deadline');
+      cameBack(reclaimed);
+      cameBack(expired);
+      dispatcher.tick();
+      for (const [model, { waitingRows }] of await store.counts()) {
+        if (waitingRows > 0) dispatcher.seenWaiting(model, waitingRows);
+      }
+      turn.schedule();
+    } catch (error) {
+      storeFailed('sweep', error);
+    } finally {
+      sweeping = false;
+    }
+  }
+
+  function drain(deadlineMs: number): Promise<void> {
+    draining ??= new Promise((resolve) => {
+      accepting = false;
+      // What waits in a durable store is the next gateway's; what waits in memory has only this one.
+      if (store.durable) dispatcher.stopClaiming();
+      const finish = (): void => {
+        late.cancel();
+        idle.delete(check);
+        resolve();
+      };
+      const check = (): void => {
+        if (dispatcher.inFlightJobs === 0 && !turn.busy && (store.durable || undecided.size === 0)) finish();
+      };
+      const late = clock.after(deadlineMs, finish);
+      idle.add(check);
+      check();
+    });
+    return draining;
+  }
+
+  const events = createSessionEvents({
+    clock,
+    logger,
+    store,
+    dispatcher,
+    catalogue,
+    sessions,
+    turn,
+    leaseMs,
+    storeFailed,
+  });
+  const service = createService({
+    async start() {
+      await store.start();
+      timer = clock.every(SWEEP_MS, () => void sweep());
+    },
+    async stop() {
+      accepting = false;
+      timer?.cancel();
+      waiters.stop();
+      await store.stop();
+    },
+  });
+
+  return {
+    ...service,
+    ...events.handlers,
+    submit,
+    wait,
+    cancel,
+    get: (id) => store.get(id),
+    list: (request) => store.list(request),
+    queuePosition: (id) => store.queuePosition(id),
+    models: async () => catalogue.models(await store.counts()),
+    workers: () => catalogue.workers(),
+    drain,
+    onDecided(observer) {
+      observers.add(observer);
+      return () => observers.delete(observer);
+    },
+    stats: () => ({
+      totals: counters.totals,
+      lateMessages,
+      waitingCallers: waiters.size,
+      inFlightJobs: dispatcher.inFlightJobs,
+      connectedWorkers: [...dispatcher.sessions()].filter(({ state }) => state !== 'away').length,
+    }),
+  };
+}
+
+const GIVEN_BACK = {
+  type: 'interrupted',
+  error: { code: 'connection_lost', message: 'the link was lost before the worker had the job' },
+  countsAttempt: false,
+} as const;

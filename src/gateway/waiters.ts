@@ -1,0 +1,92 @@
+/**
+ * Callers who wait for a decision. Owner of: who waits for which job, and until when. One coarse tick serves all of them:
+ * a timer per caller would cost more than the rest of the wait, and a long poll may end 100 ms late.
+ */
+import type { Clock, Timer } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import type { Job, JobId } from '../dispatch/job.ts';
+
+interface Waiter {
+  readonly id: JobId;
+  /** Monotonic. */
+  readonly until: number;
+  readonly resolve: (decided: Job | null) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly onAbort: (() => void) | undefined;
+}
+
+export interface WaitersOptions {
+  readonly clock: Clock;
+  /** More at once are refused with overloaded. */
+  readonly maxWaiters: number;
+}
+
+const TICK_MS = 100;
+
+export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
+  const byJob = new Map<JobId, Waiter | Set<Waiter>>();
+  const all = new Set<Waiter>();
+  let timer: Timer | null = null;
+
+  function detach(waiter: Waiter): void {
+    if (!all.delete(waiter)) return;
+    if (waiter.onAbort) waiter.signal?.removeEventListener('abort', waiter.onAbort);
+    const found = byJob.get(waiter.id);
+    if (found instanceof Set) found.delete(waiter);
+    if (found === waiter || (found instanceof Set && found.size === 0)) byJob.delete(waiter.id);
+  }
+
+  function giveUp(waiter: Waiter): void {
+    detach(waiter);
+    waiter.resolve(null);
+  }
+
+  function tick(): void {
+    const now = clock.monotonic();
+    if (all.size === 0) {
+      timer?.cancel();
+      timer = null;
+    }
+    for (const waiter of all) if (waiter.until <= now) giveUp(waiter);
+  }
+
+  return {
+    get size(): number {
+      return all.size;
+    },
+    /** Resolves with the decided job, or with null when the time is over, the signal is aborted, or everything stops. */
+    wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
+      if (timeoutMs <= 0 || signal?.aborted) return Promise.resolve(null);
+      if (all.size >= maxWaiters) {
+        return Promise.reject(new PosternError('overloaded', `${maxWaiters} callers wait already: poll instead`));
+      }
+      return new Promise((resolve) => {
+        const until = clock.monotonic() + timeoutMs;
+        const onAbort = signal && ((): void => giveUp(waiter));
+        const waiter: Waiter = { id, until, resolve, signal, onAbort };
+        if (onAbort) signal.addEventListener('abort', onAbort, { once: true });
+        all.add(waiter);
+        const others = byJob.get(id);
+        if (others === undefined) byJob.set(id, waiter);
+        else if (others instanceof Set) others.add(waiter);
+        else byJob.set(id, new Set([others, waiter]));
+        timer ??= clock.every(TICK_MS, tick);
+      });
+    },
+    decided(job: Job): void {
+      const found = byJob.get(job.id);
+      if (found === undefined) return;
+      for (const waiter of found instanceof Set ? [...found] : [found]) {
+        detach(waiter);
+        waiter.resolve(job);
+      }
+    },
+    stop(): void {
+      for (const waiter of all) giveUp(waiter);
+      timer?.cancel();
+      timer = null;
+    },
+  };
+}
+
+export type Waiters = ReturnType<typeof createWaiters>;

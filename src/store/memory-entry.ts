@@ -1,0 +1,80 @@
+/** One job inside the memory driver: the snapshot that callers see, and what the driver alone needs beside it. */
+import type { Job, JobId, NewJob } from '../dispatch/job.ts';
+import type { LostAttempt } from '../dispatch/verdict.ts';
+import type { Expiring } from './expiry-heap.ts';
+import type { MemoryQueue, Waiting } from './memory-queue.ts';
+
+/** A session as the store knows it: one lease for all its attempts, so that a heartbeat costs the same for 1 or 10,000. */
+export interface Holder {
+  readonly worker: string;
+  /** On the monotonic clock: a wall clock that jumps must not reclaim what runs. */
+  leaseUntil: number;
+  readonly attempts: Set<Entry>;
+  readonly cancels: Set<JobId>;
+}
+
+export interface ModelState {
+  readonly queue: MemoryQueue<Entry>;
+  processingJobs: number;
+}
+
+export interface Entry extends Waiting, Expiring {
+  /** Never changed in place: whoever read it keeps what they read. */
+  job: Job;
+  readonly model: ModelState;
+  /** Of the request body; only where an idempotency key needs it. */
+  readonly digest: string | null;
+  readonly inputBytes: number;
+  spentAttempts: number;
+  lost: LostAttempt[];
+  holder: Holder | null;
+  /** Monotonic, when it was decided. */
+  decidedAt: number;
+  retainedBytes: number;
+}
+
+export function createEntry(job: NewJob, seq: number, model: ModelState, digest: string | null, nowMs: number): Entry {
+  return {
+    seq,
+    priority: job.priority,
+    caller: job.caller,
+    rows: job.rows,
+    version: job.version,
+    tag: 0,
+    expiresAt: 0,
+    heapIndex: -1,
+    job: {
+      id: job.id,
+      model: job.model,
+      version: job.version,
+      input: job.input,
+      parameters: job.parameters,
+      rows: job.rows,
+      priority: job.priority,
+      caller: job.caller,
+      deadlineAt: job.deadlineAt,
+      idempotencyKey: job.idempotencyKey,
+      status: 'starting',
+      createdAt: nowMs,
+      startedAt: null,
+      completedAt: null,
+      attempt: 0,
+      worker: null,
+      session: null,
+      servedVersion: null,
+      progress: null,
+      cancelRequested: false,
+      output: null,
+      error: null,
+      timings: null,
+    },
+    model,
+    digest,
+    inputBytes: job.input.bytes.byteLength,
+    spentAttempts: 0,
+    lost: [],
+    holder: null,
+    decidedAt: 0,
+    retainedBytes: 0,
+  };
+}

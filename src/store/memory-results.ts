@@ -1,0 +1,73 @@
+/** Decided jobs until they are forgotten: by age, by number and by bytes. Owner of the two lines and of their bounds. */
+import type { Clock } from '../clock.ts';
+import type { Entry } from './memory-entry.ts';
+
+export interface MemoryResultsOptions {
+  readonly clock: Clock;
+  readonly resultTtlMs: number;
+  readonly idempotencyTtlMs: number;
+  readonly maxResults: number;
+  readonly maxResultBytes: number;
+  readonly forget: (entry: Entry) => void;
+}
+
+/** First in, first out. Not a Set: the first of a Set is found by walking over everything that was deleted before it. */
+interface Line {
+  entries: Entry[];
+  /** Entries before this index are gone. */
+  head: number;
+  readonly ttlMs: number;
+}
+
+/** Gone entries are cut off when they are half of the array, so each one is moved once on average. */
+const CUT_AT = 1024;
+
+/** An entry without its output: object, strings, map slots. Measured at about 1 KiB; counted, so that 0-byte outputs are bounded. */
+const ENTRY_BYTES = 1024;
+
+export function createMemoryResults(options: MemoryResultsOptions) {
+  const { clock, maxResults, maxResultBytes, forget } = options;
+  const plain: Line = { entries: [], head: 0, ttlMs: options.resultTtlMs };
+  // A key must be honoured for longer than a result is kept, so jobs that have one are kept as long as their key.
+  const keyed: Line = { entries: [], head: 0, ttlMs: Math.max(options.resultTtlMs, options.idempotencyTtlMs) };
+  let bytes = 0;
+
+  const kept = (line: Line): number => line.entries.length - line.head;
+
+  function dropFirst(line: Line): void {
+    const entry = line.entries[line.head]!;
+    line.head += 1;
+    if (line.head >= CUT_AT && line.head * 2 >= line.entries.length) {
+      line.entries = line.entries.slice(line.head);
+      line.head = 0;
+    }
+    bytes -= entry.retainedBytes;
+    forget(entry);
+  }
+
+  return {
+    add(entry: Entry): void {
+      entry.decidedAt = clock.monotonic();
+      entry.retainedBytes = ENTRY_BYTES + (entry.job.output?.bytes.byteLength ?? 0);
+      bytes += entry.retainedBytes;
+      (entry.job.idempotencyKey === null ? plain : keyed).entries.push(entry);
+      while (kept(plain) + kept(keyed) > maxResults || bytes > maxResultBytes) {
+        const line = kept(plain) > 0 ? plain : keyed;
+        // The result that was decided just now stays: its caller is about to read it.
+        if (line.entries[line.head] === entry) break;
+        dropFirst(line);
+      }
+    },
+    sweep(limit: number): number {
+      let forgotten = 0;
+      for (const line of [plain, keyed]) {
+        while (forgotten < limit && kept(line) > 0) {
+          if (line.entries[line.head]!.decidedAt + line.ttlMs > clock.monotonic()) break;
+          dropFirst(line);
+          forgotten += 1;
+        }
+      }
+      return forgotten;
+    },
+  };
+}

@@ -1,0 +1,360 @@
+/**
+ * The Store in this process's memory: nothing survives it, everything else holds. Owner of all entries. Each call runs to
+ * its end before another begins (no awaits inside), which is what makes every element atomic.
+ *
+ * A job is in exactly one place: waiting (its model's queue and the expiry heap), processing (its holder's set, and the
+ * heap when it has a deadline), or decided (a line of results, first in first out). `enterQueue`, `hold` and `decide` are
+ * the only ways in; `leave` is the only way out.
+ */
+import { createService } from '../service.ts';
+import type { Clock } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import { DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
+import type { Fence, Job, JobError, JobId, NewJob, Outcome, Payload, SessionId } from '../dispatch/job.ts';
+import { isLive, move } from '../dispatch/states.ts';
+import { verdict } from '../dispatch/verdict.ts';
+import { bodyDigest } from './body-digest.ts';
+import { createExpiryHeap } from './expiry-heap.ts';
+import { createEntry, type Entry, type Holder, type ModelState } from './memory-entry.ts';
+import { createMemoryQueue } from './memory-queue.ts';
+import { createMemoryResults } from './memory-results.ts';
+import { createOrderedList } from './ordered-list.ts';
+import type { Claimed, ClaimRequest, FencedOutcome, Store, SubmitOutcome } from './store.ts';
+
+export interface MemoryStoreOptions {
+  readonly clock: Clock;
+  /** Waiting jobs per model; more are refused with queue_full. */
+  readonly queueLimitJobs?: number;
+  readonly maxAttempts?: number;
+  /** How long a job without a deadline waits before it is aborted. */
+  readonly waitTtlMs?: number;
+  /** How long a result is kept. Costs memory: the outputs of that long. */
+  readonly resultTtlMs?: number;
+  /** How long a job with an idempotency key is kept, with its key. */
+  readonly idempotencyTtlMs?: number;
+  /** Decided jobs kept at most, whatever their age; the oldest go first, their keys with them. */
+  readonly maxResults?: number;
+  readonly maxResultBytes?: number;
+  /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */
+  readonly maxInputBytes?: number;
+}
+
+const HOUR_MS = 60 * 60 * 1000;
+const NO_BYTES = new Uint8Array(0);
+/** A page of `list` looks at no more entries than this; a filter that matches less gives short pages and a cursor. */
+const MAX_LISTED_SCAN = 10_000;
+const WAITED_TOO_LONG: JobError = { code: 'deadline_exceeded', message: 'the deadline passed before a worker took it' };
+const RAN_TOO_LONG: JobError = { code: 'deadline_exceeded', message: 'the deadline passed while it ran' };
+const LEASE_LOST: Outcome = {
+  type: 'interrupted',
+  error: { code: 'worker_lost', message: 'the worker was not heard for a whole lease' },
+  countsAttempt: true,
+};
+
+export function createMemoryStore(options: MemoryStoreOptions): Store {
+  const { clock } = options;
+  const queueLimitJobs = options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT;
+  const maxAttempts = options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
+  const waitTtlMs = options.waitTtlMs ?? DEFAULT_WAIT_TTL_MS;
+  const maxInputBytes = options.maxInputBytes ?? 512 * 1024 * 1024;
+
+  const entries = new Map<JobId, Entry>();
+  const models = new Map<string, ModelState>();
+  const holders = new Map<SessionId, Holder>();
+  const keys = new Map<string, Entry>();
+  const expiries = createExpiryHeap<Entry>();
+  const newest = createOrderedList<Pick<Entry, 'seq'>>((a, b) => a.seq - b.seq);
+  const results = createMemoryResults({
+    clock,
+    resultTtlMs: options.resultTtlMs ?? HOUR_MS,
+    idempotencyTtlMs: options.idempotencyTtlMs ?? 24 * HOUR_MS,
+    maxResults: options.maxResults ?? 100_000,
+    maxResultBytes: options.maxResultBytes ?? 256 * 1024 * 1024,
+    forget,
+  });
+  let nextSeq = 1;
+  let inputBytes = 0;
+
+  const keyOf = (job: NewJob): string => `${job.caller}\n${job.idempotencyKey ?? ''}`;
+
+  function modelOf(name: string): ModelState {
+    let found = models.get(name);
+    if (!found) models.set(name, (found = { queue: createMemoryQueue(), processingJobs: 0 }));
+    return found;
+  }
+
+  // ---- the three places, and the way out -------------------------------------------------------------------------
+
+  function enterQueue(entry: Entry): void {
+    entry.model.queue.add(entry);
+    const ttlEnd = entry.job.createdAt + waitTtlMs;
+    entry.expiresAt = Math.min(entry.job.deadlineAt ?? Infinity, ttlEnd);
+    expiries.put(entry);
+  }
+
+  function hold(entry: Entry, holder: Holder): void {
+    entry.holder = holder;
+    holder.attempts.add(entry);
+    entry.model.processingJobs += 1;
+    if (entry.job.deadlineAt === null) expiries.remove(entry);
+    else {
+      entry.expiresAt = entry.job.deadlineAt;
+      expiries.put(entry);
+    }
+  }
+
+  /** Takes a live entry out of whichever place it is in. */
+  function leave(entry: Entry): void {
+    if (entry.holder === null) entry.model.queue.remove(entry);
+    else {
+      entry.holder.attempts.delete(entry);
+      if (entry.job.cancelRequested) entry.holder.cancels.delete(entry.job.id);
+      entry.holder = null;
+      entry.model.processingJobs -= 1;
+    }
+    expiries.remove(entry);
+  }
+
+  type Decision = Pick<Job, 'status' | 'output' | 'error' | 'timings'>;
+  function decide(entry: Entry, decision: Decision): Job {
+    leave(entry);
+    inputBytes -= entry.inputBytes;
+    const { job } = entry;
+    entry.job = {
+      ...job,
+      ...decision,
+      input: { contentType: job.input.contentType, bytes: NO_BYTES },
+      completedAt: clock.now(),
+    };
+    results.add(entry);
+    return entry.job;
+  }
+
+  function forget(entry: Entry): void {
+    entries.delete(entry.job.id);
+    newest.remove(entry);
+    if (entry.job.idempotencyKey !== null) keys.delete(keyOf(entry.job));
+  }
+
+  // ---- the steps ---------------------------------------------------------------------------------------------------
+
+  function submitOne(job: NewJob): SubmitOutcome {
+    let digest: string | null = null;
+    if (job.idempotencyKey !== null) {
+      digest = bodyDigest(job);
+      const earlier = keys.get(keyOf(job));
+      if (earlier?.digest === digest) return { type: 'existing', job: earlier.job };
+      if (earlier) return refused('idempotency_mismatch', 'the key came before with another body: use a new key');
+    }
+    const model = modelOf(job.model);
+    if (model.queue.jobs >= queueLimitJobs) {
+      return refused('queue_full', `${queueLimitJobs} jobs wait for ${job.model}, which is the limit: try again later`);
+    }
+    if (inputBytes + job.input.bytes.byteLength > maxInputBytes) {
+      return refused('overloaded', `the inputs of waiting jobs fill ${maxInputBytes} bytes: try again later`);
+    }
+    if (entries.has(job.id)) return refused('internal', `the job id ${job.id} was used before`);
+    const entry = createEntry(job, nextSeq++, model, digest, clock.now());
+    inputBytes += entry.inputBytes;
+    entries.set(job.id, entry);
+    newest.insert(entry);
+    if (job.idempotencyKey !== null) keys.set(keyOf(job), entry);
+    model.queue.tag(entry);
+    enterQueue(entry);
+    return { type: 'accepted', job: entry.job };
+  }
+
+  function claimOne(request: ClaimRequest): Claimed {
+    const model = models.get(request.model);
+    if (!model) return { jobs: [], leftRows: 0 };
+    const taken = model.queue.take(request.version, request.maxRows, request.capacityRows);
+    if (taken.length === 0) return { jobs: [], leftRows: model.queue.rowsFor(request.version) };
+    let holder = holders.get(request.session);
+    if (!holder) {
+      holder = { worker: request.worker, leaseUntil: 0, attempts: new Set(), cancels: new Set() };
+      holders.set(request.session, holder);
+    }
+    holder.leaseUntil = Math.max(holder.leaseUntil, clock.monotonic() + request.leaseMs);
+    const startedAt = clock.now();
+    const jobs: Job[] = [];
+    for (const entry of taken) {
+      entry.job = {
+        ...entry.job,
+        status: move('starting', 'claim'),
+        startedAt,
+        attempt: entry.job.attempt + 1,
+        worker: request.worker,
+        session: request.session,
+        servedVersion: request.version,
+        progress: null,
+      };
+      hold(entry, holder);
+      jobs.push(entry.job);
+    }
+    return { jobs, leftRows: model.queue.rowsFor(request.version) };
+  }
+
+  /** The entry, when the fence may write to it; otherwise why not. */
+  function fenced(fence: Fence): Entry | Exclude<FencedOutcome, { type: 'applied' }> {
+    const entry = entries.get(fence.job);
+    if (!entry) return { type: 'unknown' };
+    const { job } = entry;
+    if (!isLive(job.status)) return { type: 'settled', job };
+    const owns = job.status === 'processing' && job.attempt === fence.attempt && job.session === fence.session;
+    return owns ? entry : { type: 'stale' };
+  }
+
+  function end(entry: Entry, outcome: Outcome): Job {
+    const { job } = entry;
+    const { attempt, cancelRequested } = job;
+    const worker = job.worker ?? '';
+    const { spentAttempts, lost } = entry;
+    const ruling = verdict({ attempt, spentAttempts, cancelRequested, worker, lost }, outcome, maxAttempts);
+    switch (ruling.type) {
+      case 'succeed': {
+        const { output, timings } = outcome as Extract<Outcome, { type: 'succeeded' }>;
+        return decide(entry, { status: move('processing', 'succeed'), output: detach(output), error: null, timings });
+      }
+      case 'fail':
+        return decide(entry, undelivered(move('processing', 'fail'), ruling.error));
+      case 'cancel':
+        return decide(entry, undelivered(move('processing', 'cancel'), null));
+      case 'requeue':
+        leave(entry);
+        entry.spentAttempts = ruling.spentAttempts;
+        entry.lost = [...lost, ruling.lost];
+        entry.job = { ...job, status: move('processing', 'requeue'), session: null, progress: null };
+        enterQueue(entry);
+        return entry.job;
+    }
+  }
+
+  function cancelOne(entry: Entry): Job {
+    const { job } = entry;
+    if (job.status === 'starting') return decide(entry, undelivered(move('starting', 'cancel'), null));
+    if (job.status === 'processing' && !job.cancelRequested) {
+      entry.job = { ...job, cancelRequested: true };
+      entry.holder?.cancels.add(job.id);
+    }
+    return entry.job;
+  }
+
+  function expire(entry: Entry): Job {
+    if (entry.job.status === 'processing') {
+      return decide(entry, undelivered(move('processing', 'expire'), RAN_TOO_LONG));
+    }
+    return decide(entry, undelivered(move('starting', 'expire'), WAITED_TOO_LONG));
+  }
+
+  const service = createService({ start: () => Promise.resolve(), stop: () => Promise.resolve() });
+
+  return {
+    ...service,
+    durable: false,
+    submit: (jobs) => Promise.resolve(jobs.map(submitOne)),
+    claim: (requests) => Promise.resolve(requests.map(claimOne)),
+    heartbeat(session, leaseMs) {
+      const holder = holders.get(session);
+      if (!holder) return Promise.resolve([]);
+      holder.leaseUntil = Math.max(holder.leaseUntil, clock.monotonic() + leaseMs);
+      return Promise.resolve([...holder.cancels]);
+    },
+    progress(updates) {
+      const outcomes = updates.map(({ fence, fraction, message }): FencedOutcome => {
+        const entry = fenced(fence);
+        if ('type' in entry) return entry;
+        entry.job = { ...entry.job, progress: { fraction, message } };
+        return { type: 'applied', job: entry.job };
+      });
+      return Promise.resolve(outcomes);
+    },
+    settle(ends) {
+      const outcomes = ends.map(({ fence, outcome }): FencedOutcome => {
+        const entry = fenced(fence);
+        return 'type' in entry ? entry : { type: 'applied', job: end(entry, outcome) };
+      });
+      return Promise.resolve(outcomes);
+    },
+    cancel(id) {
+      const entry = entries.get(id);
+      return Promise.resolve(entry ? cancelOne(entry) : null);
+    },
+    release(session, countsAttempt) {
+      const holder = holders.get(session);
+      holders.delete(session);
+      const error: JobError = { code: 'worker_lost', message: 'the session of the worker ended' };
+      const held = holder ? [...holder.attempts] : [];
+      return Promise.resolve(held.map((entry) => end(entry, { type: 'interrupted', error, countsAttempt })));
+    },
+    sweep(limit) {
+      const reclaimed: Job[] = [];
+      const monotonic = clock.monotonic();
+      for (const [session, holder] of holders) {
+        if (holder.leaseUntil > monotonic) continue;
+        for (const entry of holder.attempts) {
+          if (reclaimed.length === limit) break;
+          reclaimed.push(end(entry, LEASE_LOST));
+        }
+        if (holder.attempts.size === 0) holders.delete(session);
+      }
+      const expired: Job[] = [];
+      const now = clock.now();
+      for (let next = expiries.first(); next && next.expiresAt <= now; next = expiries.first()) {
+        if (expired.length === limit) break;
+        expired.push(expire(next));
+      }
+      return Promise.resolve({ reclaimed, expired, forgotten: results.sweep(limit) });
+    },
+    get: (id) => Promise.resolve(entries.get(id)?.job ?? null),
+    list({ limit, cursor, status, model }) {
+      const jobs: Job[] = [];
+      let scanned = 0;
+      let last: Entry | null = null;
+      for (const one of newest.backwards(cursor === null ? null : { seq: parseCursor(cursor) })) {
+        if (jobs.length === limit || scanned === MAX_LISTED_SCAN) {
+          return Promise.resolve({ jobs, next: last === null ? null : String(last.seq) });
+        }
+        scanned += 1;
+        last = one as Entry;
+        const { job } = last;
+        if ((status === undefined || job.status === status) && (model === undefined || job.model === model)) {
+          jobs.push(job);
+        }
+      }
+      return Promise.resolve({ jobs, next: null });
+    },
+    counts() {
+      const counts = [...models].map(([name, { queue, processingJobs }]) => {
+        return [name, { waitingJobs: queue.jobs, waitingRows: queue.rows, processingJobs }] as const;
+      });
+      return Promise.resolve(new Map(counts));
+    },
+    queuePosition(id) {
+      const entry = entries.get(id);
+      const waiting = entry?.job.status === 'starting';
+      return Promise.resolve(waiting ? entry.model.queue.position(entry) : null);
+    },
+  };
+}
+
+function refused(code: PosternError['code'], message: string): SubmitOutcome {
+  return { type: 'refused', error: new PosternError(code, message) };
+}
+
+function undelivered<S extends Job['status']>(status: S, error: JobError | null) {
+  return { status, output: null, error, timings: null };
+}
+
+/** A copy that keeps only itself alive: a small output may be a view on a receive buffer of 64 KiB. */
+function detach(output: Payload): Payload {
+  const { bytes } = output;
+  if (bytes.byteLength === bytes.buffer.byteLength) return output;
+  return { contentType: output.contentType, bytes: Buffer.from(bytes) };
+}
+
+function parseCursor(cursor: string): number {
+  if (!/^\d{1,16}$/.test(cursor)) {
+    throw new PosternError('bad_parameter', 'the cursor must be the one that the previous page gave');
+  }
+  return Number(cursor);
+}
