@@ -40,6 +40,7 @@ async function load(file: string, providers: readonly string[], threads: number)
         executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
         ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
         interOpNumThreads: 1,
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
         executionMode: 'sequential',
         logSeverityLevel: 3,
       });

@@ -17,8 +17,6 @@ import { createServed } from './served.ts';
 import type { ModelEntry, Served, ServedBatch } from './served.ts';
 import type { WorkerConfig } from './config.ts';
 
-/** Attempts that ended, remembered so that a second assignment of one is not run again: some minutes' worth. */
-const ENDED_KEPT = 4_096;
 /** How often callers are told where a slow attempt is; faster ones need no progress. */
 const PROGRESS_MS = 1_000;
 /** An answer that was there at once; the same object every time, because it is the hot path. */
@@ -54,7 +52,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const served = new Map<string, Served>();
   const broken: ModelReport[] = [];
   const held = new Map<string, Held>();
-  const ended = new Set<string>();
   let reservedMb = 0;
   let progress: Timer | undefined;
   let stopped = false;
@@ -70,10 +67,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   function onEnd(attempt: Attempt, end: AttemptEnd): void {
-    const key = keyOf(attempt);
-    held.delete(key);
-    ended.add(key);
-    if (ended.size > ENDED_KEPT) ended.delete(ended.values().next().value!);
+    held.delete(keyOf(attempt));
     link.end({ job: attempt.job, attempt: attempt.attempt }, end);
   }
 
@@ -96,8 +90,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   function hold(model: ServedBatch, assignment: Assignment): void {
     const key = keyOf(assignment);
-    // The gateway repeats itself after a lost link; what is held or has ended answers already.
-    if (held.has(key) || ended.has(key)) return;
+    // A second assignment of what is held changes nothing: it is answered when that ends. (Of what has ended, too: the
+    // link keeps the result and recognises the attempt.)
+    if (held.has(key)) return;
     const entry = model.accept(assignment);
     if (entry.ended) return;
     held.set(key, { entry, model, reported: null });
