@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { systemClock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
+import { createByteBudget } from '../../protocol/budget.ts';
 import type { Connection } from '../../protocol/connection.ts';
 import { DEFAULT_LIMITS, HELLO_TIMEOUT_MS } from '../../protocol/limits.ts';
 import type { Welcome } from '../../protocol/messages.ts';
@@ -30,6 +31,7 @@ export async function openProbeLink(socket: TLSSocket): Promise<ProbeLink> {
   const connection: Connection = await greet(socket, {
     clock: systemClock,
     limits: DEFAULT_LIMITS,
+    budget: createByteBudget(),
     timeoutMs: HELLO_TIMEOUT_MS,
     hello: { role: 'probe', session: randomUUID(), epoch: 1, agent: AGENT },
     onWelcome(_connection, welcome) {
