@@ -57,7 +57,6 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
     const fail = (error: Error): void => {
       if (settled) return;
       settled = true;
-      request.pause();
       reject(error);
     };
     request.on('data', (chunk: Buffer) => {
@@ -78,7 +77,8 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
       // The usual body of a kilobyte arrives in one piece, which is used as it is.
       resolve(chunks !== null ? Buffer.concat(chunks, receivedBytes) : (first ?? Buffer.alloc(0)));
     });
-    request.on('error', () => fail(new CallerGone('the connection broke while the body arrived')));
-    request.on('close', () => fail(new CallerGone('the connection closed while the body arrived')));
+    const gone = (): void => fail(new CallerGone('the connection closed while the body arrived'));
+    request.on('error', gone);
+    request.on('close', gone);
   });
 }

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import Fastify, { LogController, type FastifyInstance } from 'fastify';
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { PosternError } from '../../errors.ts';
 import { createService, type Service } from '../../service.ts';
 import type { Clock } from '../../clock.ts';
@@ -140,7 +140,7 @@ function listenError(error: unknown, { host, port }: HttpConfig): unknown {
 function createApp(config: HttpConfig, desk: Desk): FastifyInstance {
   const nextId = createRequestIds();
   const app = Fastify({
-    serverFactory: (handler) => listener(config, handler, nextId),
+    serverFactory: (handler) => listener(config, handler, nextId, desk),
     logger: false,
     logController: new LogController({ disableRequestLogging: true }),
     // Stopping is for what is left after a drain; a long poll must not hold it up for a minute.
@@ -150,19 +150,25 @@ function createApp(config: HttpConfig, desk: Desk): FastifyInstance {
     genReqId: nextId,
     requestIdHeader: false,
     routerOptions: { maxParamLength: MAX_PATH_PARAMETER_CHARS },
-    frameworkErrors: (thrown, request, reply) => sendProblem(thrown, request, reply, desk),
+    frameworkErrors: (thrown, request, reply) => refuse(thrown, request, reply, desk),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, nextId()),
   });
   // Bodies are read by the routes themselves, which know how much of them they want.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-  app.setErrorHandler((thrown, request, reply) => sendProblem(thrown, request, reply, desk));
+  app.setErrorHandler((thrown, request, reply) => refuse(thrown, request, reply, desk));
   return app;
+}
+
+/** What Fastify refuses by itself: addresses that cannot be decoded, and the like. */
+function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply, desk: Desk): void {
+  reply.hijack();
+  sendProblem(thrown, { request: request.raw, response: reply.raw, id: request.id }, desk);
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-function listener(config: HttpConfig, handler: Handler, nextId: () => string): Server {
+function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk: Desk): Server {
   const server = createServer(
     {
       maxHeaderSize: config.maxHeaderBytes,
@@ -172,8 +178,13 @@ function listener(config: HttpConfig, handler: Handler, nextId: () => string): S
       // Looks at slow requests this often: a timeout is at most this late.
       connectionsCheckingInterval: Math.min(1_000, config.headersTimeoutMs),
       noDelay: true,
+      // Node would answer a missing Host with an empty page; the check is below, so that it gets a problem like any other.
+      requireHostHeader: false,
     },
-    handler,
+    (request, response) => {
+      if (request.headers.host !== undefined || request.httpVersionMinor === 0) handler(request, response);
+      else sendProblem(noHost(), { request, response, id: nextId(request) }, desk);
+    },
   );
   server.maxConnections = config.maxConnections;
   // curl asks before it sends a large body. Who would be refused for the length is refused before sending.
@@ -181,13 +192,15 @@ function listener(config: HttpConfig, handler: Handler, nextId: () => string): S
     if ((announcedBytes(request) ?? 0) <= config.maxBodyBytes) response.writeContinue();
     server.emit('request', request, response);
   });
-  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     const error = new PosternError('bad_request', 'The Expect header asks for something else than 100-continue.');
-    const requestId = nextId();
-    const { status, headers, body } = problem(error, { requestId });
-    response.writeHead(status, [...headers, 'x-request-id', requestId, 'connection', 'close']).end(body);
+    sendProblem(error, { request, response, id: nextId(request) }, desk);
   });
   return server;
+}
+
+function noHost(): PosternError {
+  return new PosternError('bad_request', 'The request has no Host header, which HTTP/1.1 demands.');
 }
 
 /** Every address answers every method: with the route, with 405 and what is allowed, or with 404. */
@@ -241,8 +254,10 @@ function pathOf(request: IncomingMessage): string {
   return path.length <= 100 ? path : `${path.slice(0, 97)}...`;
 }
 
+type RequestIds = (request?: IncomingMessage) => string;
+
 /** The caller's own id when it is a reasonable one; else 64 random bits of this process and a counter. */
-function createRequestIds(): (request?: IncomingMessage) => string {
+function createRequestIds(): RequestIds {
   const prefix = randomBytes(8).toString('hex');
   let count = 0;
   return (request) => {

@@ -31,7 +31,6 @@ function malformed(message: string): PosternError {
   return new PosternError('bad_multipart', message);
 }
 
-/** `maxFieldBytes`: of one field; a data URL in a field is as long as a file. */
 export function readMultipart(request: IncomingMessage, limits: BodyLimits): Promise<Form> {
   return new Promise((resolve, reject) => {
     const fields: (readonly [string, string])[] = [];
@@ -42,8 +41,6 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits): Pro
     const fail = (error: Error): void => {
       if (settled) return;
       settled = true;
-      request.pause();
-      request.unpipe();
       reject(error);
     };
 
@@ -51,10 +48,11 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits): Pro
     try {
       parser = new Busboy({
         headers: request.headers as BusboyHeaders,
-        // `x-application/octet-stream` is how a file without a name is told from a field.
+        // By the file name alone: a field may say application/octet-stream too.
         isPartAFile: (_field, _type, name) => name !== undefined,
         limits: {
           fieldNameSize: MAX_FIELD_NAME_BYTES,
+          // A data URL in a field is as long as a file.
           fieldSize: Math.max(MAX_PARAMETERS_BYTES, limits.maxBytes),
           fields: MAX_FIELDS,
           files: 1,
@@ -115,8 +113,12 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits): Pro
     request.on('end', () => {
       if (!settled) parser.end();
     });
-    request.on('error', () => fail(new CallerGone('the connection broke while the form arrived')));
-    request.on('close', () => fail(new CallerGone('the connection closed while the form arrived')));
+    // A form that has arrived closes its stream before busboy has looked at the end of it: that is no departure.
+    const gone = (): void => {
+      if (!request.complete) fail(new CallerGone('the connection closed while the form arrived'));
+    };
+    request.on('error', gone);
+    request.on('close', gone);
   });
 }
 

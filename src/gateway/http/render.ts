@@ -36,10 +36,10 @@ export function renderPrediction(job: Job, { base, queuePosition, maxOutputBytes
   );
 }
 
-/** Never the bytes: their type and number, and the parameters beside them. */
+/** Never the bytes, which are dropped once the job is decided: their type, and the parameters beside them. */
 function renderInput({ input, parameters }: Job): string {
   const name = input.contentType.startsWith('image/') ? 'image' : 'file';
-  const file = `"${name}":{"content_type":${quoted(input.contentType)},"bytes":${input.bytes.length}}`;
+  const file = `"${name}":{"content_type":${quoted(input.contentType)}}`;
   let rest = '';
   for (const key in parameters) if (key !== name) rest += `,${JSON.stringify(key)}:${JSON.stringify(parameters[key])}`;
   return `{${file}${rest}}`;

@@ -88,10 +88,13 @@ export function serve(
   };
 }
 
-/** For what Fastify itself refuses, before a route was found or its handler began. */
-export function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply, desk: Desk): void {
-  reply.hijack();
-  const call: Call = { request: request.raw, response: reply.raw, params: {}, query: {}, id: request.id };
+/** For what is refused before a route was found or its handler began. */
+export function sendProblem(
+  thrown: unknown,
+  { request, response, id }: Pick<Call, 'request' | 'response' | 'id'>,
+  desk: Desk,
+): void {
+  const call: Call = { request, response, params: {}, query: {}, id };
   write(call, refusal(thrown, '-', desk, call), desk);
 }
 
@@ -103,7 +106,10 @@ async function answer(route: Route, counts: StatusCounts, desk: Desk, call: Call
     try {
       result = await route.handle(call);
     } catch (thrown) {
-      if (thrown instanceof CallerGone) return;
+      if (thrown instanceof CallerGone) {
+        call.response.destroy();
+        return;
+      }
       result = refusal(thrown, route.path, desk, call);
     }
     if (call.response.destroyed) return;
