@@ -1,12 +1,14 @@
 /** The thread that owns one ONNX session: load, run one batch after another, release. Started by `onnx.ts`. */
 import { parentPort } from 'node:worker_threads';
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type * as onnxruntime from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { RunnerInfo, Tensor, TensorShape } from '../worker/runner.ts';
 import type { FromThread, ToThread } from './onnx-messages.ts';
 
 const port = parentPort;
 if (!port) throw new Error('onnx-thread.ts runs as a worker thread only');
-let session: InferenceSession | undefined;
+type Runtime = typeof onnxruntime;
+let loaded: { readonly runtime: Runtime; readonly session: InferenceSession } | undefined;
 
 const say = (message: FromThread, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 const textOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
@@ -30,13 +32,24 @@ port.on('message', (message: ToThread) => {
   }
 });
 
+/** An optional dependency: a worker that serves no ONNX model does not need its 300 MB. */
+async function importRuntime(): Promise<Runtime> {
+  try {
+    return await import('onnxruntime-node');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new Error('runner onnx needs the package onnxruntime-node: install it with npm', { cause });
+  }
+}
+
 /** ONNX Runtime throws when a provider is missing instead of taking the next, so the list is walked here; cpu ends it. */
 async function load(file: string, providers: readonly string[], threads: number): Promise<RunnerInfo> {
+  const runtime = await importRuntime();
   const warnings: string[] = [];
   const order = providers.includes('cpu') ? providers : [...providers, 'cpu'];
   for (const [index, provider] of order.entries()) {
     try {
-      session = await InferenceSession.create(file, {
+      const session = await runtime.InferenceSession.create(file, {
         executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
         ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
         interOpNumThreads: 1,
@@ -44,6 +57,7 @@ async function load(file: string, providers: readonly string[], threads: number)
         executionMode: 'sequential',
         logSeverityLevel: 3,
       });
+      loaded = { runtime, session };
       return describe(session, provider, warnings);
     } catch (thrown) {
       if (index === order.length - 1) throw thrown;
@@ -53,20 +67,21 @@ async function load(file: string, providers: readonly string[], threads: number)
   throw new Error('unreachable: the last provider either loads or throws');
 }
 
-function describe(loaded: InferenceSession, device: string, warnings: readonly string[]): RunnerInfo {
+function describe(session: InferenceSession, device: string, warnings: readonly string[]): RunnerInfo {
   const shapes = (metadata: readonly InferenceSession.ValueMetadata[]): TensorShape[] =>
     metadata.map((value) => ({
       name: value.name,
       type: value.isTensor ? value.type : 'not a tensor',
       dims: value.isTensor ? value.shape.map((dim) => (typeof dim === 'number' ? dim : null)) : [],
     }));
-  return { inputs: shapes(loaded.inputMetadata), outputs: shapes(loaded.outputMetadata), device, warnings };
+  return { inputs: shapes(session.inputMetadata), outputs: shapes(session.outputMetadata), device, warnings };
 }
 
 async function run(inputs: Readonly<Record<string, Tensor>>): Promise<void> {
-  if (!session) throw new Error('the session is not loaded');
+  if (!loaded) throw new Error('the session is not loaded');
+  const { runtime, session } = loaded;
   const feeds: Record<string, OrtTensor> = {};
-  for (const [name, tensor] of Object.entries(inputs)) feeds[name] = toOrt(tensor);
+  for (const [name, tensor] of Object.entries(inputs)) feeds[name] = toOrt(runtime, tensor);
   const results = await session.run(feeds);
   const outputs: Record<string, Tensor> = {};
   const transfer: ArrayBuffer[] = [];
@@ -80,7 +95,7 @@ async function run(inputs: Readonly<Record<string, Tensor>>): Promise<void> {
   say({ type: 'done', outputs }, transfer);
 }
 
-function toOrt(tensor: Tensor): OrtTensor {
+function toOrt({ Tensor: OrtTensor }: Runtime, tensor: Tensor): OrtTensor {
   switch (tensor.type) {
     case 'float32':
       return new OrtTensor('float32', tensor.data as Float32Array, tensor.dims);
@@ -94,7 +109,7 @@ function toOrt(tensor: Tensor): OrtTensor {
 }
 
 async function unload(): Promise<void> {
-  await session?.release();
-  session = undefined;
+  await loaded?.session.release();
+  loaded = undefined;
   port?.close();
 }

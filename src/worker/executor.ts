@@ -14,7 +14,8 @@ import type { Attempt, AttemptEnd, Assignment, LinkEvents, WorkerLink } from './
 import { readRepository } from './repository.ts';
 import type { RepositoryEntry } from './repository.ts';
 import { createServed } from './served.ts';
-import type { ModelEntry, Served, ServedBatch } from './served.ts';
+import type { ModelEntry, Served } from './served.ts';
+import type { ServedBatch } from './served-batch.ts';
 import type { WorkerConfig } from './config.ts';
 
 /** How often callers are told where a slow attempt is; faster ones need no progress. */

@@ -103,8 +103,13 @@ export function createInstance(options: InstanceOptions): Instance {
     failures++;
     error = cause;
     logger.error('model could not be loaded', { code: cause.code, reason: cause.message, failures });
-    if (everReady || cause.retryable) scheduleReload();
-    else move('failed');
+    if (!everReady && !cause.retryable) {
+      move('failed');
+      return;
+    }
+    scheduleReload();
+    // The state stays `loading`, but another failure in a row is news.
+    options.onChange();
   }
 
   function onExit(died: Runner | undefined, cause: PosternError): void {

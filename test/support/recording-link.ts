@@ -1,6 +1,7 @@
 /** A link without a wire: it records what the executor says, and lets a test wait for it. */
 import type { AttemptEnd, Attempt, Assignment, WorkerLink } from '../../src/worker/ports.ts';
 import type { ModelReport } from '../../src/protocol/messages.ts';
+import { createJournal } from './journal.ts';
 
 export interface RecordingLink extends Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'end'> {
   readonly announced: readonly ModelReport[][];
@@ -20,21 +21,7 @@ export function createRecordingLink(): RecordingLink {
   const capacity = new Map<string, number>();
   const ends = new Map<string, AttemptEnd[]>();
   const progressed: { attempt: Attempt; message: string | null }[] = [];
-  const waiting = new Set<() => void>();
-  const wake = (): void => [...waiting].forEach((check) => check());
-
-  function until<T>(look: () => T | undefined): Promise<T> {
-    return new Promise((resolve) => {
-      const check = (): void => {
-        const found = look();
-        if (found === undefined) return;
-        waiting.delete(check);
-        resolve(found);
-      };
-      waiting.add(check);
-      check();
-    });
-  }
+  const journal = createJournal<void>();
 
   return {
     announced,
@@ -43,7 +30,7 @@ export function createRecordingLink(): RecordingLink {
     progressed,
     announce(models) {
       announced.push([...models]);
-      wake();
+      journal.add();
     },
     setCapacity: (model, version, rows) => void capacity.set(`${model}@${version}`, rows),
     progress: (attempt, _fraction, message) => void progressed.push({ attempt, message }),
@@ -51,10 +38,10 @@ export function createRecordingLink(): RecordingLink {
       const list = ends.get(attempt.job) ?? [];
       list.push(end);
       ends.set(attempt.job, list);
-      wake();
+      journal.add();
     },
-    ended: (job) => until(() => ends.get(job)?.[0]),
-    announcedThat: (condition) => until(() => announced.findLast((models) => condition(models))),
+    ended: (job) => journal.until(() => ends.get(job)?.[0]),
+    announcedThat: (condition) => journal.until(() => announced.findLast((models) => condition(models))),
   };
 }
 
