@@ -201,13 +201,14 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     sessions.open(name, hello, ticket, session);
     welcome(greeting, ticket);
     const fields = { worker: name, session: hello.session, epoch: hello.epoch };
-    logger.info('worker connected', { ...fields, resumed, agent: hello.agent, address: arrival.address });
+    logger.debug('control connection opened', { ...fields, resumed, agent: hello.agent, address: arrival.address });
     events.onOpen(session, resumed);
     return {
       onMessage: (message, payload) => session.onControlMessage(message, payload),
       onClose(error) {
-        session.end('connection_lost', 'the control connection is gone', error);
-        logger.info('worker connection closed', {
+        // A worker that says it goes, goes for good: that is as orderly as an end can be.
+        session.end('connection_lost', 'the control connection is gone', error?.code === 'draining' ? null : error);
+        logger.debug('control connection closed', {
           ...fields,
           code: error?.code ?? null,
           reason: error?.message ?? null,

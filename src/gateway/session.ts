@@ -274,7 +274,7 @@ export class Session implements GatewaySession {
   #refuse(job: Job, reason: string): void {
     if (this.#ended) return;
     const fence = { job: job.id, attempt: job.attempt, session: this.id };
-    this.#parts.events.onFailure(this, fence, 'body_too_large', reason, false);
+    this.#parts.events.onFailure(this, fence, 'input_invalid', reason, false);
   }
 
   #breach(message: Message): void {

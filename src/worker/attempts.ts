@@ -2,7 +2,7 @@
  * Owner of what the worker holds: attempts that run, and results (or failures) that the gateway has not acked yet. This is
  * what a resume message lists, and what a reconnect sends again.
  *
- * An attempt is: unknown → running → ended and kept → acked and forgotten; or running → canceled and forgotten.
+ * An attempt is: unknown → running → kept (ended, not acked) → past; or, canceled, running → past.
  */
 import type { Connection } from '../protocol/connection.ts';
 import type { MessageOf } from '../protocol/messages.ts';
@@ -14,6 +14,8 @@ const MAX_KEPT_BYTES = 256 * 1024 * 1024;
 const MAX_KEPT_COUNT = 8_192;
 /** Cancels that overtook their assign (a large input is slower than a cancel). */
 const MAX_EARLY_CANCELS = 1_024;
+/** Attempts that are over, remembered in case a late copy of their assign comes: seconds' worth at full speed. */
+const MAX_PAST = 4_096;
 
 export interface Running extends Attempt {
   readonly model: string;
@@ -34,6 +36,7 @@ export class Attempts {
   readonly #running = new Map<string, Running>();
   readonly #kept = new Map<string, Kept>();
   readonly #earlyCancels = new Set<string>();
+  readonly #past = new Set<string>();
   #keptBytes = 0;
 
   get runningCount(): number {
@@ -49,10 +52,10 @@ export class Attempts {
     return this.#keptBytes >= MAX_KEPT_BYTES || this.#kept.size >= MAX_KEPT_COUNT;
   }
 
-  /** `early`: it was canceled before it came. `duplicate`: it is held already, and must not run twice. */
+  /** `early`: it was canceled before it came. `duplicate`: it is held already, or over; it must not run twice. */
   begin(running: Running): 'begun' | 'duplicate' | 'early' {
     const key = keyOf(running);
-    if (this.#running.has(key) || this.#kept.has(key)) return 'duplicate';
+    if (this.#running.has(key) || this.#kept.has(key) || this.#past.has(key)) return 'duplicate';
     if (this.#earlyCancels.delete(key)) return 'early';
     this.#running.set(key, running);
     return 'begun';
@@ -70,7 +73,9 @@ export class Attempts {
   finish(attempt: Attempt): Running | undefined {
     const key = keyOf(attempt);
     const running = this.#running.get(key);
+    if (!running) return undefined;
     this.#running.delete(key);
+    remember(this.#past, key, MAX_PAST);
     return running;
   }
 
@@ -90,13 +95,8 @@ export class Attempts {
   /** Remembers the cancel of an attempt that has not come. What ended already needs no cancel: its end was sent. */
   cancelEarly(attempt: Attempt): void {
     const key = keyOf(attempt);
-    if (this.#kept.has(key)) return;
-    this.#earlyCancels.add(key);
-    if (this.#earlyCancels.size <= MAX_EARLY_CANCELS) return;
-    for (const oldest of this.#earlyCancels) {
-      this.#earlyCancels.delete(oldest);
-      return;
-    }
+    if (this.#kept.has(key) || this.#past.has(key)) return;
+    remember(this.#earlyCancels, key, MAX_EARLY_CANCELS);
   }
 
   /** A new connection: what the old one still carried will never come. */
@@ -118,6 +118,16 @@ export class Attempts {
     for (const { job, attempt } of this.#running.values()) held.push([job, attempt]);
     for (const { message } of this.#kept.values()) held.push([message.job, message.attempt]);
     return held;
+  }
+}
+
+/** Adds, and drops the oldest beyond the limit. */
+function remember(set: Set<string>, key: string, max: number): void {
+  set.add(key);
+  if (set.size <= max) return;
+  for (const oldest of set) {
+    set.delete(oldest);
+    return;
   }
 }
 

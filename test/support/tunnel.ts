@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { test } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { Job } from '../../src/dispatch/job.ts';
@@ -17,6 +17,7 @@ import type { WorkerLinkConfig } from '../../src/worker/link.ts';
 import type { AttemptEnd, LinkEvents, WorkerLink } from '../../src/worker/ports.ts';
 import { createJournal } from './journal.ts';
 import type { Journal } from './journal.ts';
+import { assertNothingLeft, createCountingClock } from './leaks.ts';
 
 /** An event by its name, with its arguments. */
 export type Told<Events> = {
@@ -38,54 +39,78 @@ function recorder<Events extends object>(): { events: Events; journal: Journal<T
   return { events, journal };
 }
 
-/** Waits for the nth (from 1) event of this name, and gives its arguments. */
-export function heard<Events extends object, Name extends Told<Events>['type']>(
-  journal: Journal<Told<Events>>,
-  type: Name,
-  nth = 1,
-): Promise<Extract<Told<Events>, { type: Name }>['args']> {
-  return journal.until(() => journal.entries.filter((entry) => entry.type === type)[nth - 1]?.args as never);
-}
+/** Waits for the nth (from 1) event of this name on the gateway, and gives its arguments. */
+export const onGateway = <Name extends keyof SessionEvents>({ journal }: Tunnel, name: Name, nth = 1) =>
+  journal.until(() => journal.entries.filter(({ type }) => type === name)[nth - 1]?.args) as Promise<
+    Parameters<SessionEvents[Name]>
+  >;
+
+/** The same on the worker. */
+export const onWorker = <Name extends keyof LinkEvents>({ journal }: TestLink, name: Name, nth = 1) =>
+  journal.until(() => journal.entries.filter(({ type }) => type === name)[nth - 1]?.args) as Promise<
+    Parameters<LinkEvents[Name]>
+  >;
 
 export const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 };
 export const ECHO = { name: 'echo', version: '1', state: 'ready', kind: 'echo', maxRows: 8 } as const;
 
-export async function makeIdentity(t: TestContext, clock: Clock = systemClock): Promise<GatewayIdentity> {
-  const folder = await mkdtemp(join(tmpdir(), 'postern-tunnel-'));
-  t.after(() => rm(folder, { recursive: true }));
-  return openIdentity({ folder: join(folder, 'identity'), hosts: [], clock });
+/** Everything of one test: what it opens here is closed after it, and then nothing may be left. */
+export interface Scene {
+  readonly identity: GatewayIdentity;
+  openTunnel(options?: TunnelOptions): Promise<Tunnel>;
+  openLink(tunnel: Pick<Tunnel, 'port'>, options?: LinkOptions): Promise<TestLink>;
+  /** Closed after the test, newest first. */
+  onEnd(close: () => unknown): void;
+}
+
+/** A test with a scene. Times out after 20 s, because the tests wait for signals without a limit of their own. */
+export function tunnelTest(name: string, body: (scene: Scene) => Promise<void>): void {
+  void test(name, { timeout: 20_000 }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'postern-tunnel-'));
+    const identity = await openIdentity({ folder: join(folder, 'identity'), hosts: [], clock: systemClock });
+    const clock = createCountingClock();
+    const ends: (() => unknown)[] = [];
+    const scene: Scene = {
+      identity,
+      openTunnel: (options = {}) => openTunnel(scene, { clock, ...options }),
+      openLink: (tunnel, options = {}) => openLink(scene, tunnel, { clock, ...options }),
+      onEnd: (close) => void ends.push(close),
+    };
+    try {
+      await body(scene);
+    } finally {
+      for (const close of ends.reverse()) await close();
+      await rm(folder, { recursive: true });
+    }
+    await assertNothingLeft([clock]);
+  });
 }
 
 export interface Tunnel {
-  readonly identity: GatewayIdentity;
   readonly port: number;
   readonly listener: ReturnType<typeof createWorkerListener>;
   readonly journal: GatewayJournal;
 }
 
 export interface TunnelOptions {
-  readonly identity?: GatewayIdentity;
   readonly clock?: Clock;
   readonly config?: Partial<WorkerListenerConfig>;
   /** Beside the journal. */
   readonly events?: Partial<SessionEvents>;
 }
 
-/** A listening gateway end; stopped after the test. */
-export async function openTunnel(t: TestContext, options: TunnelOptions = {}): Promise<Tunnel> {
-  const clock = options.clock ?? systemClock;
-  const identity = options.identity ?? (await makeIdentity(t));
+async function openTunnel(scene: Scene, options: TunnelOptions): Promise<Tunnel> {
   const { events, journal } = recorder<SessionEvents>();
   const listener = createWorkerListener({
     config: { host: '127.0.0.1', port: 0, gateway: 'test', leaseMs: 30_000, ...options.config },
-    identity,
+    identity: scene.identity,
     events: withMore(events, options.events),
     logger: silentLogger,
-    clock,
+    clock: options.clock ?? systemClock,
   });
+  scene.onEnd(() => listener.stop());
   await listener.start();
-  t.after(() => listener.stop());
-  return { identity, port: listener.port, listener, journal };
+  return { port: listener.port, listener, journal };
 }
 
 /** Both hear everything; the recorder first. */
@@ -109,35 +134,30 @@ export interface TestLink {
 export interface LinkOptions {
   readonly name?: string;
   readonly clock?: Clock;
+  readonly random?: () => number;
   readonly config?: Partial<WorkerLinkConfig>;
   readonly events?: Partial<LinkEvents>;
 }
 
-/** A dialling worker end; stopped after the test. */
-export async function openLink(
-  t: TestContext,
-  tunnel: Pick<Tunnel, 'identity' | 'port'>,
-  options: LinkOptions = {},
-): Promise<TestLink> {
-  const made = await tunnel.identity.issueWorker(options.name ?? 'gpu-1', 86_400_000);
+async function openLink(scene: Scene, tunnel: Pick<Tunnel, 'port'>, options: LinkOptions): Promise<TestLink> {
+  const made = await scene.identity.issueWorker(options.name ?? 'gpu-1', 86_400_000);
   const { events, journal } = recorder<LinkEvents>();
   const link = createWorkerLink({
     config: { host: '127.0.0.1', port: tunnel.port, ...options.config },
-    identity: { ...made, caPem: tunnel.identity.caPem },
+    identity: { ...made, caPem: scene.identity.caPem },
     events: withMore(events, options.events),
     logger: silentLogger,
     clock: options.clock ?? systemClock,
-    random: Math.random,
+    random: options.random ?? Math.random,
   });
-  t.after(() => link.stop());
+  scene.onEnd(() => link.stop());
   await link.start();
   return { link, journal };
 }
 
 /** The session after the nth onOpen. */
-export async function sessionOf(tunnel: Pick<Tunnel, 'journal'>, nth = 1): Promise<GatewaySession> {
-  const [session] = await heard<SessionEvents, 'onOpen'>(tunnel.journal, 'onOpen', nth);
-  return session;
+export async function sessionOf(tunnel: Tunnel, nth = 1): Promise<GatewaySession> {
+  return (await onGateway(tunnel, 'onOpen', nth))[0];
 }
 
 export function makeJob(id: string, bytes: Uint8Array = Buffer.from('input'), changes: Partial<Job> = {}): Job {
