@@ -16,6 +16,8 @@ export interface DialOptions {
   /** For name resolution, TCP and TLS together. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** Told of the gateway's certificate: Node hands it out once for each connection, and the checks here need it. */
+  onCertificate?(certificate: X509Certificate): void;
 }
 
 /**
@@ -49,7 +51,8 @@ export function dialGateway(options: DialOptions): Promise<TLSSocket> {
     const onError = (error: Error): void => fail(explain(error, host, port));
     const onSecure = (): void => {
       try {
-        checkGateway(socket);
+        const certificate = checkGateway(socket);
+        options.onCertificate?.(certificate);
       } catch (error) {
         fail(error as PosternError);
         return;
@@ -75,16 +78,18 @@ export function dialGateway(options: DialOptions): Promise<TLSSocket> {
   });
 }
 
-function checkGateway(socket: TLSSocket): void {
+function checkGateway(socket: TLSSocket): X509Certificate {
   if (socket.alpnProtocol !== ALPN) {
     throw new PosternError(
       'version_mismatch',
       `the other end does not speak ${ALPN}: is this the gateway's tunnel port?`,
     );
   }
-  const certificate = socket.getPeerX509Certificate();
-  if (!certificate) throw new PosternError('handshake_refused', 'the gateway showed no certificate');
-  checkGatewayCertificate(new X509Certificate(certificate.raw));
+  const shown = socket.getPeerX509Certificate();
+  if (!shown) throw new PosternError('handshake_refused', 'the gateway showed no certificate');
+  const certificate = new X509Certificate(shown.raw);
+  checkGatewayCertificate(certificate);
+  return certificate;
 }
 
 /** What the operating system and OpenSSL say, as what happened and what to do. */

@@ -1,6 +1,7 @@
 /** The checks of the callers' way: the HTTP API, the workers behind it, and a job through one of them. */
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../clock.ts';
+import { PosternError, toPosternError } from '../../errors.ts';
 import type { Client } from '../../client/client.ts';
 import { percentile } from '../eval/figures.ts';
 import type { Finding, Step } from './check.ts';
@@ -16,7 +17,11 @@ export function httpSteps(client: Client, url: string): Step[] {
       name: 'http',
       async run() {
         const startedAt = systemClock.monotonic();
-        const models = await client.models();
+        const models = await client.models().catch((error: unknown) => toPosternError(error));
+        if (models instanceof PosternError) {
+          const advice = 'start the gateway, or name its API with --gateway';
+          return { verdict: 'fail', detail: models.message, advice };
+        }
         const tookMs = systemClock.monotonic() - startedAt;
         const ready = models.filter(({ state }) => state === 'ready').map(({ name }) => name);
         const detail = `${url} answered in ${tookMs.toFixed(0)} ms; ready: ${ready.join(', ') || 'no model'}`;

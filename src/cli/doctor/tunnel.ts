@@ -59,10 +59,17 @@ export function tunnelSteps({ host, port, identityDir }: Target): { steps: Step[
       name: 'tls',
       async run() {
         const startedAt = systemClock.monotonic();
-        socket = await dialGateway({ host, port, identity: need(identity), clock: systemClock, timeoutMs: CONNECT_MS });
+        let endsAt = 0;
+        socket = await dialGateway({
+          host,
+          port,
+          identity: need(identity),
+          clock: systemClock,
+          timeoutMs: CONNECT_MS,
+          onCertificate: ({ validToDate }) => (endsAt = validToDate.getTime()),
+        });
         const tookMs = systemClock.monotonic() - startedAt;
-        const { protocol } = { protocol: socket.getProtocol() };
-        const endsAt = socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0;
+        const protocol = socket.getProtocol();
         const what = `${protocol ?? 'TLS'} in ${tookMs.toFixed(0)} ms; the gateway’s certificate`;
         const dates = judgeDates(
           what,
