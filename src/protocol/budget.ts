@@ -4,7 +4,7 @@
  * What a peer may send was promised as a window before, so the budget can be passed; what it stops is new promises:
  * while it is full, no window is reopened, except for one connection at a time, the holder, and there only for its
  * oldest stream. So some payload always completes, gives its bytes back, and nothing deadlocks. A holder that makes no
- * progress loses its turn to the next. The most that can be held: the limit, the windows that were open when it
+ * progress loses its turn to the next. The most that can be held: the limit, the stream windows that were open when it
  * was reached, and one payload beyond.
  */
 export interface ByteBudget {

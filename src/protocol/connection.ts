@@ -28,7 +28,6 @@ import { DIRECTIONS, parseMessage, payloadBytes } from './parse.ts';
 import { Watch } from './watch.ts';
 
 export type { ByteBudget } from './budget.ts';
-export { createByteBudget } from './budget.ts';
 
 export interface ConnectionHandlers {
   /**
@@ -83,6 +82,7 @@ const NO_BYTES = Buffer.alloc(0);
 /** Of the flush time, the last part is kept for the `close` message itself when payloads are stuck in a window. */
 const CLOSE_WORD_MS = 250;
 const RESET_BY_CLOSE = 1;
+const EARLY_FLUSH_BYTES = 16_384;
 
 class WireConnection implements Connection, FrameSink {
   readonly #stream: Duplex;
@@ -191,8 +191,10 @@ class WireConnection implements Connection, FrameSink {
 
   // ---- outbound ---------------------------------------------------------------------------------------------------
 
-  /** One write per turn: after all that is ready was read, so that the answers to it leave together. */
+  /** One write per turn: after all that is ready was read, so that the answers to it leave together. But a full TLS
+   * record leaves at once: waiting would gain nothing, and the peer would idle while this side works. */
   #flushSoon(): void {
+    if (this.#outbound.messageBytes >= EARLY_FLUSH_BYTES) this.#pump();
     if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(this.#flush);

@@ -75,6 +75,10 @@ export class Outbound {
     return this.#messageBytes + this.#payloadBytes;
   }
 
+  get messageBytes(): number {
+    return this.#messageBytes;
+  }
+
   /** Payload bytes that a whole flush would still have to bring out. */
   get payloadBytes(): number {
     return this.#payloadBytes;
