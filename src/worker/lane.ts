@@ -220,6 +220,7 @@ export function createLane(options: LaneOptions): Lane {
     },
     pump,
     handBack(error) {
+      due?.cancel();
       for (const entry of [...preparing, ...batcher.takeAll()]) fail(entry, error);
     },
   };
