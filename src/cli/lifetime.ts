@@ -13,6 +13,8 @@ export function holdOpen(): () => void {
   return () => {
     port1.close();
     port2.close();
+    // A channel to the parent holds the process as well, as long as somebody listens to it.
+    if (process.connected) process.disconnect();
   };
 }
 
