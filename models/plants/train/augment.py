@@ -38,8 +38,9 @@ def crop(squares: Tensor, aspect: Tensor, side_px: int, spec: Augment, g: Genera
     area = _uniform(g, n, spec.min_area, 1.0)
     ratio = torch.exp(_uniform(g, n, -spec.max_log_ratio, spec.max_log_ratio))
     # In units of the photo's height the photo is aspect × 1; a crop larger than the photo is clipped to it.
-    width = torch.minimum(torch.sqrt(area * aspect * ratio), aspect)
-    height = torch.minimum(torch.sqrt(area * aspect / ratio), torch.ones(n))
+    shape = ratio * aspect if spec.keep_shape else ratio
+    width = torch.minimum(torch.sqrt(area * aspect * shape), aspect)
+    height = torch.minimum(torch.sqrt(area * aspect / shape), torch.ones(n))
     centre_x = (torch.rand(n, generator=g) * 2 - 1) * (1 - width / aspect)
     centre_y = (torch.rand(n, generator=g) * 2 - 1) * (1 - height)
     mirror = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)

@@ -36,6 +36,7 @@ class Augment:
 
     min_area: float = 0.25          # smallest crop, as a fraction of the photo
     max_log_ratio: float = 0.34     # aspect of the crop: e^±0.34 is 5:7 … 7:5
+    keep_shape: bool = False        # crops have the shape of the photo: for models that see it stretched (fit: fill)
     max_rotation_deg: float = 20.0
     degrade_p: float = 0.5          # shrink to a random resolution and enlarge again
     degrade_min_px: int = 40
@@ -84,8 +85,8 @@ class TrainConfig:
 PLANTS = TrainConfig(
     task="plants",
     seed=20,
-    epochs=70,
-    phases=(Phase(0.35, 80), Phase(0.75, 104), Phase(1.0, 128)),
+    epochs=48,
+    phases=(Phase(0.4, 80), Phase(0.8, 104), Phase(1.0, 128)),
     preprocess=Preprocess(width=128, height=128),
     widths=(64, 128, 256, 320),
     depths=(1, 2, 2, 2),
@@ -95,12 +96,15 @@ PLANTS = TrainConfig(
 CLOTHES = TrainConfig(
     task="clothes",
     seed=20,
-    epochs=40,
+    epochs=60,
     phases=(Phase(0.6, 64), Phase(1.0, 96)),
-    preprocess=Preprocess(width=112, height=112),
+    preprocess=Preprocess(width=112, height=112, fit="fill"),
     widths=(48, 96, 160, 224),
     depths=(1, 1, 1, 1),
-    augment=Augment(synthetic_p=0.0, max_rotation_deg=12.0),
+    batch=32,
+    # Sleeves and hems decide: nearly whole garments, and no pasted patches.
+    augment=Augment(min_area=0.6, max_log_ratio=0.2, keep_shape=True, max_rotation_deg=12.0, mixup_p=0.3, cutmix_p=0.0,
+                    degrade_p=0.3, synthetic_p=0.0),
 )
 
 CONFIGS: Dict[str, TrainConfig] = {"plants": PLANTS, "clothes": CLOTHES}

@@ -3,7 +3,7 @@
     python evaluate.py --data ../../../../shared/data/plants --model ../1 --split test --guide <entries.json>
 
 The preprocessing is Pillow's; the worker's (libvips) differs in the last bits, so the figures that count come
-from `postern eval` through the running service.
+from `postern eval` through the running service. The rules are the same.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ import yaml
 import metrics
 from config import Preprocess
 from photos import Photo, prepared, read_manifest
-
-DANGEROUS_LEVELS = {"deadly", "dangerous", "high", "severe", "toxic"}
 
 
 def load_spec(model: Path) -> Tuple[Dict[str, Any], Preprocess]:
@@ -65,48 +63,40 @@ def latency(model: Path, spec: Preprocess, runs: int = 100) -> Dict[str, float]:
             "batch16_images_per_s": round(16 / sixteen[len(sixteen) // 2], 1)}
 
 
-def dangerous_labels(guide: Path, aliases: Dict[str, str], levels: Set[str]) -> Set[str]:
-    """Labels of the guide's entries whose `danger` is one of `levels`."""
-    entries = json.loads(guide.read_text(encoding="utf-8"))
-    rows = entries if isinstance(entries, list) else entries["entries"]
-    keys = [(row.get("label") or row.get("id") or row["slug"], row["danger"]) for row in rows]
-    return {aliases.get(key, key) for key, danger in keys if danger in levels}
+def dangerous_labels(guide: Path) -> Set[str]:
+    """Ids of the guide's entries that are dangerous, merged entries included."""
+    entries = json.loads(guide.read_text(encoding="utf-8"))["entries"]
+    return {entry["id"] for entry in entries if entry["danger"]["dangerous"]}
 
 
 def figures(logits: np.ndarray, photos: List[Photo], outputs: List[str], aliases: Dict[str, str], temperature: float,
             reject_label: str, threshold: float, dangerous: Set[str]) -> Dict[str, Any]:
-    """Every figure of a split. Accuracy and calibration are over the photos that are not of the reject class;
-    the reject class takes part in the ranking, as it does when served."""
+    """Every figure of a split. Accuracy, calibration and danger are over the photos that are not of the reject class."""
     labels = sorted(set(outputs))
     probabilities = metrics.merge(metrics.softmax(logits, temperature), outputs, labels)
-    position = {label: i for i, label in enumerate(labels)}
-    truth = np.array([position[aliases.get(photo.klass, photo.klass)] for photo in photos])
-    reject = position.get(reject_label, -1)
-    shown = truth != reject
-    p, t = probabilities[shown], truth[shown]
-    kept = [photo for photo in photos if aliases.get(photo.klass, photo.klass) != reject_label]
+    names = [aliases.get(photo.klass, photo.klass) for photo in photos]
+    truth = np.array([labels.index(name) for name in names])
+    everything = metrics.answer(probabilities, truth, labels, reject_label, threshold)
+    known = everything.pick(truth != everything.reject)
+    kept = [photo for photo, name in zip(photos, names) if name != reject_label]
     result: Dict[str, Any] = {
         "photos": len(photos), "labels": len(labels), "outputs": len(outputs),
-        "top1": round(metrics.top_k(p, t, 1), 4), "top5": round(metrics.top_k(p, t, 5), 4),
-        "calibration_error": round(metrics.calibration_error(p, t), 4),
-        "calibration_error_all": round(metrics.calibration_error(probabilities, truth), 4),
-        "by_class": metrics.accuracy_by([labels[i] for i in t], p, t),
+        "accuracy": metrics.accuracy(known),
+        "calibration_error": round(metrics.calibration_error(known), 4),
     }
     if any(photo.source for photo in photos):
-        result["by_source"] = metrics.accuracy_by([photo.source for photo in kept], p, t)
-        inat = np.array([photo.source.startswith("inat") for photo in kept])
-        if inat.any():
-            result["inat_top1"] = round(metrics.top_k(p[inat], t[inat], 1), 4)
-    if reject >= 0:
-        result["rejection"] = metrics.rejection(probabilities, truth, reject, threshold)
-        result["reject_by_source"] = {
-            source: round(float((probabilities[rows, reject] >= threshold).mean()), 4)
-            for source in sorted({photo.source for photo in photos})
-            for rows in [np.array([photo.source == source for photo in photos])]
-        }
+        result["by_source"] = metrics.accuracy_by([photo.source for photo in kept], known)
+        result["by_source_family"] = metrics.accuracy_by([photo.source.split("_")[0] for photo in kept], known)
+    if everything.reject >= 0:
+        result["rejection"] = metrics.rejection(everything)
+        others = everything.pick(truth == everything.reject)
+        sources = np.array([photo.source for photo, name in zip(photos, names) if name == reject_label])
+        result["rejection_by_source"] = {name: round(float(others.rejected[sources == name].mean()), 4)
+                                         for name in sorted(set(sources))}
     if dangerous:
-        result["danger"] = metrics.danger_missed(p, t, labels, dangerous)
-        result["danger_confusions"] = metrics.confusions(p, t, labels, dangerous)
+        result["danger"] = metrics.danger_missed(known, dangerous)
+        result["danger_confusions"] = metrics.confusions(known, dangerous)
+    result["by_class"] = metrics.accuracy_by([photo.klass for photo in kept], known)
     return result
 
 
@@ -131,8 +121,7 @@ def main() -> None:
     parser.add_argument("--latency", action="store_true", help="also measure inference on one thread")
     parser.add_argument("--write", type=Path, help="write the figures to this JSON file too")
     args = parser.parse_args()
-    names = json.loads((args.model / "labels.json").read_text(encoding="utf-8"))
-    dangerous = dangerous_labels(args.guide, names["aliases"], DANGEROUS_LEVELS) if args.guide else set()
+    dangerous = dangerous_labels(args.guide) if args.guide else set()
     result = {"split": args.split, **evaluate(args.data, args.model, args.split, dangerous)}
     if args.latency:
         result["latency"] = latency(args.model, load_spec(args.model)[1])

@@ -105,7 +105,7 @@ def stretched(data: Path, photos: List[Photo], side_px: int, cache: Path) -> np.
             picture = decode(blobs[photo.index]).resize((side_px, side_px), Image.Resampling.BICUBIC)
             out[photo.index] = np.asarray(picture).transpose(2, 0, 1)
         _save(path, out)
-    return np.load(path)
+    return np.load(path, mmap_mode="c")  # shared by all processes through the page cache; "c": torch wants it writable
 
 
 def prepared(data: Path, photos: List[Photo], spec: Preprocess) -> np.ndarray:

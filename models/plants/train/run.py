@@ -8,6 +8,7 @@ Interrupt it and run it again: it goes on from the last checkpoint in --work.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List
@@ -45,8 +46,8 @@ def publish(config: TrainConfig, network: torch.nn.Module, classes: List[str], d
     val = [photo for photo in read_manifest(data) if photo.split == "val"]
     logits = run_logits(session_of(out, 2), prepared(data, val, config.preprocess), config.preprocess)
     truth = np.array([labels.index(config.aliases.get(photo.klass, photo.klass)) for photo in val])
-    shown = truth != (labels.index(config.reject_label) if config.reject_label else -1)
-    temperature = metrics.fit_temperature(logits[shown], truth[shown], outputs, labels)
+    known = truth != (labels.index(config.reject_label) if config.reject_label else -1)
+    temperature = metrics.fit_temperature(logits[known], truth[known], outputs, labels)
     threshold = None
     if config.reject_label:
         p = metrics.merge(metrics.softmax(logits, temperature), outputs, labels)
@@ -54,7 +55,7 @@ def publish(config: TrainConfig, network: torch.nn.Module, classes: List[str], d
     write_labels(out / "labels.json", outputs, config.aliases)
     write_yaml(out / "postern.yaml", config.task, TEXTS[config.task]["description"], TEXTS[config.task]["license"],
                config.preprocess, temperature, 5 if config.reject_label else 3, config.reject_label, threshold, UNSURE_BELOW)
-    return figures(logits, val, outputs, config.aliases, round(temperature, 2), config.reject_label, threshold or 1.0, set())
+    return figures(logits, val, outputs, config.aliases, temperature, config.reject_label, threshold or 1.0, set())
 
 
 def main(task: str = "plants") -> None:
@@ -63,15 +64,17 @@ def main(task: str = "plants") -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of photos.tar and manifest.csv")
     parser.add_argument("--out", type=Path, required=True, help="served folder to write")
     parser.add_argument("--work", type=Path, help="checkpoints and the cache of photos (about 2 GB for plants)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--replicas", type=int, default=os.cpu_count() or 1,
+                        help="processes that train the same weights, one thread each; 1 = reproducible, with --threads")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     config = CONFIGS[args.task]
     work = args.work or Path(tempfile.gettempdir()) / "postern-training" / config.task
     trainer = Trainer(config, args.data, read_manifest(args.data), work / "cache", work)
-    network = trainer.run()
+    network = trainer.run(args.replicas)
     val = publish(config, network, trainer.classes, args.data, args.out)
-    print(f"val: top-1 {val['top1']}, top-5 {val['top5']}, calibration error {val['calibration_error']}"
+    print(f"val: {val['accuracy']}, calibration error {val['calibration_error']}"
           + (f", rejection {val['rejection']}" if "rejection" in val else "") + f"; written to {args.out}")
 
 

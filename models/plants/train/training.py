@@ -1,7 +1,7 @@
 """The training loop: bf16 autocast on the CPU, cosine schedule, averaged weights, checkpoints to resume from.
 
-Everything random is seeded by (seed, epoch) or (seed, step), so a run that was interrupted goes on as if it
-had not been; only the order of floating-point sums in the threads is free.
+Everything random is seeded by (seed, epoch) or (seed, step), so a run that was interrupted goes on with the same
+photos, crops and mixtures.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor, multiprocessing, nn
 
 from augment import augment
 from config import TrainConfig
 from network import Network
 from optimiser import optimisers_for
-from photos import Photo, classes_of, prepared, stretched
+from photos import Photo, classes_of, prepared, read_manifest, stretched
 
 CHECKPOINT_EVERY_S = 120
 VALIDATE_EVERY_EPOCHS = 5
@@ -54,62 +56,96 @@ def predict(network: nn.Module, pictures: np.ndarray, config: TrainConfig, batch
 
 
 class Trainer:
-    """One run. `work` receives checkpoint.pt and log.jsonl; a checkpoint found there is resumed."""
+    """One run. `work` receives checkpoint.pt and log.jsonl; a checkpoint found there is resumed.
+
+    With `replicas` > 1, further processes take steps from the same counter and update the same weights without
+    locks (Recht et al. 2011, "Hogwild!"): a step may see weights that are one step old. On a machine that is busy with
+    other work this trains about twice as fast as threads that wait for each other, and one core of a quiet
+    machine loses nothing; the price is that two runs are no longer equal to the last bit.
+    """
 
     def __init__(self, config: TrainConfig, data: Path, photos: List[Photo], cache: Path, work: Path) -> None:
         self.config, self.data, self.cache, self.work = config, data, cache, work
-        self.classes = classes_of(photos)
-        self.photos = [photo for photo in photos if photo.split == "train"]
-        self.all_photos = photos
+        self.all_photos, self.classes = photos, classes_of(photos)
+        train = [photo for photo in photos if photo.split == "train"]
         index = {name: i for i, name in enumerate(self.classes)}
-        self.rows = torch.tensor([photo.index for photo in self.photos])
-        self.aspect = torch.tensor([photo.width / photo.height for photo in self.photos])
-        self.truth = torch.tensor([index[photo.klass] for photo in self.photos])
+        self.rows = torch.tensor([photo.index for photo in train])
+        self.aspect = torch.tensor([photo.width / photo.height for photo in train])
+        self.truth = torch.tensor([index[photo.klass] for photo in train])
         self.reject = index.get(config.reject_label, -1)
         counts = torch.bincount(self.truth, minlength=len(self.classes)).float()
         self.weights = counts[self.truth] ** -config.balance
-        self.steps_per_epoch = len(self.photos) // config.batch
+        self.steps_per_epoch = len(train) // config.batch
         self.total_steps = self.steps_per_epoch * config.epochs
         self.val = [photo for photo in photos if photo.split == "val"]
-        self.val_pictures = prepared(data, self.val, config.preprocess)
+        self.val_pictures: Optional[np.ndarray] = None
         self.network = build(config, len(self.classes))
         self.average = copy.deepcopy(self.network).eval()
         self.optimisers = optimisers_for(self.network, config.optimiser, config.lr, config.weight_decay)
-        self.step, self.seconds = 0, 0.0
+        self.counter: Synchronized = multiprocessing.get_context("spawn").Value("q", 0)
+        self.seconds = 0.0
         self._squares: Dict[int, Tensor] = {}
+        self._epoch_order: Tuple[int, Tensor] = (-1, torch.empty(0))
         work.mkdir(parents=True, exist_ok=True)
         self._resume()
 
-    def run(self, stop_after_s: Optional[float] = None) -> Network:
-        """Train to the end (or for `stop_after_s`); returns the averaged network."""
-        started = saved = time.monotonic()
-        offset = self.seconds
-        while self.step < self.total_steps:
-            epoch = self.step // self.steps_per_epoch
-            order = self._order(epoch)
-            losses: List[float] = []
-            while self.step < (epoch + 1) * self.steps_per_epoch:
-                position = (self.step % self.steps_per_epoch) * self.config.batch
-                losses.append(self._train_step(order[position:position + self.config.batch]))
-                self.step += 1
-                self.seconds = offset + time.monotonic() - started
-                if time.monotonic() - saved > CHECKPOINT_EVERY_S:
-                    self._save()
-                    saved = time.monotonic()
-                if stop_after_s is not None and self.seconds - offset > stop_after_s:
-                    self._save()
-                    return self.average
-            line: Dict[str, object] = {"epoch": epoch + 1, "of": self.config.epochs, "side_px": self._side(),
-                                       "loss": round(sum(losses) / max(1, len(losses)), 4), "seconds": round(self.seconds)}
-            if (epoch + 1) % VALIDATE_EVERY_EPOCHS == 0 or self.step >= self.total_steps:
-                line.update(self.validate())
-            with open(self.work / "log.jsonl", "a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
+    def run(self, replicas: int = 1) -> Network:
+        """Train to the end; returns the averaged network."""
+        for phase in self.config.phases:  # cached before the helpers start, so that they do not all decode
+            self._squares_for(phase.side_px)
+        self.network.share_memory()
+        self.average.share_memory()
+        spawn = multiprocessing.get_context("spawn")
+        helpers = [spawn.Process(target=_help, args=(self._arguments(), self.network, self.average, self.counter), daemon=True)
+                   for _ in range(replicas - 1)]
+        for helper in helpers:
+            helper.start()
+        self._lead()
+        for helper in helpers:
+            helper.join()
+        self._log({"epoch": self.config.epochs, **self.validate()})
         self._save()
         return self.average
 
+    def follow(self, network: Network, average: Network, counter: "Synchronized") -> None:
+        """Take steps from a leader's counter, on a leader's weights, until none is left or the leader is gone."""
+        with torch.no_grad():
+            for mine, shared in ((self.network, network), (self.average, average)):
+                for name, parameter in mine.named_parameters():
+                    parameter.data = shared.get_parameter(name).data
+                for name, module in mine.named_modules():
+                    for key in list(module._buffers):
+                        module._buffers[key] = shared.get_submodule(name)._buffers[key]
+        self.counter = counter
+        leader = os.getppid()
+        while os.getppid() == leader:
+            step = self._take()
+            if step is None:
+                return
+            self._train_step(step)
+
+    def _lead(self) -> None:
+        started = saved = time.monotonic()
+        offset, losses, epoch = self.seconds, [], self._done() // self.steps_per_epoch
+        step = self._take()
+        while step is not None:
+            losses.append(self._train_step(step))
+            self.seconds = offset + time.monotonic() - started
+            step = self._take()
+            if self._done() // self.steps_per_epoch > epoch:
+                epoch = self._done() // self.steps_per_epoch
+                line = {"epoch": epoch, "of": self.config.epochs, "side_px": self._side(self._done()),
+                        "loss": round(sum(losses) / len(losses), 4), "seconds": round(self.seconds)}
+                self._log({**line, **(self.validate() if epoch % VALIDATE_EVERY_EPOCHS == 0 else {})})
+                losses = []
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S:
+                self._save()
+                saved = time.monotonic()
+
     def validate(self) -> Dict[str, float]:
         """Top-1 on val by source group, of the averaged weights."""
+        if self.val_pictures is None:
+            self.val_pictures = prepared(self.data, self.val, self.config.preprocess)
         logits = predict(self.average, self.val_pictures, self.config)
         index = {name: i for i, name in enumerate(self.classes)}
         truth = np.array([index[photo.klass] for photo in self.val])
@@ -119,40 +155,59 @@ class Trainer:
         figures["val_top1"] = round(float(right[groups != "reject"].mean()), 4)
         return figures
 
-    def _side(self) -> int:
-        progress = self.step / self.total_steps
+    def _arguments(self) -> Tuple[TrainConfig, Path, Path, Path]:
+        return self.config, self.data, self.cache, self.work
+
+    def _take(self) -> Optional[int]:
+        """The next step that nobody has taken, or None after the last."""
+        with self.counter.get_lock():
+            if self.counter.value >= self.total_steps:
+                return None
+            self.counter.value += 1
+            return self.counter.value - 1
+
+    def _done(self) -> int:
+        return int(self.counter.value)
+
+    def _log(self, line: Dict[str, object]) -> None:
+        with open(self.work / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _side(self, step: int) -> int:
+        progress = step / self.total_steps
         return next((phase.side_px for phase in self.config.phases if progress < phase.until),
                     self.config.phases[-1].side_px)
 
     def _order(self, epoch: int) -> Tensor:
-        generator = Generator().manual_seed(self.config.seed * 100_003 + epoch)
-        count = self.steps_per_epoch * self.config.batch
-        if self.config.balance == 0:
-            return torch.randperm(len(self.photos), generator=generator)[:count]
-        # Systematic sampling: every photo at least ⌊weight⌋ times, so that an epoch leaves few photos out.
-        share = (self.weights / self.weights.sum() * count).double()
-        ends = torch.cumsum(share, 0)
-        marks = torch.arange(count, dtype=torch.double) + torch.rand(1, generator=generator, dtype=torch.double)
-        picks = torch.searchsorted(ends, marks).clamp_(max=len(self.photos) - 1)
-        return picks[torch.randperm(count, generator=generator)]
+        """Which photos an epoch shows, in order; the same in every process."""
+        if self._epoch_order[0] != epoch:
+            generator = Generator().manual_seed(self.config.seed * 100_003 + epoch)
+            count = self.steps_per_epoch * self.config.batch
+            # Systematic sampling: every photo at least ⌊weight⌋ times, so that an epoch leaves few photos out.
+            ends = torch.cumsum((self.weights / self.weights.sum() * count).double(), 0)
+            marks = torch.arange(count, dtype=torch.double) + torch.rand(1, generator=generator, dtype=torch.double)
+            picks = torch.searchsorted(ends, marks).clamp_(max=len(self.weights) - 1)
+            self._epoch_order = (epoch, picks[torch.randperm(count, generator=generator)])
+        return self._epoch_order[1]
 
     def _squares_for(self, side_px: int) -> Tensor:
         # A stretched square of about 1.2 times the training side keeps the resampling near one to one.
         square = 112 if side_px <= 96 else 160
         if square not in self._squares:
-            whole = stretched(self.data, self.all_photos, square, self.cache)
-            self._squares = {square: torch.from_numpy(whole[self.rows.numpy()])}
+            self._squares[square] = torch.from_numpy(stretched(self.data, self.all_photos, square, self.cache))
         return self._squares[square]
 
-    def _train_step(self, picks: Tensor) -> float:
-        config, side = self.config, self._side()
+    def _train_step(self, step: int) -> float:
+        config, side = self.config, self._side(step)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = config.lr * self._schedule()
-        generator = Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        torch.manual_seed(config.seed * 7_368_787 + self.step)
+                group["lr"] = config.lr * self._schedule(step)
+        generator = Generator().manual_seed(config.seed * 1_000_003 + step)
+        torch.manual_seed(config.seed * 7_368_787 + step)
+        position = (step % self.steps_per_epoch) * config.batch
+        picks = self._order(step // self.steps_per_epoch)[position:position + config.batch]
         one_hot = F.one_hot(self.truth[picks], len(self.classes)).float()
-        x, targets = augment(self._squares_for(side)[picks], self.aspect[picks], one_hot, side, self.reject,
+        x, targets = augment(self._squares_for(side)[self.rows[picks]], self.aspect[picks], one_hot, side, self.reject,
                              config.augment, generator)
         self.network.train()
         with torch.autocast("cpu", torch.bfloat16):
@@ -163,17 +218,17 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         for optimiser in self.optimisers:
             optimiser.step()
-        self._average_weights()
+        self._average_weights(step)
         return float(loss.detach())
 
-    def _schedule(self) -> float:
-        progress = self.step / self.total_steps
+    def _schedule(self, step: int) -> float:
+        progress = step / self.total_steps
         if progress < self.config.warmup:
             return (progress + 1e-3) / (self.config.warmup + 1e-3)
         return max(0.002, 0.5 * (1 + math.cos(math.pi * (progress - self.config.warmup) / (1 - self.config.warmup))))
 
-    def _average_weights(self) -> None:
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+    def _average_weights(self, step: int) -> None:
+        decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         with torch.no_grad():
             mine, theirs = self.average.state_dict(), self.network.state_dict()
             for key, value in mine.items():
@@ -184,7 +239,7 @@ class Trainer:
 
     def _save(self) -> None:
         temporary = self.work / "checkpoint.part"
-        torch.save({"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self.step,
+        torch.save({"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self._done(),
                     "optimisers": [o.state_dict() for o in self.optimisers], "seconds": self.seconds, "classes": self.classes}, temporary)
         temporary.replace(self.work / "checkpoint.pt")
 
@@ -199,4 +254,11 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"]):
             optimiser.load_state_dict(saved)
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.counter.value, self.seconds = int(state["step"]), float(state["seconds"])
+
+
+def _help(arguments: Tuple[TrainConfig, Path, Path, Path], network: Network, average: Network, counter: "Synchronized") -> None:
+    """A helper process: its own gradients and momentum, the leader's weights."""
+    torch.set_num_threads(1)
+    config, data, cache, work = arguments
+    Trainer(config, data, read_manifest(data), cache, work).follow(network, average, counter)
