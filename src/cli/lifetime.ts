@@ -1,6 +1,7 @@
 /** How a command stays alive, and how it learns that it should end. */
 import { writeFileSync, renameSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
+import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 
 /**
@@ -21,17 +22,24 @@ export function holdOpen(): () => void {
 /** Exit code of a process that a second Ctrl-C ended: 128 + SIGINT. */
 const EXIT_INTERRUPTED = 130;
 
+/** One Ctrl-C under npm arrives twice: from the terminal, and passed on by npm. Nobody means the second within this. */
+const ECHO_MS = 500;
+
 /**
  * Resolves with the reason when somebody asks this process to end: SIGINT, SIGTERM, or, for a child of `postern up`,
  * the parent's word or its death. A second signal ends the process at once, without waiting for what runs.
  */
 export function untilAskedToEnd(): Promise<string> {
   return new Promise((resolve) => {
-    let asked = false;
+    let askedAt: number | null = null;
     const ask = (reason: string): void => {
-      if (asked) process.exit(EXIT_INTERRUPTED);
-      asked = true;
-      resolve(reason);
+      const now = systemClock.monotonic();
+      if (askedAt === null) {
+        askedAt = now;
+        resolve(reason);
+      } else if (now - askedAt > ECHO_MS) {
+        process.exit(EXIT_INTERRUPTED);
+      }
     };
     if (process.connected) {
       // A terminal sends Ctrl-C to the whole group. The parent ends its child when the gateway has drained.

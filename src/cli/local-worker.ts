@@ -44,10 +44,10 @@ export function createLocalWorker({ settings, logger, clock, stopMs }: LocalWork
       launched.once('exit', (code, signal) => {
         resolve();
         if (stopping) return;
-        restartMs =
-          clock.monotonic() - startedAt > HEALTHY_MS ? FIRST_RESTART_MS : Math.min(restartMs * 2, LAST_RESTART_MS);
+        if (clock.monotonic() - startedAt > HEALTHY_MS) restartMs = FIRST_RESTART_MS;
         logger.warn('worker process ended', { exit_code: code, signal, restart_ms: restartMs });
         clock.after(restartMs, launch);
+        restartMs = Math.min(restartMs * 2, LAST_RESTART_MS);
       });
     });
   };
