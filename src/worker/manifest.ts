@@ -3,7 +3,7 @@
  * problem is reported at once by key, and unknown keys are refused, because a misspelt limit is worse than none.
  * The author's view of every key is `docs/models.md`.
  */
-import { parseDocument } from 'yaml';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { PosternError } from '../errors.ts';
 import { modelName, modelVersion } from '../protocol/messages.ts';
@@ -86,11 +86,7 @@ export type Manifest = EchoManifest | ImageClassificationManifest;
 
 /** Throws model_invalid with one line per problem. */
 export function parseManifest(text: string): Manifest {
-  const document = parseDocument(text, { version: '1.2', uniqueKeys: true });
-  const broken = document.errors[0];
-  if (broken)
-    throw new PosternError('model_invalid', `postern.yaml is not valid YAML: ${broken.message.split('\n')[0]}`);
-  const value: unknown = document.toJS({ maxAliasCount: 10 });
+  const value = parseYaml(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new PosternError('model_invalid', 'postern.yaml: expected a map of keys, see docs/models.md');
   }
@@ -101,6 +97,16 @@ export function parseManifest(text: string): Manifest {
   if (outcome.success) return deepFreeze(outcome.data);
   const problems = outcome.error.issues.flatMap((issue) => describeIssue(issue, known));
   throw new PosternError('model_invalid', `postern.yaml: ${problems.join('; ')}`);
+}
+
+function parseYaml(text: string): unknown {
+  try {
+    // Aliases are counted, because a few lines of them can stand for billions of values.
+    return parse(text, { version: '1.2', uniqueKeys: true, maxAliasCount: 10, logLevel: 'error' });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : 'unreadable';
+    throw new PosternError('model_invalid', `postern.yaml is not valid YAML: ${reason}`, { cause });
+  }
 }
 
 function describeIssue(issue: z.core.$ZodIssue, kindKnown: boolean): string[] {

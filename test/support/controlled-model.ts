@@ -106,7 +106,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
     warmUpRuns: 1,
     concurrency: 1,
     runnerOptions: { folder: '/nowhere', file: 'none', providers: ['cpu'], threads: 1 },
-    build: () => Promise.resolve({ kind: kind as BatchKind, createRunner }),
+    build: () => Promise.resolve({ kind, createRunner }),
     gate: createGate(8),
     clock,
     random: () => 0.5,
