@@ -14,7 +14,7 @@ const sessions = Number(process.argv[2] ?? 1_000);
 const system = new PosternSystem({ env: { POSTERN_LOG_LEVEL: 'error' } });
 
 async function connected(url: string): Promise<number> {
-  const { workers } = (await (await fetch(`${url}/v1/workers`)).json()) as { workers: { state: string }[] };
+  const { results: workers } = (await (await fetch(`${url}/v1/workers`)).json()) as { results: { state: string }[] };
   return workers.filter(({ state }) => state === 'connected').length;
 }
 

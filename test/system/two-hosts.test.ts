@@ -77,13 +77,13 @@ void test(
     await t.test('a link that is cut and mended is dialled again, without anybody', async () => {
       hosts.setLink(false);
       await until('the gateway to notice', 25_000, () => {
-        const { workers } = JSON.parse(http(`${gateway.url}/v1/workers`)) as { workers: { state: string }[] };
-        return Promise.resolve(workers.some(({ state }) => state === 'connected') ? null : true);
+        const { results } = JSON.parse(http(`${gateway.url}/v1/workers`)) as { results: { state: string }[] };
+        return Promise.resolve(results.some(({ state }) => state === 'connected') ? null : true);
       });
       hosts.setLink(true);
       await until('the worker to be back', 45_000, () => {
-        const { workers } = JSON.parse(http(`${gateway.url}/v1/workers`)) as { workers: { state: string }[] };
-        return Promise.resolve(workers.some(({ state }) => state === 'connected') ? true : null);
+        const { results } = JSON.parse(http(`${gateway.url}/v1/workers`)) as { results: { state: string }[] };
+        return Promise.resolve(results.some(({ state }) => state === 'connected') ? true : null);
       });
       assert.equal(classify().status, 'succeeded');
       assert.equal(worker.child.exitCode, null);
