@@ -69,6 +69,7 @@ interface Greeting {
 
 export interface ListenerStats {
   readonly sessions: number;
+  readonly dataConnections: number;
   readonly handshakes: number;
   readonly waiting: number;
   /** Since the start, by error code. */
@@ -282,6 +283,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     },
     stats: () => ({
       sessions: sessions.live().length,
+      dataConnections: sessions.live().reduce((sum, session) => sum + session.dataConnectionCount, 0),
       handshakes: doorway.activeCount,
       waiting: doorway.waitingCount,
       refused: { ...refused },

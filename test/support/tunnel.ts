@@ -76,9 +76,12 @@ export function tunnelTest(name: string, body: (scene: Scene) => Promise<void>):
       openLink: (tunnel, options = {}) => openLink(scene, tunnel, { clock, ...options }),
       onEnd: (close) => void ends.push(close),
     };
+    // A link between two dials keeps no process alive; a test that waits for its next one must.
+    const hold = setInterval(() => undefined, 1_000);
     try {
       await body(scene);
     } finally {
+      clearInterval(hold);
       for (const close of ends.reverse()) await close();
       await rm(folder, { recursive: true });
     }
