@@ -1,0 +1,125 @@
+/** What the README tells people to type is typed here, against a system started by the README's own command. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { promisify } from 'node:util';
+import sharp from 'sharp';
+import { needsProgram } from '../support/needs.ts';
+import { until } from '../support/postern.ts';
+
+const root = new URL('../..', import.meta.url).pathname;
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const lines = [...readme.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) => block.trim().split('\n'));
+const startLine = lines.find((line) => line.includes('npm start'));
+const run = promisify(execFile);
+/** Plants can take a while to load when the machine is busy. */
+const READY_MS = 60_000;
+
+interface Ready {
+  readonly url: string;
+  readonly pid: number;
+  readonly models: readonly { readonly name: string; readonly state: string }[];
+}
+
+suite('the README', { skip: needsProgram('curl', 'sh'), timeout: 180_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-readme-'));
+  let ready: Ready | null = null;
+  let ended: Promise<number | null> = Promise.resolve(null);
+
+  before(async () => {
+    assert.ok(startLine !== undefined, 'the README has no line with npm start');
+    // `npm ci` has been done: the tests run on what it installed. The rest of the line is taken as it is.
+    const command = startLine.replace(/^npm ci && /, '').replace(/\s*#.*$/, '');
+    assert.equal(command, 'npm start');
+    const readyFile = join(folder, 'ready.json');
+    const child = spawn('sh', ['-c', `exec ${command} -- --ready-file ${readyFile}`], {
+      cwd: root,
+      env: { ...process.env, POSTERN_DATA_DIR: join(folder, 'data'), POSTERN_HTTP_PORT: '0', POSTERN_TUNNEL_PORT: '0' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    ended = new Promise((resolve) => child.once('close', resolve));
+    await until('npm start to be ready', READY_MS, () => Promise.resolve(existsSync(readyFile) ? true : null));
+    ready = JSON.parse(readFileSync(readyFile, 'utf8')) as Ready;
+    await sharp({ create: { width: 640, height: 480, channels: 3, background: '#2f7d3a' } })
+      .jpeg()
+      .toFile(join(folder, 'photo.jpg'));
+  });
+
+  after(async () => {
+    if (ready !== null) process.kill(ready.pid, 'SIGTERM');
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Runs a line of the README, with the address of this start in place of the default one. */
+  const type = async (line: string): Promise<string> => {
+    assert.ok(ready !== null);
+    const command = line.replaceAll('http://127.0.0.1:8080', ready.url);
+    const env = { ...process.env, POSTERN_URL: ready.url, PATH: `${root}node_modules/.bin:${process.env.PATH ?? ''}` };
+    const { stdout } = await run('sh', ['-c', command.replace(/^curl /, 'curl -sS --fail-with-body --max-time 60 ')], {
+      cwd: folder,
+      env,
+    });
+    return stdout;
+  };
+
+  void test('every model of this clone is ready after the first command', () => {
+    const states = ready?.models.map(({ name, state }) => `${name} ${state}`) ?? [];
+    assert.ok(states.includes('plants ready') && states.includes('echo ready'), states.join(', '));
+    assert.ok(
+      states.every((state) => state.endsWith(' ready')),
+      states.join(', '),
+    );
+  });
+
+  const curls = lines.filter((line) => line.startsWith('curl '));
+  for (const line of curls) {
+    void test(line, async () => {
+      assert.equal(typeof JSON.parse(await type(line)), 'object');
+    });
+  }
+
+  void test('the first curl line answers what the README shows, by its shape', async () => {
+    const [first = ''] = curls;
+    const answer = JSON.parse(await type(first)) as Record<string, unknown>;
+    const [, block = ''] = /^```json\n([\s\S]*?)^```/m.exec(readme) ?? [];
+    const shown = JSON.parse(block) as Record<string, unknown>;
+    assert.equal(answer.status, shown.status);
+    assertHasShape(answer, shown, 'answer');
+  });
+
+  void test('the command lines for callers work', async () => {
+    const bin = `${process.execPath} ${join(root, 'bin/postern.mjs')}`;
+    const calls = lines.filter((line) => /^npx postern (predict|models|workers)/.test(line));
+    assert.equal(calls.length, 4);
+    for (const line of calls) assert.notEqual(await type(line.replace('npx postern', bin)), '', line);
+  });
+});
+
+void test('every file that the README links to exists', () => {
+  const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^https?:/.test(target));
+  assert.ok(links.length > 5);
+  assert.deepEqual(
+    links.filter((target) => !existsSync(join(root, target))),
+    [],
+  );
+});
+
+/** Every key that is shown must be there, with a value of the same type; lists are compared by their first element. */
+function assertHasShape(actual: unknown, shown: unknown, path: string): void {
+  if (Array.isArray(shown)) {
+    assert.ok(Array.isArray(actual), path);
+    assertHasShape(actual[0], shown[0], `${path}[0]`);
+  } else if (typeof shown === 'object' && shown !== null) {
+    for (const [key, value] of Object.entries(shown)) {
+      assertHasShape((actual as Record<string, unknown> | undefined)?.[key], value, `${path}.${key}`);
+    }
+  } else {
+    assert.equal(typeof actual, typeof shown, path);
+  }
+}
