@@ -60,7 +60,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
       if (other.worker !== worker || other.id === id) continue;
       effects.close(other.id, 'superseded', 'a newer run of this worker connected');
       // A process that was told to go and went took nothing down with it; one that vanished may have died of its jobs.
-      gone(other, other.state !== 'draining');
+      gone(other, !wasTold(other));
     }
     const known = sessions.get(id);
     if (!known) {
@@ -82,6 +82,11 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     session.wasDraining = session.state === 'draining';
     session.state = 'away';
     session.awaySince = monotonic();
+  }
+
+  /** Was the session draining when it was last connected? */
+  function wasTold(session: Session): boolean {
+    return session.state === 'draining' || (session.state === 'away' && session.wasDraining);
   }
 
   function voidCredits(session: Session): void {
@@ -109,7 +114,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
   function tick(): void {
     const now = monotonic();
     for (const session of sessions.values()) {
-      if (session.state === 'away' && now - session.awaySince >= leaseMs) gone(session, !session.wasDraining);
+      if (session.state === 'away' && now - session.awaySince >= leaseMs) gone(session, !wasTold(session));
     }
   }
 
@@ -285,42 +290,44 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
   /** The worker's slot is free: a result, a failure or a confirmed cancel came. Null when nothing of the kind was held. */
   function ended({ job, attempt, session }: Fence): Flight | null {
     const flight = flights.get(job);
-    if (!flight || flight.fence.attempt !== attempt || flight.fence.session !== session) return null;
+    if (flight?.fence.attempt !== attempt || flight.fence.session !== session) return null;
     land(flight);
     return flight;
+  }
+
+  /** The session could not send it: the worker never saw it, so its credit is free again. */
+  function unsent(fence: Fence): void {
+    const flight = ended(fence);
+    if (!flight) return;
+    const { offer } = flight;
+    guard(offer.session, () => {
+      grantRows(offer.credit, flight.rows, offer.session.creditRows);
+      offer.session.creditRows += flight.rows;
+    });
+    demands.touch(demands.of(offer.model));
   }
 
   /** Tells the worker to stop, once; while it is away the reason is kept and told when it is back. The slot stays taken. */
   function cancel(job: JobId, reason: CancelReason): void {
     const flight = flights.get(job);
-    if (!flight || flight.canceled !== null) return;
+    if (flight?.canceled !== null) return;
     flight.canceled = reason;
     if (flight.offer.session.state !== 'away') effects.cancel(flight.fence, reason);
   }
 
   /**
-   * The worker is back and holds `attempts`. Flights that it does not hold were lost on the wire, and are given back.
-   * Returns what it holds without a flight: the caller asks the store whether these still count.
+   * The worker is back and holds exactly `attempts`. Flights that it does not hold were lost on the wire; the store gives
+   * these back (`reconcile`). What was to be canceled is told again: the first time may have been lost too.
    */
-  function resumed(id: SessionId, attempts: readonly (readonly [JobId, number])[]): Fence[] {
+  function resumed(id: SessionId, attempts: readonly (readonly [JobId, number])[]): void {
     const session = sessions.get(id);
-    if (!session) return [];
+    if (!session) return;
     const held = new Map(attempts);
     for (const flight of [...session.flights]) {
       const { fence, canceled } = flight;
-      if (held.get(fence.job) !== fence.attempt) {
-        land(flight);
-        effects.giveBack(fence);
-      } else if (canceled !== null) effects.cancel(fence, canceled);
+      if (held.get(fence.job) !== fence.attempt) land(flight);
+      else if (canceled !== null) effects.cancel(fence, canceled);
     }
-    return attempts
-      .filter(([job, attempt]) => !holds(session, job, attempt))
-      .map(([job, attempt]) => ({ job, attempt, session: id }));
-  }
-
-  function holds(session: Session, job: JobId, attempt: number): boolean {
-    const flight = flights.get(job);
-    return flight?.fence.attempt === attempt && flight.offer.session === session;
   }
 
   /** An attempt of an earlier life of this gateway: the store says that the session still holds it. */
@@ -328,6 +335,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     const session = sessions.get(job.session ?? '');
     const version = job.servedVersion;
     if (session === undefined || version === null) return;
+    if (flights.get(job.id)?.fence.attempt === job.attempt) return;
     guard(session, () => {
       const fence: Fence = { job: job.id, attempt: job.attempt, session: session.id };
       takeOff(offerOf(session, job.model, version), fence, job);
@@ -347,6 +355,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     answered,
     claimFailed,
     ended,
+    unsent,
     cancel,
     resumed,
     adopted,

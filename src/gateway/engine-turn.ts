@@ -162,6 +162,7 @@ export function createTurn(options: TurnOptions) {
           for (const ask of batch) dispatcher.claimFailed(ask);
         },
       )
+      .catch((error: unknown) => options.storeFailed('claim', error, new Set()))
       .finally(() => {
         claimsOut -= 1;
         answered();

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
-import type { Fence, JobTimings, Outcome, Payload, SessionId } from '../dispatch/job.ts';
+import type { Fence, Job, JobId, JobTimings, Outcome, Payload, SessionId } from '../dispatch/job.ts';
 import type { Flight } from '../dispatch/session.ts';
 import type { Timings } from '../protocol/messages.ts';
 import type { Store } from '../store/store.ts';
@@ -21,6 +21,8 @@ export interface SessionEventsOptions {
   readonly sessions: Map<SessionId, GatewaySession>;
   readonly turn: Turn;
   readonly leaseMs: number;
+  /** Attempts ended without a word of the worker. */
+  readonly cameBack: (jobs: readonly Job[]) => void;
   readonly storeFailed: (step: string, error: unknown) => void;
 }
 
@@ -36,6 +38,7 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'output_too_large',
   'output_invalid',
   'deadline_exceeded',
+  'body_too_large',
   'unsupported_media_type',
   'internal',
 ]);
@@ -44,6 +47,9 @@ export function createSessionEvents(options: SessionEventsOptions) {
   const { clock, logger, store, dispatcher, catalogue, sessions, turn, leaseMs } = options;
   /** Monotonic time at which each session was heard, and whether the store knows. */
   const heard = new Map<SessionId, { atMs: number; told: boolean }>();
+
+  /** What ended while the store was asked what a session holds: its answer is older than that. */
+  const reconciling = new Map<GatewaySession, Set<JobId>>();
 
   /** Events of a connection that was replaced are void: what counts will come again on the new one. */
   const current = (session: GatewaySession): boolean => sessions.get(session.id) === session;
@@ -69,6 +75,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
   }
 
   function end(session: GatewaySession, fence: Fence, outcome: Outcome, acked: boolean): void {
+    reconciling.get(session)?.add(fence.job);
     turn.end({ fence, outcome, ackTo: acked ? session : null });
   }
 
@@ -86,17 +93,22 @@ export function createSessionEvents(options: SessionEventsOptions) {
     };
   }
 
-  /** Asks the store which of these attempts still count, and tells the worker to drop the others. */
-  async function adopt(session: GatewaySession, fences: readonly Fence[]): Promise<void> {
-    for (const fence of fences) {
-      const job = await store.get(fence.job);
-      if (!current(session)) return;
-      const owns = job?.status === 'processing' && job.attempt === fence.attempt && job.session === fence.session;
-      if (!owns) session.cancel(fence, 'stale');
-      else {
-        dispatcher.adopted(job);
-        if (job.cancelRequested) dispatcher.cancel(job.id, 'caller');
-      }
+  /** Agrees with the store on what this worker holds, and tells the worker to drop the rest. */
+  async function reconcile(session: GatewaySession, attempts: readonly (readonly [JobId, number])[]): Promise<void> {
+    const endedMeanwhile = new Set<JobId>();
+    reconciling.set(session, endedMeanwhile);
+    const { kept, lost } = await store.reconcile(session.id, attempts).finally(() => reconciling.delete(session));
+    options.cameBack(lost);
+    if (!current(session)) return;
+    const counts = new Set<JobId>();
+    for (const job of kept) {
+      counts.add(job.id);
+      if (endedMeanwhile.has(job.id)) continue;
+      dispatcher.adopted(job);
+      if (job.cancelRequested) dispatcher.cancel(job.id, 'caller');
+    }
+    for (const [job, attempt] of attempts) {
+      if (!counts.has(job)) session.cancel({ job, attempt, session: session.id }, 'stale');
     }
   }
 
@@ -126,8 +138,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
     },
     onResume(session, attempts) {
       if (!current(session)) return;
-      const unknown = dispatcher.resumed(session.id, attempts);
-      adopt(session, unknown).catch((error: unknown) => options.storeFailed('resume', error));
+      dispatcher.resumed(session.id, attempts);
+      reconcile(session, attempts).catch((error: unknown) => options.storeFailed('resume', error));
     },
     onProgress(session, fence, fraction, message) {
       if (current(session)) turn.progress({ fence, fraction, message });
@@ -151,7 +163,9 @@ export function createSessionEvents(options: SessionEventsOptions) {
     },
     onFailure(session, fence, code, message, retryable) {
       if (!current(session)) return;
-      dispatcher.ended(fence);
+      // The one failure that the session itself reports: the input exceeds what this worker takes, and was never sent.
+      if (code === 'body_too_large') dispatcher.unsent(fence);
+      else dispatcher.ended(fence);
       const known = WORKER_CODES.has(code) ? (code as ErrorCode) : 'model_failed';
       // A worker that is told to go gives its jobs back: that is nobody's fault, and costs no attempt.
       const outcome: Outcome =

@@ -264,6 +264,7 @@ export function createEngine(options: EngineOptions): Engine {
     sessions,
     turn,
     leaseMs,
+    cameBack,
     storeFailed,
   });
   const service = createService({

@@ -51,6 +51,12 @@ const LEASE_LOST: Outcome = {
   countsAttempt: true,
 };
 
+const LOST_ON_THE_WAY: Outcome = {
+  type: 'interrupted',
+  error: { code: 'connection_lost', message: 'the link was lost before the worker had the job' },
+  countsAttempt: false,
+};
+
 export function createMemoryStore(options: MemoryStoreOptions): Store {
   const { clock } = options;
   const queueLimitJobs = options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT;
@@ -285,6 +291,17 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const error: JobError = { code: 'worker_lost', message: 'the session of the worker ended' };
       const held = holder ? [...holder.attempts] : [];
       return Promise.resolve(held.map((entry) => end(entry, { type: 'interrupted', error, countsAttempt })));
+    },
+    reconcile(session, held) {
+      const attempts = new Map(held);
+      const kept: Job[] = [];
+      const lost: Job[] = [];
+      for (const entry of [...(holders.get(session)?.attempts ?? [])]) {
+        const { id, attempt } = entry.job;
+        if (attempts.get(id) === attempt) kept.push(entry.job);
+        else lost.push(end(entry, LOST_ON_THE_WAY));
+      }
+      return Promise.resolve({ kept, lost });
     },
     sweep(limit) {
       const reclaimed: Job[] = [];

@@ -40,6 +40,11 @@ export type FencedOutcome =
   | { readonly type: 'settled'; readonly job: Job }
   | { readonly type: 'unknown' };
 
+export interface Reconciled {
+  readonly kept: Job[];
+  readonly lost: Job[];
+}
+
 export interface ListRequest {
   readonly limit: number;
   /** Opaque; from the previous page. */
@@ -74,6 +79,9 @@ export interface Store extends Service {
   cancel(id: JobId): Promise<Job | null>;
   /** Gives back every attempt of a session that is gone for good. Without costing an attempt when `countsAttempt` is false. */
   release(session: SessionId, countsAttempt: boolean): Promise<Job[]>;
+  /** A session is back and holds exactly these attempts. What the store thinks it holds beside them was lost on the way to
+   * it, and goes back without costing an attempt (`lost`); what it rightly holds is `kept`; all others are stale. */
+  reconcile(session: SessionId, held: readonly (readonly [JobId, number])[]): Promise<Reconciled>;
   /** Ends what time has ended: leases that ran out, deadlines that passed, results past their TTL. Bounded per call. */
   sweep(limit: number): Promise<{ readonly reclaimed: Job[]; readonly expired: Job[]; readonly forgotten: number }>;
   get(id: JobId): Promise<Job | null>;
