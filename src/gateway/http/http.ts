@@ -32,6 +32,8 @@ export interface HttpServiceOptions {
 export interface HttpService extends Service {
   /** The bound port, after start. */
   readonly port: number;
+  /** What is served, after start. */
+  readonly routes: readonly Pick<Route, 'method' | 'path'>[];
   /** From now on `/readyz` says no and answers close their connections; requests are still answered. */
   beginDrain(): void;
   /** Stops accepting connections and waits, at most `deadlineMs`, until every request in flight is answered. */
@@ -46,6 +48,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   const { predictions, config, logger, clock } = options;
   const budget = createBodyBudget(config.maxInFlightBytes);
   const counts: RouteCounts[] = [];
+  let routes: Route[] = [];
   let phase: Phase = 'starting';
   let inFlight = 0;
   let metrics: Metrics | null = null;
@@ -64,7 +67,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   const service = createService({
     async start() {
       const baseOf = createBaseOf(config.publicUrl);
-      const routes: Route[] = [
+      routes = [
         ...predictionRoutes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, baseOf }),
         ...modelRoutes({ predictions, baseOf }),
         ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),
@@ -98,6 +101,9 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     ...service,
     get port() {
       return portOf(app);
+    },
+    get routes() {
+      return routes;
     },
     beginDrain() {
       if (phase === 'ready') phase = 'draining';

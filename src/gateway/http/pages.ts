@@ -2,12 +2,23 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { renderErrorsPage } from './error-guide.ts';
+import { openApiDocument } from './openapi.ts';
 import type { Answer, Call, Route } from './route.ts';
 
 const FOLDER = path.join(import.meta.dirname, 'page');
 /** Address → file and type. A list and not the folder: a file that strays into it is not published. */
 const FILES: readonly (readonly [address: string, file: string, contentType: string])[] = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
+  ['/assets/style.css', 'style.css', 'text/css; charset=utf-8'],
+  ['/assets/app.js', 'app.js', 'text/javascript; charset=utf-8'],
+  ['/assets/api.js', 'api.js', 'text/javascript; charset=utf-8'],
+  ['/assets/photo.js', 'photo.js', 'text/javascript; charset=utf-8'],
+  ['/assets/texts.js', 'texts.js', 'text/javascript; charset=utf-8'],
+  ['/docs', 'docs.html', 'text/html; charset=utf-8'],
+  ['/assets/docs.css', 'docs.css', 'text/css; charset=utf-8'],
+  ['/assets/docs.js', 'docs.js', 'text/javascript; charset=utf-8'],
+  ['/assets/icon.svg', 'icon.svg', 'image/svg+xml'],
 ];
 
 /** Only what comes from here, and no script in the markup. `blob:` is the preview of the photo before it is sent. */
@@ -33,11 +44,14 @@ const SECURITY: readonly string[] = [
 ];
 
 export async function pageRoutes(): Promise<Route[]> {
-  return Promise.all(
-    FILES.map(async ([address, file, contentType]) =>
-      fixed(address, contentType, await readFile(path.join(FOLDER, file))),
-    ),
+  const files = FILES.map(async ([address, file, contentType]) =>
+    fixed(address, contentType, await readFile(path.join(FOLDER, file))),
   );
+  return [
+    ...(await Promise.all(files)),
+    fixed('/docs/errors', 'text/html; charset=utf-8', renderErrorsPage()),
+    fixed('/openapi.json', 'application/json; charset=utf-8', JSON.stringify(openApiDocument())),
+  ];
 }
 
 /** A file that does not change while the process lives: checked by its tag on every visit, sent only when it is new. */

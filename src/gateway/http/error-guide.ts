@@ -1,0 +1,303 @@
+/**
+ * What each code of the error table means to the person who meets it, and what to do. The one source of `docs/errors.md`
+ * (written by `npm run docs`, compared by a test) and of the page at `/docs/errors`.
+ */
+import { ERROR_CODES, type ErrorCode } from '../../errors.ts';
+
+interface Advice {
+  readonly meaning: string;
+  readonly todo: string;
+}
+
+interface Chapter {
+  readonly title: string;
+  readonly text: string;
+  readonly codes: readonly ErrorCode[];
+}
+
+export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
+  bad_request: {
+    meaning: 'The request is not HTTP as this service understands it, or the JSON body is no object.',
+    todo: 'Read `detail`; compare with the examples of the reference.',
+  },
+  bad_json: {
+    meaning: 'The body says it is JSON, but cannot be parsed, is not UTF-8, or is nested too deeply.',
+    todo: 'Send valid JSON in UTF-8. `detail` names the place where it breaks.',
+  },
+  bad_multipart: {
+    meaning: 'The form has no boundary, ends too early, or has more files, fields or headers than are allowed.',
+    todo: 'Let your HTTP library make the form; send one file, in the field `image`, `file` or `input`.',
+  },
+  bad_parameter: {
+    meaning: 'A header, a query parameter or a field has a value that cannot be used, or a name that is not known.',
+    todo: 'Read `detail`: it names the parameter, what came and what was expected.',
+  },
+  deadline_in_past: {
+    meaning: 'The deadline (`Cancel-After` or `deadline`) lies before now, by the clock of the gateway.',
+    todo: 'Send a later one; check the clock and the unit (seconds, or an ISO 8601 time with a zone).',
+  },
+  missing_input: {
+    meaning: 'There is no input: no body, no `input` in the JSON, or no file in the form.',
+    todo: 'Send one. With curl: `-F image=@photo.jpg`; without the `@` only the name is sent.',
+  },
+  body_too_large: {
+    meaning:
+      'The body is larger than the limit (20 MiB unless it was set otherwise). It was refused before it was read.',
+    todo: 'Send a smaller input: a photo of 1024 pixels is more than the models look at.',
+  },
+  headers_too_large: {
+    meaning: 'The headers of the request are larger than 16 KiB in all.',
+    todo: 'Send fewer or shorter headers; often a cookie has grown.',
+  },
+  unsupported_media_type: {
+    meaning: 'The Content-Type is none that a prediction can be made of.',
+    todo: 'Use `application/json`, `multipart/form-data`, `image/*` or `application/octet-stream`.',
+  },
+  not_found: {
+    meaning: 'No route has this address, or the prediction has no output (yet).',
+    todo: 'Check the address against the reference.',
+  },
+  method_not_allowed: {
+    meaning: 'The address exists, but not for this method.',
+    todo: 'Use one of those in the `Allow` header.',
+  },
+  prediction_not_found: {
+    meaning: 'There is no prediction with this id: it never was, or its result has been forgotten.',
+    todo: 'Check the id. Read results while they are kept (an hour unless it was set otherwise).',
+  },
+  model_not_found: {
+    meaning: 'No worker has ever announced this model or version to this gateway.',
+    todo: 'Look at `GET /v1/models`; check the spelling, and that the worker with the model has connected once.',
+  },
+  request_timeout: {
+    meaning: 'The request did not arrive completely in time (60 s unless it was set otherwise).',
+    todo: 'Try again over a better connection, or send less.',
+  },
+  idempotency_mismatch: {
+    meaning: 'The `Idempotency-Key` was used before with a different request.',
+    todo: 'Use a new key for a new request; repeat a request unchanged.',
+  },
+  not_an_image: {
+    meaning: 'The worker found no image that it can decode in the input.',
+    todo: 'Send a JPEG, PNG or WebP, and not, say, the page that shows it.',
+  },
+  image_truncated: {
+    meaning: 'The image begins well and ends too early.',
+    todo: 'Copy or upload the file again.',
+  },
+  image_too_large: {
+    meaning: 'The image has more pixels than the worker decodes, however few bytes it takes.',
+    todo: 'Make it smaller before sending it.',
+  },
+  empty_input: { meaning: 'The input has zero bytes.', todo: 'Check that the file was read before it was sent.' },
+  input_invalid: {
+    meaning: 'The input or a parameter is not what this kind of model takes.',
+    todo: 'Read `detail`; look at the kind of the model in `GET /v1/models`.',
+  },
+  queue_full: {
+    meaning: 'As many jobs wait for this model as are allowed to.',
+    todo: 'Wait as long as `Retry-After` says, then try again.',
+  },
+  no_worker: {
+    meaning: 'No connected worker serves this model, and the request is not of the kind that is kept until one does.',
+    todo: 'Try again later; see `GET /v1/models` for when one was last seen.',
+  },
+  draining: {
+    meaning: 'The gateway finishes what it has and takes nothing new, usually because a new release takes over.',
+    todo: 'Try again after `Retry-After`, on a new connection.',
+  },
+  overloaded: {
+    meaning: 'The memory set aside for inputs is full at this moment.',
+    todo: 'Wait as long as `Retry-After` says, then try again.',
+  },
+  storage_full: {
+    meaning: 'The disk that keeps inputs or results is full.',
+    todo: 'Try again later; whoever runs the gateway frees space or lets results be kept for a shorter time.',
+  },
+  storage_failed: {
+    meaning: 'The disk that keeps inputs or results reported an error, so nothing was accepted.',
+    todo: 'Try again later; whoever runs the gateway looks at the log and at the disk.',
+  },
+  deadline_exceeded: {
+    meaning: 'The deadline of the prediction passed before it was done.',
+    todo: 'Allow more time, or look at `metrics` for where the time goes.',
+  },
+  canceled: { meaning: 'Somebody canceled the prediction.', todo: 'Make a new one if it is still wanted.' },
+  model_failed: {
+    meaning: 'The model itself failed on this input. The same input would fail again.',
+    todo: 'Try another input; tell the owner of the model, whose worker has it in its log.',
+  },
+  model_unavailable: {
+    meaning: 'The worker that had the job does not have the model loaded (any more).',
+    todo: 'Try again; if it stays, look at `state` in `GET /v1/models`.',
+  },
+  output_invalid: {
+    meaning: 'The worker answered with something that is not what it said it would be.',
+    todo: 'Nothing that a caller can do; the owner of the worker should look at its version.',
+  },
+  output_too_large: {
+    meaning: 'The output of the model is larger than what may be sent through the link.',
+    todo: 'Ask the model for less, where it has a parameter for it.',
+  },
+  attempts_exhausted: {
+    meaning: 'Each attempt was interrupted: workers were lost while they had this job.',
+    todo: 'Try again later. If it is always the same input, that input may be what kills the worker.',
+  },
+  worker_lost: {
+    meaning: 'The worker was not heard any more while it had the job.',
+    todo: 'Try again; the job is given to another worker by itself while attempts are left.',
+  },
+  protocol_error: {
+    meaning: 'One side of the link sent what `postern/1` does not allow; the connection was closed.',
+    todo: 'Check that both sides run releases that belong together.',
+  },
+  frame_too_large: {
+    meaning: 'A frame on the link announced more bytes than are allowed.',
+    todo: 'Check the versions of both sides, and that nothing else speaks on that port.',
+  },
+  message_invalid: {
+    meaning: 'A message on the link does not fit its schema.',
+    todo: 'Check that both sides run releases that belong together.',
+  },
+  flow_control: {
+    meaning: 'One side of the link sent more than the other had allowed.',
+    todo: 'Check that both sides run releases that belong together.',
+  },
+  version_mismatch: {
+    meaning: 'Gateway and worker have no version of the protocol in common.',
+    todo: 'Update the older one.',
+  },
+  handshake_timeout: {
+    meaning: 'The other side connected and then did not introduce itself within 5 s.',
+    todo: 'Run `postern doctor` on the worker; look for something between the two that holds connections up.',
+  },
+  handshake_refused: {
+    meaning: 'The gateway does not let this worker in: certificate, name, or an outdated session.',
+    todo: 'Read the reason; run `postern doctor` on the worker.',
+  },
+  superseded: {
+    meaning: 'The same worker connected again; this older session is over.',
+    todo: 'Nothing, after a reconnect. If it repeats, two machines use one identity: give each its own.',
+  },
+  peer_dead: {
+    meaning: 'Nothing was heard from the other side of the link for 15 s.',
+    todo: 'The worker dials again by itself. If it repeats, run `postern doctor` on the worker.',
+  },
+  write_stalled: {
+    meaning: 'The other side of the link did not take any bytes for 10 s.',
+    todo: 'The worker dials again by itself. If it repeats, run `postern doctor` on the worker.',
+  },
+  connection_lost: {
+    meaning: 'The link was cut.',
+    todo: 'The worker dials again by itself; jobs that it had are kept for the length of their lease.',
+  },
+  config_invalid: {
+    meaning: 'A setting, a key or a file of the installation cannot be used.',
+    todo: 'The message names every setting and what it expects.',
+  },
+  model_invalid: {
+    meaning: 'The folder of a model has something missing or wrong; the other models are served.',
+    todo: 'The message names every key of `postern.yaml` that is wrong.',
+  },
+  address_in_use: {
+    meaning: 'Another process listens on the port.',
+    todo: 'Stop it, or choose another port.',
+  },
+  unreachable: {
+    meaning: 'The gateway did not answer at its address.',
+    todo: 'Check the address, that the gateway runs, and the network between; `postern doctor` tries each step.',
+  },
+  internal: {
+    meaning: 'A mistake in Postern itself. The log has its cause under the `request_id`.',
+    todo: 'Try again; report it with the log if it stays.',
+  },
+};
+
+const all = Object.keys(ERROR_CODES) as ErrorCode[];
+const between = (first: ErrorCode, last: ErrorCode): ErrorCode[] =>
+  all.slice(all.indexOf(first), all.indexOf(last) + 1);
+
+/** The table of the source, in its own order, cut at its own headings. A test checks that nothing falls between two. */
+export const ERROR_CHAPTERS: readonly Chapter[] = [
+  {
+    title: 'What was sent',
+    text: 'The request is at fault. Sent again unchanged, it fails again.',
+    codes: between('bad_request', 'idempotency_mismatch'),
+  },
+  {
+    title: 'What the input turned out to be',
+    text: 'Found by the worker. A caller that waited gets the problem; otherwise the prediction is `failed` with this `error_code`.',
+    codes: between('not_an_image', 'input_invalid'),
+  },
+  {
+    title: 'What the service cannot do now',
+    text: 'The same request may succeed later: wait as long as `Retry-After` says.',
+    codes: between('queue_full', 'storage_failed'),
+  },
+  {
+    title: 'How a prediction ended',
+    text: 'Seen as `error_code` of a prediction.',
+    codes: between('deadline_exceeded', 'worker_lost'),
+  },
+  {
+    title: 'On the link between gateway and worker',
+    text: 'Seen in logs and in `postern doctor`. Callers do not meet them.',
+    codes: between('protocol_error', 'connection_lost'),
+  },
+  {
+    title: 'What an operator meets',
+    text: 'Printed by the commands, and `internal` also in answers.',
+    codes: between('config_invalid', 'internal'),
+  },
+];
+
+const INTRO = [
+  'Every error has a stable `code`. It is never renamed and never gets another meaning; titles and details may be reworded.',
+  'Over HTTP an error is [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) `application/problem+json` with `type`, `title`, `status`, `detail`, `code`, `retryable`, `request_id`, and where they apply `retry_after` (seconds, as in `Retry-After`) and `prediction` (the id of the prediction that ended with it).',
+];
+
+export function renderErrorsMarkdown(): string {
+  const chapters = ERROR_CHAPTERS.map(({ title, text, codes }) => {
+    const entries = codes.map((code) => {
+      const { status, title: summary, retryable } = ERROR_CODES[code];
+      const { meaning, todo } = ERROR_GUIDE[code];
+      const facts = `HTTP ${status} · ${retryable ? 'retryable' : 'not retryable'} · "${summary}"`;
+      return `### \`${code}\`\n\n${facts}\n\n${meaning}\n\n**What to do:** ${todo}\n`;
+    });
+    return `## ${title}\n\n${text}\n\n${entries.join('\n')}`;
+  });
+  return `# Errors\n\n<!-- Written by \`npm run docs\` from src/gateway/http/error-guide.ts. -->\n\n${INTRO.join('\n\n')}\n\n${chapters.join('\n')}`;
+}
+
+/** The same as a page, with the code as the fragment that problems link to. */
+export function renderErrorsPage(): string {
+  const chapters = ERROR_CHAPTERS.map(({ title, text, codes }) => {
+    const entries = codes.map((code) => {
+      const { status, title: summary, retryable } = ERROR_CODES[code];
+      const { meaning, todo } = ERROR_GUIDE[code];
+      return (
+        `<article id="${code}"><h3><a href="#${code}"><code>${code}</code></a></h3>` +
+        `<p class="facts"><span>HTTP ${status}</span><span>${retryable ? 'retryable' : 'not retryable'}</span>${inline(summary)}</p>` +
+        `<p>${inline(meaning)}</p><p><strong>What to do:</strong> ${inline(todo)}</p></article>`
+      );
+    });
+    return `<section><h2>${inline(title)}</h2><p>${inline(text)}</p>${entries.join('')}</section>`;
+  });
+  const intro = INTRO.map((text) => `<p>${inline(text)}</p>`).join('');
+  return (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">' +
+    '<meta name="color-scheme" content="light dark"><title>Errors · Postern</title><link rel="icon" href="/assets/icon.svg">' +
+    '<link rel="stylesheet" href="/assets/docs.css"></head><body>' +
+    '<header><a href="/">Postern</a><nav><a href="/docs">API reference</a><a href="/openapi.json">OpenAPI</a></nav></header>' +
+    `<main><h1>Errors</h1>${intro}${chapters.join('')}</main></body></html>`
+  );
+}
+
+/** The little Markdown that the texts use: code and links. */
+function inline(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replace(/`([^`]+)`/g, '<code>$1</code>')
+    .replace(/\[([^\]]+)\]\((https:[^)]+)\)/g, '<a href="$2">$1</a>');
+}

@@ -1,0 +1,210 @@
+/** The OpenAPI 3.1 document. Written by hand; a test holds it against the routes and the table of errors. */
+import { ERROR_CODES, type ErrorCode } from '../../errors.ts';
+import { PARAMETERS, ref, SCHEMAS } from './openapi-schemas.ts';
+
+const JSON_TYPE = 'application/json';
+
+const answer = (description: string, schema: object, more: object = {}): object => ({
+  description,
+  content: { [JSON_TYPE]: { schema } },
+  ...more,
+});
+const plain = (description: string, type: string): object => ({
+  description,
+  content: { [type]: { schema: { type: 'string' } } },
+});
+
+/** The problems of an operation, one response for each status, its codes named. */
+function problems(...codes: ErrorCode[]): Record<string, object> {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of codes) {
+    const { status } = ERROR_CODES[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, its]) => [
+      String(status),
+      {
+        description: its.map((code) => `\`${code}\`: ${ERROR_CODES[code].title}.`).join(' '),
+        content: { 'application/problem+json': { schema: ref('Problem') } },
+      },
+    ]),
+  );
+}
+
+const CREATE_PROBLEMS = problems(
+  ...([
+    'bad_request',
+    'bad_json',
+    'bad_multipart',
+    'bad_parameter',
+    'deadline_in_past',
+    'missing_input',
+    'model_not_found',
+  ] as const),
+  ...(['request_timeout', 'body_too_large', 'unsupported_media_type', 'idempotency_mismatch', 'not_an_image'] as const),
+  ...([
+    'image_truncated',
+    'image_too_large',
+    'empty_input',
+    'input_invalid',
+    'headers_too_large',
+    'queue_full',
+  ] as const),
+  ...(['draining', 'overloaded', 'storage_full', 'storage_failed', 'internal'] as const),
+);
+
+const BODY = {
+  required: true,
+  content: {
+    'multipart/form-data': { schema: ref('Form') },
+    [JSON_TYPE]: { schema: ref('NewPrediction') },
+    'image/*': {
+      schema: { type: 'string', format: 'binary', description: 'The image itself. Parameters go into the query.' },
+    },
+    'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+  },
+};
+
+function create(summary: string, parameters: readonly object[]): object {
+  return {
+    tags: ['Predictions'],
+    summary,
+    description:
+      'Records a prediction. With `Prefer: wait` the answer is the decided prediction, or a problem when the input is at fault; it then carries `Server-Timing`. Without it, or when the time is over, the answer is 202 and `Location`.',
+    parameters: [...parameters, PARAMETERS.prefer, PARAMETERS.cancelAfter, PARAMETERS.idempotencyKey],
+    requestBody: BODY,
+    responses: {
+      201: answer('Decided.', ref('Prediction')),
+      202: answer('Recorded, not decided yet.', ref('Prediction')),
+      ...CREATE_PROBLEMS,
+    },
+  };
+}
+
+const PATHS: Readonly<Record<string, object>> = {
+  '/v1/models/{owner}/{name}/predictions': {
+    post: create('Make a prediction of a model', [PARAMETERS.owner, PARAMETERS.name]),
+  },
+  '/v1/predictions': {
+    post: create('Make a prediction, the model named in the body', []),
+    get: {
+      tags: ['Predictions'],
+      summary: 'List predictions, newest first',
+      parameters: [PARAMETERS.limit, PARAMETERS.cursor, PARAMETERS.status, PARAMETERS.model],
+      responses: { 200: answer('A page.', ref('PredictionPage')), ...problems('bad_parameter') },
+    },
+  },
+  '/v1/predictions/{id}': {
+    get: {
+      tags: ['Predictions'],
+      summary: 'Read a prediction, or wait for it',
+      parameters: [PARAMETERS.id, PARAMETERS.wait, PARAMETERS.ifNoneMatch],
+      responses: {
+        200: answer('As it stands.', ref('Prediction')),
+        304: { description: 'Unchanged.' },
+        ...problems('bad_parameter', 'prediction_not_found'),
+      },
+    },
+  },
+  '/v1/predictions/{id}/output': {
+    get: {
+      tags: ['Predictions'],
+      summary: 'The output as it is',
+      parameters: [PARAMETERS.id],
+      responses: {
+        200: plain('In the type that the model gave it.', '*/*'),
+        ...problems('not_found', 'prediction_not_found'),
+      },
+    },
+  },
+  '/v1/predictions/{id}/cancel': {
+    post: {
+      tags: ['Predictions'],
+      summary: 'Cancel a prediction',
+      description:
+        'A prediction that waits is canceled at once, one that runs as soon as the worker has let go of it. A decided one stays as it is.',
+      parameters: [PARAMETERS.id],
+      responses: { 200: answer('As it stands now.', ref('Prediction')), ...problems('prediction_not_found') },
+    },
+  },
+  '/v1/models': {
+    get: { tags: ['Models'], summary: 'All models', responses: { 200: answer('All of them.', ref('ModelPage')) } },
+  },
+  '/v1/models/{owner}/{name}': {
+    get: {
+      tags: ['Models'],
+      summary: 'One model',
+      parameters: [PARAMETERS.owner, PARAMETERS.name],
+      responses: { 200: answer('It.', ref('Model')), ...problems('model_not_found') },
+    },
+  },
+  '/v1/workers': {
+    get: {
+      tags: ['Running it'],
+      summary: 'All workers with a session',
+      responses: { 200: answer('All of them.', ref('WorkerList')) },
+    },
+  },
+  '/livez': {
+    get: {
+      tags: ['Running it'],
+      summary: 'Does the process answer?',
+      responses: { 200: answer('Yes.', ref('Health')) },
+    },
+  },
+  '/readyz': {
+    get: {
+      tags: ['Running it'],
+      summary: 'Does it take jobs?',
+      responses: { 200: answer('Yes.', ref('Health')), ...problems('draining') },
+    },
+  },
+  '/health': {
+    get: {
+      tags: ['Running it'],
+      summary: 'The same as /readyz',
+      responses: { 200: answer('Yes.', ref('Health')), ...problems('draining') },
+    },
+  },
+  '/metrics': {
+    get: {
+      tags: ['Running it'],
+      summary: 'Figures for Prometheus',
+      responses: { 200: plain('Text format.', 'text/plain') },
+    },
+  },
+  '/openapi.json': {
+    get: { tags: ['Pages'], summary: 'This document', responses: { 200: answer('OpenAPI 3.1.', { type: 'object' }) } },
+  },
+  '/docs': {
+    get: { tags: ['Pages'], summary: 'This document as a page', responses: { 200: plain('A page.', 'text/html') } },
+  },
+  '/docs/errors': {
+    get: { tags: ['Pages'], summary: 'All error codes', responses: { 200: plain('A page.', 'text/html') } },
+  },
+  '/': {
+    get: {
+      tags: ['Pages'],
+      summary: 'The first page: try a model with a photo',
+      responses: { 200: plain('A page.', 'text/html') },
+    },
+  },
+};
+
+export function openApiDocument(): object {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Postern',
+      version: '1',
+      description:
+        'Predictions by models on private machines that have dialled out to this gateway. Errors are problems (RFC 9457) with a stable `code`.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    tags: ['Predictions', 'Models', 'Running it', 'Pages'].map((name) => ({ name })),
+    paths: PATHS,
+    components: { schemas: SCHEMAS },
+  };
+}

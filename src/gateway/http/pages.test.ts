@@ -1,0 +1,139 @@
+/** The pages and documents that the gateway serves agree with its routes, its table of errors and with each other. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { ERROR_CODES } from '../../errors.ts';
+import { startHttp } from '../../../test/support/http-service.ts';
+import { ERROR_CHAPTERS, ERROR_GUIDE, renderErrorsMarkdown } from './error-guide.ts';
+import { openApiDocument } from './openapi.ts';
+
+interface Document {
+  paths: Record<
+    string,
+    Record<string, { parameters?: { name: string; in: string }[]; responses: Record<string, object> }>
+  >;
+  components: { schemas: Record<string, { properties?: { code?: { enum?: string[] } } }> };
+}
+
+const root = path.join(import.meta.dirname, '../../..');
+
+describe('the OpenAPI document', () => {
+  const document = openApiDocument() as Document;
+
+  test('has every route of the service, and no other', async (t) => {
+    const { service } = await startHttp(t);
+    const described = Object.entries(document.paths).flatMap(([url, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${url}`),
+    );
+    const served = service.routes
+      .filter((route) => !route.path.startsWith('/assets/'))
+      .map((route) => `${route.method} ${route.path.replace(/:(\w+)/g, '{$1}')}`);
+    assert.deepEqual(described.sort(), served.sort());
+  });
+
+  test('names the parameters that its paths have', () => {
+    for (const [url, methods] of Object.entries(document.paths)) {
+      const inUrl = [...url.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+      for (const operation of Object.values(methods)) {
+        const named = (operation.parameters ?? [])
+          .filter((parameter) => parameter.in === 'path')
+          .map(({ name }) => name);
+        assert.deepEqual(named, inUrl, url);
+      }
+    }
+  });
+
+  test('refers to shapes that exist', () => {
+    const names = [...JSON.stringify(document).matchAll(/#\/components\/schemas\/(\w+)/g)].map(
+      (match) => match[1] ?? '',
+    );
+    assert.ok(names.length > 10);
+    for (const name of names) assert.ok(name in document.components.schemas, name);
+  });
+
+  test('enumerates every error code', () => {
+    assert.deepEqual(document.components.schemas.Problem?.properties?.code?.enum, Object.keys(ERROR_CODES));
+  });
+
+  test('a real prediction has exactly the members that it describes', async (t) => {
+    const { base } = await startHttp(t);
+    const url = `${base}/v1/models/local/plants/predictions`;
+    const headers = { 'content-type': 'image/png', prefer: 'wait' };
+    const prediction = (await (await fetch(url, { method: 'POST', body: 'x', headers })).json()) as object;
+    assert.deepEqual(
+      Object.keys(prediction).sort(),
+      Object.keys(document.components.schemas.Prediction?.properties ?? {}).sort(),
+    );
+  });
+});
+
+describe('the list of errors', () => {
+  test('has every code once, in one chapter', () => {
+    const codes = ERROR_CHAPTERS.flatMap((chapter) => chapter.codes);
+    assert.deepEqual(codes, Object.keys(ERROR_CODES));
+    assert.deepEqual(Object.keys(ERROR_GUIDE).sort(), codes.toSorted());
+  });
+
+  test('docs/errors.md is what the source says; npm run docs writes it', async () => {
+    assert.equal(await readFile(path.join(root, 'docs/errors.md'), 'utf8'), renderErrorsMarkdown());
+  });
+
+  test('the page has an anchor for every code', async (t) => {
+    const { base } = await startHttp(t);
+    const page = await (await fetch(`${base}/docs/errors`)).text();
+    for (const code of Object.keys(ERROR_CODES)) assert.ok(page.includes(`id="${code}"`), code);
+  });
+});
+
+describe('pages', () => {
+  const addresses = [
+    '/',
+    '/docs',
+    '/docs/errors',
+    '/openapi.json',
+    '/assets/style.css',
+    '/assets/app.js',
+    '/assets/icon.svg',
+  ];
+
+  test('come with a strict policy, a tag, and 304 for the tag', async (t) => {
+    const { base } = await startHttp(t);
+    for (const address of addresses) {
+      const response = await fetch(base + address);
+      assert.equal(response.status, 200, address);
+      assert.match(response.headers.get('content-security-policy') ?? '', /default-src 'none'; script-src 'self'/);
+      assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
+      const again = await fetch(base + address, { headers: { 'if-none-match': response.headers.get('etag') ?? '' } });
+      assert.equal(again.status, 304, address);
+    }
+  });
+
+  test('load nothing from elsewhere, keep scripts out of the markup, and every asset that they name is served', async (t) => {
+    const { base } = await startHttp(t);
+    for (const address of ['/', '/docs', '/docs/errors']) {
+      const page = await (await fetch(base + address)).text();
+      assert.doesNotMatch(page, /<script(?![^>]*src=)|\son\w+=|\sstyle=|(?:src|<link[^>]*href)="(?:https?:)?\/\//);
+      for (const [, asset] of page.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)) {
+        assert.equal((await fetch(base + asset)).status, 200, asset);
+      }
+    }
+    for (const script of ['/assets/app.js', '/assets/docs.js']) {
+      for (const [, module] of (await (await fetch(base + script)).text()).matchAll(/from '\.\/([^']+)'/g)) {
+        assert.equal((await fetch(`${base}/assets/${module}`)).status, 200, module);
+      }
+    }
+  });
+
+  test('have every word in both languages', async () => {
+    const { TEXTS } = (await import(path.join(import.meta.dirname, 'page/texts.js'))) as {
+      TEXTS: Record<string, Record<string, unknown>>;
+    };
+    assert.deepEqual(Object.keys(TEXTS.en ?? {}), Object.keys(TEXTS.ko ?? {}));
+    for (const [key, word] of Object.entries(TEXTS.en ?? {})) assert.equal(typeof TEXTS.ko?.[key], typeof word, key);
+    const html = await readFile(path.join(import.meta.dirname, 'page/index.html'), 'utf8');
+    for (const [, key] of html.matchAll(/data-(?:text|label)="(\w+)"/g)) {
+      assert.ok(key && (key in (TEXTS.en ?? {}) || `${key}_plants` in (TEXTS.en ?? {})), key);
+    }
+  });
+});
