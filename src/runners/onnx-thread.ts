@@ -35,7 +35,10 @@ port.on('message', (message: ToThread) => {
 /** An optional dependency: a worker that serves no ONNX model does not need its 300 MB. */
 async function importRuntime(): Promise<Runtime> {
   try {
-    return await import('onnxruntime-node');
+    const runtime = await import('onnxruntime-node');
+    // It throws what it logs, and the worker logs what is thrown.
+    runtime.env.logLevel = 'fatal';
+    return runtime;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
     throw new Error('runner onnx needs the package onnxruntime-node: install it with npm', { cause });
@@ -55,7 +58,7 @@ async function load(file: string, providers: readonly string[], threads: number)
         interOpNumThreads: 1,
         extra: { session: { intra_op: { allow_spinning: '0' } } },
         executionMode: 'sequential',
-        logSeverityLevel: 3,
+        logSeverityLevel: 4,
       });
       loaded = { runtime, session };
       return describe(session, provider, warnings);

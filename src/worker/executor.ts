@@ -150,8 +150,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
     link.announce(reports());
     await model.start();
     if (model.report().state !== 'failed') return true;
+    // A model that failed has let go of everything already.
     reservedMb -= needMb;
-    await model.stop();
     return false;
   }
 

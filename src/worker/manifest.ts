@@ -120,7 +120,7 @@ function describeIssue(issue: z.core.$ZodIssue, kindKnown: boolean): string[] {
 
 function deepFreeze<T extends object>(value: T): T {
   for (const part of Object.values(value)) {
-    if (typeof part === 'object' && part !== null) deepFreeze(part as object);
+    if (typeof part === 'object' && part !== null) deepFreeze(part);
   }
   return Object.freeze(value);
 }
@@ -138,7 +138,7 @@ function collectKeys(schema: z.ZodType, prefix: string, keys: Set<string>): void
     inner = inner.unwrap();
   }
   if (!(inner instanceof z.ZodObject)) return;
-  for (const [name, part] of Object.entries(inner.shape as Record<string, z.ZodType>)) {
+  for (const [name, part] of Object.entries(inner.shape)) {
     keys.add(prefix + name);
     collectKeys(part, `${prefix}${name}.`, keys);
   }

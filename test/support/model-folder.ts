@@ -12,7 +12,7 @@ export const COLOURS: Omit<ColourModelOptions, 'width' | 'height'> = {
     [20, -10, -10],
     [-10, 20, -10],
     [-10, -10, 20],
-    [0.5, 0.5, 0.5],
+    [1, 1, 1],
   ],
 };
 export const COLOUR_LABELS = ['red', 'green', 'blue', 'no_colour'];
