@@ -2,12 +2,12 @@
  * From an accepted TCP connection to an authenticated `postern/1` connection that has said hello. Everything before that
  * is bounded here: places, time and bytes. Handshakes run beside the accept loop, never inside it.
  */
-import { constants, X509Certificate } from 'node:crypto';
+import { constants } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import type { Clock } from '../clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import type { GatewayIdentity } from '../identity/identity.ts';
 import { readWorkerCertificate } from '../identity/peer.ts';
@@ -38,8 +38,10 @@ export interface DoorwayOptions {
   readonly identity: Pick<GatewayIdentity, 'caPem' | 'gateway'>;
   readonly clock: Clock;
   readonly admission: AdmissionLimits;
-  /** From accept (waiting included) until `settle`. */
+  /** From the begin of the handshake until `settle`. */
   readonly helloTimeoutMs: number;
+  /** For a place. Longer than workers wait for a dial, so that none is dropped whose handshake is still wanted. */
+  readonly waitTimeoutMs: number;
   readonly onArrival: (arrival: Arrival) => void;
   /** Somebody was turned away before a hello. */
   readonly onRefused: (error: PosternError, address: string) => void;
@@ -84,17 +86,24 @@ export function createDoorway(options: DoorwayOptions): Doorway {
     const address = addressKey(raw.remoteAddress);
     const key = keyOf(raw);
     raw.on('error', () => undefined);
-    const place = admission.admit(address, () => process.nextTick(() => tls.emit('connection', raw)));
+    let deadline = within(options.waitTimeoutMs, 'no place for a handshake');
+    function within(durationMs: number, what: string): Timer {
+      return clock.after(durationMs, () => {
+        onRefused(new PosternError('handshake_timeout', `${what} within ${durationMs} ms`), address);
+        raw.destroy();
+      });
+    }
+    const place = admission.admit(address, () => {
+      deadline.cancel();
+      deadline = within(options.helloTimeoutMs, 'no accepted hello');
+      process.nextTick(() => raw.destroyed || tls.emit('connection', raw));
+    });
     if (place === null) {
-      onRefused(new PosternError('overloaded', 'too many connections are waiting to shake hands'), address);
+      deadline.cancel();
+      onRefused(new PosternError('overloaded', 'too many connections wait to shake hands'), address);
       raw.resetAndDestroy();
       return;
     }
-    const deadline = clock.after(options.helloTimeoutMs, () => {
-      const waited = `${options.helloTimeoutMs} ms`;
-      onRefused(new PosternError('handshake_timeout', `no accepted hello within ${waited}`), address);
-      raw.destroy();
-    });
     const settle = (): void => {
       deadline.cancel();
       place.leave();
@@ -150,7 +159,7 @@ function checkPeer(socket: TLSSocket, now: number): WorkerIdentity {
   if (!socket.authorized || !certificate) {
     throw new PosternError('handshake_refused', 'the client showed no certificate of this authority');
   }
-  return readWorkerCertificate(new X509Certificate(certificate.raw), now);
+  return readWorkerCertificate(certificate, now);
 }
 
 function keyOf(socket: Socket): string {

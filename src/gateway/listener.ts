@@ -35,6 +35,7 @@ export interface WorkerListenerConfig {
   readonly pingMs?: number;
   readonly deadMs?: number;
   readonly helloTimeoutMs?: number;
+  readonly waitTimeoutMs?: number;
   readonly maxHandshakes?: number;
   readonly maxHandshakesPerAddress?: number;
   readonly maxWaitingHandshakes?: number;
@@ -48,10 +49,12 @@ const DEFAULTS = {
   pingMs: PING_MS,
   deadMs: DEAD_MS,
   helloTimeoutMs: HELLO_TIMEOUT_MS,
+  waitTimeoutMs: 12_000,
   maxHandshakes: 64,
   /** Half of the places: one address never has them all. */
   maxHandshakesPerAddress: 32,
-  maxWaitingHandshakes: 1_024,
+  /** A file descriptor each; half of them for one address: 1,000 workers behind one NAT may come back at once. */
+  maxWaitingHandshakes: 2_048,
   maxSessions: 4_096,
   maxProbes: 4,
 };
@@ -101,6 +104,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     identity,
     clock,
     helloTimeoutMs: config.helloTimeoutMs,
+    waitTimeoutMs: config.waitTimeoutMs,
     admission: {
       maxActive: config.maxHandshakes,
       maxActivePerAddress: config.maxHandshakesPerAddress,

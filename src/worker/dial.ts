@@ -1,7 +1,7 @@
 /** One connection to a gateway: TCP, mutual TLS, and the checks that TLS leaves to the application. */
-import { X509Certificate } from 'node:crypto';
-import { connect } from 'node:tls';
-import type { TLSSocket } from 'node:tls';
+import type { X509Certificate } from 'node:crypto';
+import { connect, createSecureContext } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { checkGatewayCertificate, GATEWAY_SERVER_NAME } from '../identity/peer.ts';
@@ -11,7 +11,8 @@ import { ALPN } from '../protocol/limits.ts';
 export interface DialOptions {
   readonly host: string;
   readonly port: number;
-  readonly identity: Pick<WorkerCredentials, 'keyPem' | 'certPem' | 'caPem'>;
+  /** From {@link createDialContext}. */
+  readonly context: SecureContext;
   readonly clock: Clock;
   /** For name resolution, TCP and TLS together. */
   readonly timeoutMs: number;
@@ -20,13 +21,19 @@ export interface DialOptions {
   onCertificate?(certificate: X509Certificate): void;
 }
 
+/** The worker's key and certificate and the authority it trusts, parsed: made once, used by every dial. */
+export function createDialContext(identity: Pick<WorkerCredentials, 'keyPem' | 'certPem' | 'caPem'>): SecureContext {
+  const { keyPem: key, certPem: cert, caPem: ca } = identity;
+  return createSecureContext({ key, cert, ca, minVersion: 'TLSv1.3' });
+}
+
 /**
  * Resolves with a TLS connection whose other end is a gateway of the same authority. Rejects with `unreachable` (not there
  * now) or `handshake_refused` (there, but not to be trusted). That the gateway accepts the worker's certificate shows only
  * when it answers the hello: in TLS 1.3 a client is done before it was judged.
  */
 export function dialGateway(options: DialOptions): Promise<TLSSocket> {
-  const { host, port, identity, signal } = options;
+  const { host, port, signal } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(new PosternError('connection_lost', 'the dial was called off'));
@@ -37,10 +44,7 @@ export function dialGateway(options: DialOptions): Promise<TLSSocket> {
       port,
       // The authority signs gateways under one fixed name, so any address, tunnel or NAT in between is fine.
       servername: GATEWAY_SERVER_NAME,
-      key: identity.keyPem,
-      cert: identity.certPem,
-      ca: identity.caPem,
-      minVersion: 'TLSv1.3',
+      secureContext: options.context,
       ALPNProtocols: [ALPN],
     });
     socket.setNoDelay(true);
@@ -85,9 +89,8 @@ function checkGateway(socket: TLSSocket): X509Certificate {
       `the other end does not speak ${ALPN}: is this the gateway's tunnel port?`,
     );
   }
-  const shown = socket.getPeerX509Certificate();
-  if (!shown) throw new PosternError('handshake_refused', 'the gateway showed no certificate');
-  const certificate = new X509Certificate(shown.raw);
+  const certificate = socket.getPeerX509Certificate();
+  if (!certificate) throw new PosternError('handshake_refused', 'the gateway showed no certificate');
   checkGatewayCertificate(certificate);
   return certificate;
 }

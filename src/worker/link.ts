@@ -23,7 +23,7 @@ import { createBackoff } from './backoff.ts';
 import { createCreditLedger } from './credit-ledger.ts';
 import { createDataConnections } from './data-connections.ts';
 import type { DataConnections } from './data-connections.ts';
-import { dialGateway } from './dial.ts';
+import { createDialContext, dialGateway } from './dial.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
 import type { Attempt, AttemptEnd, LinkEvents, WorkerLink } from './ports.ts';
@@ -67,6 +67,7 @@ export interface WorkerLinkOptions {
 export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const { clock, events, identity, logger, random } = options;
   const config = { ...DEFAULTS, ...options.config };
+  const context = createDialContext(identity);
   const session = randomUUID();
   const attempts = new Attempts();
   const ledger = createCreditLedger();
@@ -151,7 +152,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   ): Promise<Connection> {
     const { host, port, dialTimeoutMs: timeoutMs } = config;
     const helloEpoch = epoch;
-    const socket = await dialGateway({ host, port, identity, clock, timeoutMs, signal });
+    const socket = await dialGateway({ host, port, context, clock, timeoutMs, signal });
     const onAbort = (): void => void socket.destroy();
     signal.addEventListener('abort', onAbort, { once: true });
     try {

@@ -6,7 +6,7 @@ import { systemClock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import { readWorkerIdentity, type WorkerCredentials } from '../../identity/worker.ts';
 import { PROTOCOL_VERSION } from '../../protocol/limits.ts';
-import { dialGateway } from '../../worker/dial.ts';
+import { createDialContext, dialGateway } from '../../worker/dial.ts';
 import { percentile } from '../eval/figures.ts';
 import { judgeDates, type Finding, type Step } from './check.ts';
 import { openProbeLink, type ProbeLink } from './probe-link.ts';
@@ -63,7 +63,7 @@ export function tunnelSteps({ host, port, identityDir }: Target): { steps: Step[
         socket = await dialGateway({
           host,
           port,
-          identity: need(identity),
+          context: createDialContext(need(identity)),
           clock: systemClock,
           timeoutMs: CONNECT_MS,
           onCertificate: ({ validToDate }) => (endsAt = validToDate.getTime()),
