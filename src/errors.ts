@@ -40,6 +40,8 @@ export const ERROR_CODES = {
   no_worker: { status: 503, title: 'No worker serves this model now', retryable: true },
   draining: { status: 503, title: 'The gateway is draining', retryable: true },
   overloaded: { status: 503, title: 'The gateway has no room for this request now', retryable: true },
+  storage_full: { status: 503, title: 'The disk has no room for this', retryable: true },
+  storage_failed: { status: 503, title: 'The disk did not keep this', retryable: true },
   // How a job ended.
   deadline_exceeded: { status: 504, title: 'The deadline passed', retryable: false },
   canceled: { status: 409, title: 'The prediction was canceled', retryable: false },
