@@ -138,7 +138,8 @@ function collectKeys(schema: z.ZodType, prefix: string, keys: Set<string>): void
     inner = inner.unwrap();
   }
   if (!(inner instanceof z.ZodObject)) return;
-  for (const [name, part] of Object.entries(inner.shape)) {
+  const parts: [string, z.ZodType][] = Object.entries(inner.shape);
+  for (const [name, part] of parts) {
     keys.add(prefix + name);
     collectKeys(part, `${prefix}${name}.`, keys);
   }
