@@ -1,26 +1,18 @@
 /** Makes the gateway of this process out of the settings: shared by `gateway` and `up`. */
 import { isIP } from 'node:net';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { parseGatewayConfig } from '../gateway/config.ts';
-import { openIdentity, type GatewayIdentity } from '../identity/identity.ts';
+import type { GatewayIdentity } from '../identity/identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Config } from './config.ts';
+import { openGatewayIdentity } from './gateway-identity.ts';
 
 export interface GatewayProcess {
   readonly gateway: Gateway;
   readonly identity: GatewayIdentity;
   readonly tunnelHost: string;
-}
-
-export const identityFolder = (config: Config): string => join(config.dataDir, 'identity');
-
-export function openGatewayIdentity(config: Config, tunnelHost: string): Promise<GatewayIdentity> {
-  const hosts = [...config.gatewayNames, hostname(), ...(isAnyAddress(tunnelHost) ? [] : [tunnelHost])];
-  return openIdentity({ folder: identityFolder(config), hosts: [...new Set(hosts)], clock: systemClock });
 }
 
 /** Opens the identity (made on first use) and starts the gateway. `defaultTunnelHost` counts when no setting says otherwise. */
@@ -65,7 +57,6 @@ function refuseOpenHttp(config: Config): void {
 
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
 /** The system says `EADDRINUSE`; a person wants to know which setting to change. */
 function explainListenError(error: unknown, config: Config, tunnelHost: string): unknown {

@@ -1,17 +1,6 @@
-/** `postern doctor`: is the link good, and if not, what to do. For the day when two machines are set up. */
-import { access } from 'node:fs/promises';
-import { isIP } from 'node:net';
-import { join } from 'node:path';
+/** `postern doctor`: is the link good, and if not, what to do. */
 import type { Command } from 'commander';
-import { createClient } from '../../client/client.ts';
-import type { Config } from '../config.ts';
-import { runChain, type Check, type Verdict } from '../doctor/check.ts';
-import { httpSteps } from '../doctor/http.ts';
-import { tunnelSteps } from '../doctor/tunnel.ts';
-import { isSet, loadConfig } from '../env.ts';
-import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
 import { gatewayOption, jsonOption, type CallerOptions } from '../options.ts';
-import { paint, printable } from '../terminal.ts';
 
 export function addDoctor(program: Command): void {
   program
@@ -32,75 +21,6 @@ Examples:
 Exit codes: 0 nothing failed (warnings are allowed), 1 something failed, 2 the command or the settings were wrong.`,
     )
     .action(async (flags: CallerOptions) => {
-      process.exitCode = await examine(loadConfig(), flags);
+      process.exitCode = await (await import('../run/doctor.ts')).examine(flags);
     });
-}
-
-async function examine(config: Config, flags: CallerOptions): Promise<number> {
-  const show = flags.json === true ? (): void => undefined : showCheck;
-  const identityDir = await findIdentity(config);
-  const checks: Check[] = [];
-  if (identityDir === null) {
-    const check: Check = {
-      name: 'tunnel',
-      verdict: 'skip',
-      detail: `there is no worker identity in ${config.identityDir}`,
-      advice: 'run this on the worker’s machine; a worker gets its identity from `postern issue` on the gateway',
-    };
-    show(check);
-    checks.push(check);
-  } else {
-    const tunnel = tunnelSteps({ host: config.targetHost, port: config.targetPort, identityDir });
-    try {
-      checks.push(...(await runChain(tunnel.steps, show)));
-    } finally {
-      tunnel.close();
-    }
-  }
-  if (identityDir === null || flags.gateway !== undefined || isSet('POSTERN_URL') || isThisMachine(config.targetHost)) {
-    const url = flags.gateway ?? config.url;
-    const client = createClient({ gateway: url, retry: { maxAttempts: 1, firstMs: 0, maxMs: 0 } });
-    checks.push(...(await runChain(httpSteps(client, url), show)));
-  } else {
-    const check: Check = {
-      name: 'http',
-      verdict: 'skip',
-      detail: 'not asked for',
-      advice: 'name the API with --gateway to check it and a job through it',
-    };
-    show(check);
-    checks.push(check);
-  }
-  const failed = checks.some(({ verdict }) => verdict === 'fail');
-  if (flags.json === true)
-    process.stdout.write(`${JSON.stringify({ verdict: failed ? 'fail' : 'ok', checks }, null, 2)}\n`);
-  return failed ? EXIT_FAILED : EXIT_OK;
-}
-
-/** The worker's own identity; beside `postern up` the one of its local worker. */
-async function findIdentity(config: Config): Promise<string | null> {
-  const folders = isSet('POSTERN_IDENTITY_DIR')
-    ? [config.identityDir]
-    : [config.identityDir, join(config.dataDir, 'local-worker')];
-  for (const folder of folders) {
-    const found = await access(join(folder, 'worker.pem')).then(
-      () => true,
-      () => false,
-    );
-    if (found) return folder;
-  }
-  return null;
-}
-
-const isThisMachine = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-
-const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red', skip: 'dim' } as const satisfies Record<Verdict, string>;
-const NAME_CELLS = 19;
-
-/** Each finding is shown when it is found: the slow ones come last. */
-function showCheck({ name, verdict, detail, advice }: Check): void {
-  const out = process.stdout;
-  out.write(`${paint(out, COLOURS[verdict], verdict.padEnd(5))} ${name.padEnd(NAME_CELLS)} ${printable(detail)}\n`);
-  if (advice !== undefined) out.write(`${' '.repeat(NAME_CELLS + 7)}${paint(out, 'bold', `→ ${printable(advice)}`)}\n`);
 }

@@ -1,15 +1,7 @@
 /** `postern gateway`: the public process. */
 import type { Command } from 'commander';
-import { loadConfig } from '../env.ts';
-import { dialHost, startGateway } from '../gateway-process.ts';
-import { untilAskedToEnd, writeReadyFile } from '../lifetime.ts';
-import { createLogger } from '../logging.ts';
 import { EXIT_CODES_HELP } from '../options.ts';
-
-interface GatewayFlags {
-  readonly readyFile?: string;
-  readonly json?: boolean;
-}
+import type { GatewayFlags } from '../run/gateway.ts';
 
 export function addGateway(program: Command): void {
   program
@@ -28,33 +20,5 @@ Examples:
   POSTERN_TUNNEL_PORT=443 postern gateway
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (flags: GatewayFlags) => {
-      const config = loadConfig();
-      const logger = createLogger(config.logLevel ?? 'info');
-      const ending = untilAskedToEnd();
-      const { gateway, tunnelHost } = await startGateway(config, '0.0.0.0', logger);
-      const ready = {
-        url: `http://${dialHost(config.httpHost)}:${gateway.httpPort}`,
-        httpHost: config.httpHost,
-        httpPort: gateway.httpPort,
-        tunnelHost,
-        tunnelPort: gateway.tunnelPort,
-        pid: process.pid,
-      };
-      if (flags.readyFile !== undefined) writeReadyFile(flags.readyFile, ready);
-      process.stdout.write(
-        flags.json === true
-          ? `${JSON.stringify(ready)}\n`
-          : `The gateway is ready: API on ${ready.url}, workers dial ${tunnelHost}:${gateway.tunnelPort}.\n`,
-      );
-      logger.info('gateway ready', {
-        http: `${config.httpHost}:${gateway.httpPort}`,
-        tunnel: `${tunnelHost}:${gateway.tunnelPort}`,
-      });
-      const reason = await ending;
-      logger.info('gateway draining', { reason, drain_ms: config.drainMs });
-      await gateway.drain(config.drainMs);
-      await gateway.stop();
-      logger.info('gateway stopped');
-    });
+    .action(async (flags: GatewayFlags) => (await import('../run/gateway.ts')).gateway(flags));
 }

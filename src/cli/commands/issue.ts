@@ -1,20 +1,7 @@
-/** `postern issue`: a worker's identity, made by the gateway's authority, to be carried to the private machine. */
-import { access } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+/** `postern issue`: a worker's identity, to be carried to the private machine. */
 import type { Command } from 'commander';
-import { PosternError } from '../../errors.ts';
-import { writeWorkerIdentity } from '../../identity/worker.ts';
-import { loadConfig } from '../env.ts';
-import { openGatewayIdentity } from '../gateway-process.ts';
 import { EXIT_CODES_HELP, integer } from '../options.ts';
-
-interface IssueFlags {
-  readonly out?: string;
-  readonly days: number;
-  readonly force?: boolean;
-}
-
-const DAY_MS = 86_400_000;
+import type { IssueFlags } from '../run/issue.ts';
 
 export function addIssue(program: Command): void {
   program
@@ -34,27 +21,5 @@ Examples:
   scp -r gpu-1-identity gpu-box:postern/data/worker && rm -r gpu-1-identity
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (name: string, flags: IssueFlags) => {
-      const config = loadConfig();
-      const folder = resolve(flags.out ?? `./${name}-identity`);
-      if (flags.force !== true && (await exists(join(folder, 'worker.key')))) {
-        throw new PosternError(
-          'config_invalid',
-          `${folder} already holds an identity: choose another --out, or replace it with --force`,
-        );
-      }
-      const identity = await openGatewayIdentity(config, config.tunnelHost ?? '0.0.0.0');
-      const made = await identity.issueWorker(name, flags.days * DAY_MS);
-      await writeWorkerIdentity(folder, { ...made, caPem: identity.caPem });
-      process.stdout.write(`Identity of worker ${name}, good for ${flags.days} days: ${folder}\n`);
-      process.stdout.write(
-        'Carry it to the worker’s POSTERN_IDENTITY_DIR (default: data/worker), then remove it here.\n',
-      );
-    });
+    .action(async (name: string, flags: IssueFlags) => (await import('../run/issue.ts')).issue(name, flags));
 }
-
-const exists = (file: string): Promise<boolean> =>
-  access(file).then(
-    () => true,
-    () => false,
-  );

@@ -1,30 +1,7 @@
-/** `postern up`: the main job on one machine. A gateway, and a worker that joins it as one from outside would. */
-import { join } from 'node:path';
+/** `postern up`: the main job on one machine. */
 import type { Command } from 'commander';
-import { sleep, systemClock, type Clock } from '../../clock.ts';
-import { PosternError } from '../../errors.ts';
-import type { ModelSummary } from '../../client/shapes.ts';
-import { createClient, type Client } from '../../client/client.ts';
-import { writeWorkerIdentity } from '../../identity/worker.ts';
-import { loadConfig } from '../env.ts';
-import { dialHost, startGateway, type GatewayProcess } from '../gateway-process.ts';
-import { untilAskedToEnd, writeReadyFile } from '../lifetime.ts';
-import { createLocalWorker } from '../local-worker.ts';
-import { createLogger } from '../logging.ts';
 import { EXIT_CODES_HELP } from '../options.ts';
-import { banner } from '../banner.ts';
-import type { Config } from '../config.ts';
-
-interface UpFlags {
-  readonly readyFile?: string;
-  readonly json?: boolean;
-}
-
-/** Made anew at every start, so it only has to outlive one. */
-const LOCAL_CERTIFICATE_MS = 365 * 86_400_000;
-/** Loading and a first inference of every model; after that the banner says what is missing. */
-const READY_MS = 30_000;
-const READY_POLL_MS = 50;
+import type { UpFlags } from '../run/up.ts';
 
 export function addUp(program: Command): void {
   program
@@ -44,78 +21,5 @@ Examples:
   POSTERN_HTTP_PORT=0 POSTERN_TUNNEL_PORT=0 postern up --json
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (flags: UpFlags) => {
-      const startedAt = systemClock.monotonic();
-      const config = loadConfig();
-      const logger = createLogger(config.logLevel ?? 'warn');
-      const ending = untilAskedToEnd();
-      const started = await startGateway(config, '127.0.0.1', logger);
-      const { gateway } = started;
-      const worker = createLocalWorker({
-        settings: await localSettings(config, started),
-        logger,
-        clock: systemClock,
-        stopMs: config.drainMs + 5_000,
-      });
-      try {
-        await worker.start();
-        const url = `http://${dialHost(config.httpHost)}:${gateway.httpPort}`;
-        const models = await Promise.race([untilModelsSettled(createClient({ gateway: url }), systemClock), ending]);
-        if (typeof models !== 'string') {
-          const ready = { url, httpPort: gateway.httpPort, tunnelPort: gateway.tunnelPort, pid: process.pid, models };
-          const startMs = Math.round(systemClock.monotonic() - startedAt);
-          if (flags.readyFile !== undefined) writeReadyFile(flags.readyFile, ready);
-          process.stdout.write(
-            flags.json === true
-              ? `${JSON.stringify(ready)}\n`
-              : banner({ ...ready, startMs, modelsDir: config.modelsDir }),
-          );
-        }
-        const reason = await ending;
-        if (flags.json !== true) process.stdout.write('\nFinishing what runs … (Ctrl-C again ends at once)\n');
-        logger.info('draining', { reason, drain_ms: config.drainMs });
-        await gateway.drain(config.drainMs);
-      } finally {
-        await worker.stop();
-        await gateway.stop();
-      }
-    });
-}
-
-/** The child's settings: where to dial, with which identity (made now), and the models as this process names them. */
-async function localSettings(
-  config: Config,
-  { gateway, identity, tunnelHost }: GatewayProcess,
-): Promise<Record<string, string>> {
-  const folder = join(config.dataDir, 'local-worker');
-  const made = await identity.issueWorker('local', LOCAL_CERTIFICATE_MS);
-  await writeWorkerIdentity(folder, { ...made, caPem: identity.caPem });
-  return {
-    TARGET_HOST: dialHost(tunnelHost).replace(/^\[|\]$/g, ''),
-    TARGET_PORT: String(gateway.tunnelPort),
-    POSTERN_IDENTITY_DIR: folder,
-    POSTERN_DATA_DIR: config.dataDir,
-    POSTERN_MODELS_DIR: config.modelsDir,
-    POSTERN_LOG_LEVEL: config.logLevel ?? 'warn',
-  };
-}
-
-/** Resolves when the worker is connected and no model loads any more, or with what there is after READY_MS. */
-async function untilModelsSettled(client: Client, clock: Clock): Promise<readonly ModelSummary[]> {
-  const deadline = clock.monotonic() + READY_MS;
-  for (;;) {
-    const [models, workers] = await Promise.all([client.models(), client.workers()]);
-    const settled = models.every((model) => model.state !== 'loading');
-    const announced = workers.some((worker) => worker.state === 'connected' && worker.models.length > 0);
-    if (announced && settled) return models;
-    if (clock.monotonic() > deadline) {
-      if (workers.length === 0)
-        throw new PosternError(
-          'no_worker',
-          'the local worker did not connect within 30 s: its log lines above say why',
-        );
-      return models;
-    }
-    await sleep(clock, READY_POLL_MS);
-  }
+    .action(async (flags: UpFlags) => (await import('../run/up.ts')).up(flags));
 }
