@@ -137,10 +137,13 @@ function collectKeys(schema: z.ZodType, prefix: string, keys: Set<string>): void
   while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
     inner = inner.unwrap();
   }
-  if (!(inner instanceof z.ZodObject)) return;
-  const parts: [string, z.ZodType][] = Object.entries(inner.shape);
-  for (const [name, part] of parts) {
+  if (!isMap(inner)) return;
+  for (const [name, part] of Object.entries(inner.shape)) {
     keys.add(prefix + name);
     collectKeys(part, `${prefix}${name}.`, keys);
   }
+}
+
+function isMap(schema: unknown): schema is z.ZodObject<Readonly<Record<string, z.ZodType>>> {
+  return schema instanceof z.ZodObject;
 }

@@ -155,13 +155,13 @@ function headerError(bytes: Uint8Array, format: ImageFormat): PosternError {
 function truncated(format: ImageFormat, cause?: unknown): PosternError {
   return new PosternError(
     'image_truncated',
-    `the ${format} ends before its image data is complete: send the whole file`,
+    `the ${format.toUpperCase()} ends before its image data is complete: send the whole file`,
     { cause },
   );
 }
 
 function broken(format: ImageFormat, cause?: unknown): PosternError {
-  return new PosternError('not_an_image', `the file begins like a ${format} but cannot be decoded`, { cause });
+  return new PosternError('not_an_image', `the file begins like ${format.toUpperCase()} but cannot be decoded`, { cause });
 }
 
 /** Walks the segments of a JPEG, the chunks of a PNG: true when the file ends before the image data begins. */
