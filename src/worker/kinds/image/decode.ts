@@ -161,7 +161,9 @@ function truncated(format: ImageFormat, cause?: unknown): PosternError {
 }
 
 function broken(format: ImageFormat, cause?: unknown): PosternError {
-  return new PosternError('not_an_image', `the file begins like ${format.toUpperCase()} but cannot be decoded`, { cause });
+  return new PosternError('not_an_image', `the file begins like ${format.toUpperCase()} but cannot be decoded`, {
+    cause,
+  });
 }
 
 /** Walks the segments of a JPEG, the chunks of a PNG: true when the file ends before the image data begins. */
