@@ -77,7 +77,10 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
       // The usual body of a kilobyte arrives in one piece, which is used as it is.
       resolve(chunks !== null ? Buffer.concat(chunks, receivedBytes) : (first ?? Buffer.alloc(0)));
     });
-    const gone = (): void => fail(new CallerGone('the connection closed while the body arrived'));
+    // `close` comes after every request: an error, with its stack, is made only for one that is not complete.
+    const gone = (): void => {
+      if (!settled) fail(new CallerGone('the connection closed while the body arrived'));
+    };
     request.on('error', gone);
     request.on('close', gone);
   });
