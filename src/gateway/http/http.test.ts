@@ -160,6 +160,17 @@ describe('making a prediction', () => {
     );
   });
 
+  test('an output in another script arrives whole', async (t) => {
+    const { base, fake } = await startHttp(t);
+    fake.ending = succeeded('{"predictions":[{"label":"장미 🌹","score":1}]}');
+    const response = await fetch(`${base}/v1/models/local/plants/predictions`, {
+      method: 'POST',
+      body: JPEG,
+      headers: { 'content-type': 'image/jpeg', prefer: 'wait' },
+    });
+    assert.deepEqual((await read(response)).output, { predictions: [{ label: '장미 🌹', score: 1 }] });
+  });
+
   test('a model that failed is a failed prediction, not a problem', async (t) => {
     const { base, fake } = await startHttp(t);
     fake.ending = { type: 'failed', error: { code: 'model_failed', message: 'It "failed".' }, retryable: false };

@@ -140,7 +140,9 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   if (unread || desk.draining()) lines.push('connection', 'close');
   response.writeHead(status, lines);
   if (!unread) {
-    response.end(body);
+    // As many bytes as characters: all ASCII, which Node writes faster when it is told so.
+    if (typeof body === 'string' && length === body.length) response.end(body, 'latin1');
+    else response.end(body);
     return;
   }
   // The sender is still sending. Closing now would reset the connection under the answer: read on, into nothing.

@@ -272,8 +272,14 @@ function scoreItem({ label, score }) {
   return item;
 }
 
-const percent = (score) =>
-  new Intl.NumberFormat(state.language, { style: 'percent', maximumFractionDigits: score < 0.1 ? 1 : 0 }).format(score);
+/** A score that would be rounded to nothing is shown as less than the least that is shown. */
+const LEAST = 0.001;
+
+function percent(score) {
+  const maximumFractionDigits = score < 0.1 ? 1 : 0;
+  const format = new Intl.NumberFormat(state.language, { style: 'percent', maximumFractionDigits });
+  return score < LEAST ? `< ${format.format(LEAST)}` : format.format(score);
+}
 
 function milliseconds(ms) {
   const [value, unit] = ms < 1000 ? [ms, 'millisecond'] : [ms / 1000, 'second'];
