@@ -96,11 +96,12 @@ PLANTS = TrainConfig(
 CLOTHES = TrainConfig(
     task="clothes",
     seed=20,
-    epochs=60,
+    epochs=40,
     phases=(Phase(0.6, 64), Phase(1.0, 96)),
-    preprocess=Preprocess(width=112, height=112, fit="fill"),
+    preprocess=Preprocess(width=96, height=96, fit="fill"),
     widths=(48, 96, 160, 224),
     depths=(1, 1, 1, 1),
+    mirrored=True,
     batch=32,
     # Sleeves and hems decide: nearly whole garments, and no pasted patches.
     augment=Augment(min_area=0.6, max_log_ratio=0.2, keep_shape=True, max_rotation_deg=12.0, mixup_p=0.3, cutmix_p=0.0,

@@ -54,7 +54,7 @@ def publish(config: TrainConfig, network: torch.nn.Module, classes: List[str], d
         threshold = metrics.choose_threshold(p, truth, labels.index(config.reject_label), MAX_FALSE_REJECTION)
     write_labels(out / "labels.json", outputs, config.aliases)
     write_yaml(out / "postern.yaml", config.task, TEXTS[config.task]["description"], TEXTS[config.task]["license"],
-               config.preprocess, temperature, 5 if config.reject_label else 3, config.reject_label, threshold, UNSURE_BELOW)
+               config.preprocess, temperature, 5, config.reject_label, threshold, UNSURE_BELOW)
     return figures(logits, val, outputs, config.aliases, temperature, config.reject_label, threshold or 1.0, set())
 
 
