@@ -1,0 +1,155 @@
+/**
+ * Virtual time and the one thread of the simulation. Owner of: the queue of events, both clocks, and the trace. Events run
+ * one by one in the order of their time, then of their making; after each one all promises and deferred work settle. So
+ * a seed decides everything, and the trace's hash says whether two runs were the same.
+ */
+import type { Clock, Timer } from '../../src/clock.ts';
+import type { Random } from '../support/random.ts';
+
+interface Event {
+  readonly at: number;
+  readonly order: number;
+  fn: (() => void) | null;
+}
+
+export interface World {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Runs `fn` after `delayMs` of virtual time. */
+  after(delayMs: number, fn: () => void): Timer;
+  /** The wall clock jumps; nothing else notices. */
+  jump(ms: number): void;
+  /** The latest wall time that anybody could have read. */
+  readonly latestWall: number;
+  /** For the engine: called when the turn is over. */
+  defer(flush: () => void): void;
+  trace(line: string): void;
+  /** Runs events until virtual time reaches `until`, `stop` says so, or nothing is left. */
+  run(until: number, stop?: () => boolean): Promise<void>;
+  readonly hash: string;
+  readonly lines: readonly string[];
+  readonly events: number;
+}
+
+/** A run that needs more is stuck in a loop of its own. */
+const MAX_EVENTS = 2_000_000;
+
+export function createWorld(random: Random, keepLines: boolean): World {
+  const heap: Event[] = [];
+  let deferred: (() => void)[] = [];
+  let monotonic = 0;
+  let wallOffset = 1_700_000_000_000;
+  let latestWall = wallOffset;
+  let order = 0;
+  let events = 0;
+  let hashLow = 0x811c9dc5;
+  let hashHigh = 0x1b873593;
+  const lines: string[] = [];
+
+  const before = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
+
+  function push(event: Event): void {
+    let index = heap.length;
+    heap.push(event);
+    while (index > 0) {
+      const above = (index - 1) >>> 1;
+      const other = heap[above]!;
+      if (before(other, event)) break;
+      heap[index] = other;
+      heap[above] = event;
+      index = above;
+    }
+  }
+
+  function pop(): Event | undefined {
+    const first = heap[0];
+    const last = heap.pop();
+    if (!first || !last || heap.length === 0) return first;
+    let index = 0;
+    for (;;) {
+      let child = 2 * index + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child += 1;
+      if (!before(heap[child]!, last)) break;
+      heap[index] = heap[child]!;
+      index = child;
+    }
+    heap[index] = last;
+    return first;
+  }
+
+  function after(delayMs: number, fn: () => void): Timer {
+    const event: Event = { at: monotonic + Math.max(0, delayMs), order: order++, fn };
+    push(event);
+    return {
+      cancel() {
+        event.fn = null;
+      },
+    };
+  }
+
+  function every(periodMs: number, fn: () => void): Timer {
+    let timer = after(periodMs, tick);
+    function tick(): void {
+      timer = after(periodMs, tick);
+      fn();
+    }
+    return { cancel: () => timer.cancel() };
+  }
+
+  /** All promises first (a tick that is asked for by a promise runs when no promise is left), then what was deferred. */
+  async function settle(): Promise<void> {
+    for (;;) {
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      if (deferred.length === 0) return;
+      const due = deferred;
+      deferred = [];
+      for (const flush of due) flush();
+    }
+  }
+
+  return {
+    random,
+    clock: { now: () => Math.floor(wallOffset + monotonic), monotonic: () => monotonic, after, every },
+    after,
+    jump(ms) {
+      wallOffset += ms;
+      latestWall = Math.max(latestWall, wallOffset + monotonic);
+    },
+    get latestWall() {
+      return Math.max(latestWall, wallOffset + monotonic);
+    },
+    defer: (flush) => void deferred.push(flush),
+    trace(line) {
+      const text = `${monotonic.toFixed(3)} ${line}`;
+      for (let i = 0; i < text.length; i += 1) {
+        const code = text.charCodeAt(i);
+        hashLow = Math.imul(hashLow ^ code, 0x01000193);
+        hashHigh = Math.imul(hashHigh + code, 0x85ebca6b) ^ (hashLow >>> 13);
+      }
+      if (keepLines) lines.push(text);
+    },
+    async run(until, stop) {
+      for (;;) {
+        const next = heap[0];
+        if (!next || next.at > until || stop?.()) break;
+        pop();
+        if (!next.fn) continue;
+        monotonic = next.at;
+        if (++events > MAX_EVENTS) throw new Error(`more than ${MAX_EVENTS} events: something repeats itself`);
+        next.fn();
+        await settle();
+        // Lets the test runner breathe.
+        if (events % 10_000 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (!stop?.()) monotonic = Math.max(monotonic, until);
+    },
+    get hash() {
+      return `${(hashHigh >>> 0).toString(16).padStart(8, '0')}${(hashLow >>> 0).toString(16).padStart(8, '0')}`;
+    },
+    lines,
+    get events() {
+      return events;
+    },
+  };
+}
