@@ -1,5 +1,5 @@
 /** A real tunnel on loopback for tests: a listener and links over mutual TLS, each with a journal of what it reported. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -57,6 +57,8 @@ export const ECHO = { name: 'echo', version: '1', state: 'ready', kind: 'echo', 
 /** Everything of one test: what it opens here is closed after it, and then nothing may be left. */
 export interface Scene {
   readonly identity: GatewayIdentity;
+  /** A file of the identity's folder. */
+  readKey(file: string): Promise<string>;
   openTunnel(options?: TunnelOptions): Promise<Tunnel>;
   openLink(tunnel: Pick<Tunnel, 'port'>, options?: LinkOptions): Promise<TestLink>;
   /** Closed after the test, newest first. */
@@ -72,6 +74,7 @@ export function tunnelTest(name: string, body: (scene: Scene) => Promise<void>):
     const ends: (() => unknown)[] = [];
     const scene: Scene = {
       identity,
+      readKey: (file) => readFile(join(folder, 'identity', file), 'utf8'),
       openTunnel: (options = {}) => openTunnel(scene, { clock, ...options }),
       openLink: (tunnel, options = {}) => openLink(scene, tunnel, { clock, ...options }),
       onEnd: (close) => void ends.push(close),
