@@ -52,6 +52,7 @@ void test('a rejected photo and one without an answer are wrong, whatever the li
     null,
   );
   assert.deepEqual(figures.accuracy, { photos: 2, top1: 0, top5: 0, rejected: 0.5 });
+  assert.equal(figures.before_rejection.top1, 0.5);
   assert.equal(figures.failed, 1);
 });
 

@@ -36,6 +36,8 @@ export interface Figures {
   readonly failed: number;
   /** Over photos of things that the model knows: right label first, or among the first five. Rejected counts as wrong. */
   readonly accuracy: Accuracy;
+  /** As if nothing had been rejected: what the labels alone are worth. */
+  readonly before_rejection: Accuracy;
   /** The class itself, without the model's aliases; equal to accuracy when the model merges nothing. */
   readonly as_labelled: Accuracy;
   /** Right when in the same verdict group (all Toxicodendron are one). */
@@ -83,6 +85,7 @@ export function computeFigures(answers: readonly Answer[], labels: Labels, guide
     photos: answers.length,
     failed: answers.filter(({ failed }) => failed !== null).length,
     accuracy: asAnswered(known),
+    before_rejection: asAnswered(known.map((answer) => ({ ...answer, rejected: false }))),
     as_labelled: accuracyOf(
       known,
       (label) => label,

@@ -39,6 +39,7 @@ export function describeReport(report: EvaluationReport, stream: { isTTY?: boole
       ],
       [
         accuracyRow('all, by the label of the model', accuracy),
+        accuracyRow('all, as if nothing were rejected', report.before_rejection),
         accuracyRow('all, by the class of the manifest', asLabelled),
         accuracyRow('all, by verdict group', merged),
         ...Object.entries(report.by_source).map(([name, value]) => accuracyRow(`source ${name}`, value)),
