@@ -8,7 +8,7 @@
 import { Worker } from 'node:worker_threads';
 import { join } from 'node:path';
 import { PosternError } from '../errors.ts';
-import type { CreateRunner, RunnerInfo, Tensor } from '../worker/runner.ts';
+import type { CreateRunner, Runner, RunnerInfo, RunnerOptions, Tensor } from '../worker/runner.ts';
 import type { FromThread, ToThread } from './onnx-messages.ts';
 
 interface Waiter<T> {
@@ -16,7 +16,12 @@ interface Waiter<T> {
   reject(error: PosternError): void;
 }
 
-export const createOnnxRunner: CreateRunner = (options) => {
+const spawnThread = (): Worker => new Worker(new URL('./onnx-thread.ts', import.meta.url), { name: 'postern-onnx' });
+
+export const createOnnxRunner: CreateRunner = (options) => createRunnerInThread(options, spawnThread);
+
+/** With the thread given, so that a test can end it. */
+export function createRunnerInThread(options: RunnerOptions, spawn: () => Worker): Runner {
   let thread: Worker | undefined;
   let exited: Promise<void> = Promise.resolve();
   let loading: Waiter<RunnerInfo> | undefined;
@@ -63,10 +68,11 @@ export const createOnnxRunner: CreateRunner = (options) => {
     load() {
       const { promise, resolve, reject } = Promise.withResolvers<RunnerInfo>();
       loading = { resolve, reject };
-      const worker = new Worker(new URL('./onnx-thread.ts', import.meta.url), { name: 'postern-onnx' });
+      const worker = spawn();
       thread = worker;
       worker.on('message', onMessage);
       worker.once('error', onEnd);
+      worker.once('messageerror', onEnd);
       exited = new Promise((resolveExit) => {
         worker.once('exit', (code) => {
           onEnd(code);
@@ -86,11 +92,13 @@ export const createOnnxRunner: CreateRunner = (options) => {
       if (!thread) return Promise.reject(new PosternError('model_unavailable', 'the model is not loaded'));
       if (running) return Promise.reject(new PosternError('internal', 'run was called while the runner was busy'));
       const { promise, resolve, reject } = Promise.withResolvers<Readonly<Record<string, Tensor>>>();
+      const memory = Object.values(inputs).map((tensor) => tensor.data.buffer as ArrayBuffer);
+      try {
+        post({ type: 'run', inputs }, memory);
+      } catch (cause) {
+        return Promise.reject(new PosternError('internal', 'the tensors cannot be given away', { cause }));
+      }
       running = { resolve, reject };
-      post(
-        { type: 'run', inputs },
-        Object.values(inputs).map((tensor) => tensor.data.buffer as ArrayBuffer),
-      );
       return promise;
     },
     async unload() {
@@ -100,4 +108,4 @@ export const createOnnxRunner: CreateRunner = (options) => {
       await exited;
     },
   };
-};
+}
