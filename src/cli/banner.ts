@@ -3,6 +3,8 @@ import { paint, printable, textWidth } from './terminal.ts';
 import type { ModelSummary } from '../client/shapes.ts';
 import { VERSION } from './version.ts';
 
+const MAX_CURL_LINES = 3;
+
 export interface BannerFacts {
   readonly url: string;
   readonly tunnelPort: number;
@@ -19,7 +21,7 @@ export function banner(
   const modelLines = models.map((model) => {
     const mark = model.state === 'ready' ? paint(stream, 'green', '✓') : paint(stream, 'red', '✗');
     const name = printable(model.name) + ' '.repeat(width - textWidth(model.name));
-    return `  ${mark} ${name}  ${model.state.padEnd(7)}  ${paint(stream, 'dim', printable(model.description ?? model.kind))}`;
+    return `  ${mark} ${name}  ${model.state.padEnd(7)}  ${paint(stream, 'dim', printable(remark(model)))}`;
   });
   if (models.length === 0) modelLines.push(`  no model in ${modelsDir}`);
   return [
@@ -31,7 +33,7 @@ export function banner(
     '',
     ...modelLines,
     '',
-    `  ${curlLine(url, models)}`,
+    ...curlLines(url, models),
     '',
     paint(stream, 'dim', '  Ctrl-C finishes what runs and stops.'),
     '',
@@ -39,9 +41,15 @@ export function banner(
   ].join('\n');
 }
 
-/** A line that works as it stands, but for the name of the photo. */
-function curlLine(url: string, models: readonly ModelSummary[]): string {
-  const model = models.find(({ kind, state }) => kind === 'image-classification' && state === 'ready');
-  if (model === undefined) return `curl ${url}/v1/models`;
-  return `curl -F image=@photo.jpg ${url}/v1/models/local/${model.name}/predictions -H 'Prefer: wait'`;
+function remark({ state, description, kind }: ModelSummary): string {
+  if (state === 'ready') return description ?? kind;
+  return state === 'failed' ? 'the log above says why' : 'still loading: see postern models';
+}
+
+/** Lines that work as they stand, but for the name of the photo. */
+function curlLines(url: string, models: readonly ModelSummary[]): string[] {
+  const lines = models
+    .filter(({ kind, state }) => kind === 'image-classification' && state === 'ready')
+    .map(({ name }) => `  curl -F image=@photo.jpg ${url}/v1/models/local/${name}/predictions -H 'Prefer: wait'`);
+  return lines.length === 0 ? [`  curl ${url}/v1/models`] : lines.slice(0, MAX_CURL_LINES);
 }

@@ -23,6 +23,8 @@ const LOCAL_CERTIFICATE_MS = 365 * 86_400_000;
 /** Loading and a first inference of every model; after that the banner says what is missing. */
 const READY_MS = 30_000;
 const READY_POLL_MS = 50;
+/** A worker that has announced no model by then has none. */
+const EMPTY_MS = 2_000;
 
 export async function up(flags: UpFlags): Promise<void> {
   const startedAt = systemClock.monotonic();
@@ -79,19 +81,20 @@ async function localSettings(
 
 /** Resolves when the worker is connected and no model loads any more, or with what there is after READY_MS. */
 async function untilModelsSettled(client: Client, clock: Clock): Promise<readonly ModelSummary[]> {
-  const deadline = clock.monotonic() + READY_MS;
+  const startedAt = clock.monotonic();
+  let connectedAt: number | null = null;
   for (;;) {
     const [models, workers] = await Promise.all([client.models(), client.workers()]);
-    const settled = models.every((model) => model.state !== 'loading');
-    const announced = workers.some((worker) => worker.state === 'connected' && worker.models.length > 0);
-    if (announced && settled) return models;
-    if (clock.monotonic() > deadline) {
-      if (workers.length === 0)
-        throw new PosternError(
-          'no_worker',
-          'the local worker did not connect within 30 s: its log lines above say why',
-        );
-      return models;
+    const now = clock.monotonic();
+    const worker = workers.find(({ state }) => state === 'connected');
+    if (worker !== undefined) {
+      connectedAt ??= now;
+      const announced = worker.models.length > 0 || now - connectedAt > EMPTY_MS;
+      if (announced && models.every(({ state }) => state !== 'loading')) return models;
+    }
+    if (now - startedAt > READY_MS) {
+      if (worker !== undefined) return models;
+      throw new PosternError('no_worker', 'the local worker did not connect within 30 s: its log lines above say why');
     }
     await sleep(clock, READY_POLL_MS);
   }
