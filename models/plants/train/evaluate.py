@@ -1,6 +1,6 @@
 """Evaluate a served folder offline: the ONNX file with the preprocessing of its postern.yaml, on one split.
 
-    python evaluate.py --data ../../../../shared/data/plants --model ../1 --split test --guide <entries.json>
+    python evaluate.py --data ../shared/data/plants --model models/plants/1 --split val test --guide guides/plants/entries.json
 
 The preprocessing is Pillow's; the worker's (libvips) differs in the last bits, so the figures that count come
 from `postern eval` through the running service. The rules are the same.
@@ -116,18 +116,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of photos.tar and manifest.csv")
     parser.add_argument("--model", type=Path, required=True, help="folder of model.onnx, labels.json and postern.yaml")
-    parser.add_argument("--split", default="test", choices=["train", "val", "test"])
+    parser.add_argument("--split", nargs="+", default=["test"], choices=["train", "val", "test"])
     parser.add_argument("--guide", type=Path, help="entries.json of the field guide, for the danger figures")
     parser.add_argument("--latency", action="store_true", help="also measure inference on one thread")
-    parser.add_argument("--write", type=Path, help="write the figures to this JSON file too")
+    parser.add_argument("--machine", default="this machine", help="what to call the machine in the model card")
+    parser.add_argument("--write", action="store_true", help="write metrics.json into the model folder too")
     args = parser.parse_args()
     dangerous = dangerous_labels(args.guide) if args.guide else set()
-    result = {"split": args.split, **evaluate(args.data, args.model, args.split, dangerous)}
+    result: Dict[str, Any] = {split: evaluate(args.data, args.model, split, dangerous) for split in args.split}
     if args.latency:
-        result["latency"] = latency(args.model, load_spec(args.model)[1])
+        result["machine"], result["latency"] = args.machine, latency(args.model, load_spec(args.model)[1])
     text = json.dumps(result, indent=1)
     if args.write:
-        args.write.write_text(text + "\n", encoding="utf-8")
+        (args.model / "metrics.json").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
