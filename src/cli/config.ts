@@ -5,7 +5,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { PosternError } from '../errors.ts';
-import { isSettingKey, SETTINGS, type LOG_LEVELS, type Setting, type SettingKey } from './settings.ts';
+import { isSettingKey, SETTINGS, type LOG_LEVELS, type Setting, type SettingKey, type STORES } from './settings.ts';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -18,8 +18,8 @@ export interface Config {
   /** null: the command decides (0.0.0.0 for `gateway`, 127.0.0.1 for `up`). */
   readonly tunnelHost: string | null;
   readonly tunnelPort: number;
-  readonly gatewayNames: readonly string[];
   readonly bodyLimitBytes: number;
+  readonly store: (typeof STORES)[number];
   readonly queueLimitJobs: number;
   readonly targetHost: string;
   readonly targetPort: number;
@@ -49,8 +49,6 @@ function problemWith(setting: Setting, text: string): string | null {
   switch (kind.type) {
     case 'host':
       return isHost(text) ? null : 'expected a host name or an IP address (without a port)';
-    case 'hosts':
-      return splitList(text).every(isHost) ? null : 'expected host names or IP addresses separated by commas';
     case 'port':
       return integer(0, 65_535);
     case 'folder':
@@ -72,12 +70,6 @@ export function isHttpUrl(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '';
 }
-
-const splitList = (text: string): string[] =>
-  text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
 
 /**
  * Reads the keys of Postern out of `env`. Unknown `POSTERN_…` keys are refused, because a misspelt key that is silently
@@ -113,8 +105,8 @@ export function parseConfig(env: Environment, folder: string): Config {
     open: required('POSTERN_OPEN') === '1',
     tunnelHost: text('POSTERN_TUNNEL_HOST'),
     tunnelPort: Number(required('POSTERN_TUNNEL_PORT')),
-    gatewayNames: Object.freeze(splitList(required('POSTERN_GATEWAY_NAMES'))),
     bodyLimitBytes: Number(required('POSTERN_BODY_LIMIT_BYTES')),
+    store: required('POSTERN_STORE') as Config['store'],
     queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
     targetHost: required('TARGET_HOST'),
     targetPort: Number(required('TARGET_PORT')),

@@ -6,7 +6,7 @@ import { openIdentity, type GatewayIdentity } from '../identity/identity.ts';
 import type { Config } from './config.ts';
 
 export function openGatewayIdentity(config: Config, tunnelHost: string): Promise<GatewayIdentity> {
-  const hosts = [...config.gatewayNames, hostname(), ...(isAnyAddress(tunnelHost) ? [] : [tunnelHost])];
+  const hosts = [hostname(), ...(isAnyAddress(tunnelHost) ? [] : [tunnelHost])];
   return openIdentity({ folder: join(config.dataDir, 'identity'), hosts: [...new Set(hosts)], clock: systemClock });
 }
 

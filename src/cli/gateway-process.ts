@@ -30,6 +30,7 @@ export async function startGateway(config: Config, defaultTunnelHost: string, lo
         maxBodyBytes: config.bodyLimitBytes,
       },
       tunnel: { host: tunnelHost, port: config.tunnelPort },
+      store: { driver: config.store },
       jobs: { maxQueueJobs: config.queueLimitJobs },
       drainMs: config.drainMs,
     }),

@@ -9,7 +9,6 @@ export type SettingUse = 'gateway' | 'worker' | 'caller' | 'all';
 /** What a value must look like. A port may be 0: the system then chooses, and `--ready-file` tells which it was. */
 export type SettingKind =
   | { readonly type: 'host' }
-  | { readonly type: 'hosts' }
   | { readonly type: 'port' }
   | { readonly type: 'folder' }
   | { readonly type: 'url' }
@@ -25,6 +24,7 @@ export interface Setting {
   readonly about: string;
 }
 
+export const STORES = ['memory', 'sqlite'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export const SETTINGS = {
@@ -66,17 +66,18 @@ export const SETTINGS = {
     fallback: '37373',
     about: 'Port that workers dial, mutual TLS only. 0 lets the system choose.',
   },
-  POSTERN_GATEWAY_NAMES: {
-    kind: { type: 'hosts' },
-    use: 'gateway',
-    fallback: '',
-    about: 'Host names and addresses to put in the gateway’s certificate beside localhost, separated by commas.',
-  },
   POSTERN_BODY_LIMIT_BYTES: {
     kind: { type: 'integer', min: 1_024, max: 64 * 1024 * 1024 },
     use: 'gateway',
     fallback: '20971520',
     about: 'Largest request body. A larger one is refused before it is buffered.',
+  },
+  POSTERN_STORE: {
+    kind: { type: 'choice', choices: STORES },
+    use: 'gateway',
+    fallback: 'memory',
+    about:
+      'Where jobs live. `memory`: they are gone when the gateway is. `sqlite`: in a file under `POSTERN_DATA_DIR`, and accepted jobs survive a kill and a power cut.',
   },
   POSTERN_QUEUE_LIMIT_JOBS: {
     kind: { type: 'integer', min: 1, max: 1_000_000 },

@@ -48,7 +48,9 @@ Exit codes: 0 every file was answered, 1 at least one was not, 2 the command or 
 }
 
 async function predictFiles(client: Client, model: string, files: string[], flags: PredictFlags): Promise<number> {
-  const progress = createProgress(files.length, 'files');
+  // On a terminal the lines of JSON would be written into the bar.
+  const quiet = flags.json === true && process.stdout.isTTY;
+  const progress = createProgress(quiet ? 0 : files.length, 'files');
   const answers: Answer[] = [];
   await forEachConcurrently(files, flags.concurrency, async (file, index) => {
     const answer = await predictFile(client, model, file, flags);
