@@ -99,6 +99,32 @@ void test('room that comes back reopens what waited', () => {
   assert.equal(granted.get(2), 64 * KIB);
 });
 
+void test('a connection whose turn ends because there is room again reopens what it held back', () => {
+  // Found by fuzzing (property honest, seed 1): the second payload stood still for ever.
+  const budget = createByteBudget(100 * KIB);
+  const { inbound, granted } = receiver(budget);
+  for (const stream of [2, 4]) inbound.open(stream, assignOf('x', 96 * KIB), 96 * KIB);
+  for (const stream of [2, 4]) feed(inbound, stream, 64 * KIB - 1);
+  feed(inbound, 4, 1);
+  feed(inbound, 2, 1);
+  assert.equal(granted.get(4), undefined);
+  feed(inbound, 2, 20 * KIB);
+  feed(inbound, 2, 12 * KIB - 1);
+  feed(inbound, 2, 1, true);
+  assert.equal(granted.get(4), 64 * KIB);
+});
+
+void test('the one whose turn it is hears of room that others made', () => {
+  const budget = createByteBudget(100 * KIB);
+  const { inbound, granted } = receiver(budget);
+  budget.take(100 * KIB);
+  for (const stream of [2, 4]) inbound.open(stream, assignOf('x', 96 * KIB), 96 * KIB);
+  feed(inbound, 4, 64 * KIB);
+  assert.equal(granted.get(4), undefined);
+  budget.release(100 * KIB);
+  assert.equal(granted.get(4), 64 * KIB);
+});
+
 void test('a turn without progress goes to the next', () => {
   const budget = createByteBudget(1);
   const [a, b] = [receiver(budget), receiver(budget)];

@@ -36,9 +36,9 @@ export function createByteBudget(limitBytes: number = DEFAULT_BUDGET_BYTES): Byt
 
   const next = (): void => {
     if (usedBytes < limitBytes) {
-      holder = null;
       // A waiter may wait again at once; those come in the next round, so the loop ends.
-      const all = [...waiting];
+      const all = holder === null ? [...waiting] : [holder, ...waiting];
+      holder = null;
       waiting.clear();
       for (const waiter of all) waiter.onRoom();
     } else if (holder === null) {

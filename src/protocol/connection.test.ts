@@ -13,12 +13,12 @@ import {
   openEnd,
   SESSION,
   TIMERS,
+  greetedRaw,
   WELCOME,
 } from '../../test/support/wire.ts';
 import type { End } from '../../test/support/wire.ts';
 import { PosternError } from '../errors.ts';
 import { createByteBudget } from './budget.ts';
-import type { ByteBudget } from './budget.ts';
 import { FLAG_STREAMED, FRAME_MESSAGE, FRAME_RESET, resetFrame, windowFrame } from './frames.ts';
 import { DEFAULT_LIMITS, MAX_PAYLOAD_BYTES, WRITE_STALL_MS } from './limits.ts';
 import type { Limits } from './limits.ts';
@@ -30,28 +30,6 @@ const SMALL: Limits = {
   connectionWindowBytes: 131_072,
   maxStreams: 2,
 };
-
-/** A worker's end that has greeted, and the raw bytes to and from it. */
-async function greetedRaw(
-  limits: Limits,
-  budget?: ByteBudget,
-): Promise<{ worker: End; raw: Duplex; sent: () => string }> {
-  const clock = createManualClock();
-  const [a, raw] = duplexPair();
-  let sent = '';
-  raw.on('data', (chunk: Buffer) => (sent += chunk.toString('latin1')));
-  const worker = openEnd(a, {
-    clock,
-    limits,
-    ...(budget && { budget }),
-    onMessage: (end, message) => message.type === 'welcome' && end.connection.establish(DEFAULT_LIMITS, TIMERS),
-  });
-  worker.connection.send(HELLO);
-  raw.write(messageFrame(WELCOME));
-  await worker.until(() => worker.received.length === 1);
-  worker.received.length = 0;
-  return { worker, raw, sent: () => sent };
-}
 
 /** The same bytes, one at a time. */
 function byteAtATime(): [Duplex, Duplex] {
@@ -190,12 +168,12 @@ void test('whoever breaks the rules is told how, and the connection ends with th
   ];
   for (const [name, bytes, code] of cases) {
     await t.test(name, async () => {
-      const { worker, raw, sent } = await greetedRaw(SMALL);
+      const { end: worker, raw, sent } = await greetedRaw('worker', SMALL);
       raw.write(bytes);
       await worker.until(() => worker.closes.length === 1);
       assert.equal(worker.closes[0]?.code, code, worker.closes[0]?.message);
       await new Promise((resolve) => raw.once('end', resolve));
-      assert(sent().includes(`"type":"close","code":"${code}"`));
+      assert(sent().toString('latin1').includes(`"type":"close","code":"${code}"`));
       worker.connection.destroy();
       assert.equal(worker.closes.length, 1);
     });
@@ -205,10 +183,10 @@ void test('whoever breaks the rules is told how, and the connection ends with th
 void test('a peer that sends beyond its windows is cut off', async () => {
   // A full budget reopens no window but for the oldest stream of one connection; here that is another connection's.
   const budget = createByteBudget(1);
-  const other = await greetedRaw(SMALL, budget);
-  other.raw.write(messageFrame(assignOf('a', 1_000_000), FLAG_STREAMED, 2));
-  other.raw.write(dataFrame(2, Buffer.alloc(65_536), false));
-  const { worker, raw } = await greetedRaw(SMALL, budget);
+  const { end: other, raw: otherRaw } = await greetedRaw('worker', SMALL, budget);
+  otherRaw.write(messageFrame(assignOf('a', 1_000_000), FLAG_STREAMED, 2));
+  otherRaw.write(dataFrame(2, Buffer.alloc(65_536), false));
+  const { end: worker, raw } = await greetedRaw('worker', SMALL, budget);
   raw.write(messageFrame(assignOf('a', 1_000_000), FLAG_STREAMED, 2));
   raw.write(dataFrame(2, Buffer.alloc(65_536), false));
   raw.write(messageFrame({ type: 'cancel', job: 'j', attempt: 1, reason: 'stale' }));
@@ -216,12 +194,12 @@ void test('a peer that sends beyond its windows is cut off', async () => {
   raw.write(dataFrame(2, Buffer.alloc(1), false));
   await worker.until(() => worker.closes.length === 1);
   assert.equal(worker.closes[0]?.code, 'flow_control');
-  other.worker.connection.destroy();
+  other.connection.destroy();
   assert.equal(budget.usedBytes, 0);
 });
 
 void test('a reset voids the message and gives its room back', async () => {
-  const { worker, raw } = await greetedRaw(SMALL);
+  const { end: worker, raw } = await greetedRaw('worker', SMALL);
   for (let id = 2; id < 40; id += 2) {
     raw.write(messageFrame(assignOf(`${id}`, 20_000), FLAG_STREAMED, id));
     raw.write(dataFrame(id, Buffer.alloc(10_000), false));

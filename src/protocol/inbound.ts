@@ -44,6 +44,8 @@ export class Inbound implements BudgetWaiter {
   #held = 0;
   #progressMark = 0;
   #received = 0;
+  /** Credit may be due that a full budget held back. */
+  #withheld = false;
   #closed = false;
 
   constructor(options: InboundOptions) {
@@ -109,6 +111,7 @@ export class Inbound implements BudgetWaiter {
       this.#turn();
       return;
     }
+    this.#withheld = false;
     this.#reopenConnection();
     for (const stream of this.#streams.values()) this.#reopenStream(stream);
   }
@@ -155,9 +158,17 @@ export class Inbound implements BudgetWaiter {
   /** Reopens what is due after something happened to `stream`, or waits for the budget. */
   #advance(stream: IncomingStream | null): void {
     if (!this.#budget.full) {
+      if (this.#withheld) {
+        // The holder is not among those whom the budget tells about room: it finds out here.
+        this.onRoom();
+        return;
+      }
       this.#reopenConnection();
       if (stream !== null) this.#reopenStream(stream);
-    } else if (this.#budget.holds(this)) {
+      return;
+    }
+    this.#withheld = true;
+    if (this.#budget.holds(this)) {
       this.#turn();
     } else if (this.#streams.size > 0 || this.#window <= this.#options.limits.connectionWindowBytes / 2) {
       this.#budget.wait(this);

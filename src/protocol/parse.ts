@@ -88,6 +88,9 @@ export function checkMessage(value: unknown): Message {
 const MODEL_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const MODEL_VERSION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 
+/** Of the whole text, in characters: nested to this depth every stack holds. */
+const MAX_HOT_PARAMETERS = 1_024;
+
 interface Loose {
   readonly type?: unknown;
   readonly job?: unknown;
@@ -137,8 +140,8 @@ function isAssign(loose: Loose, text: string): boolean {
   if (loose.parameters !== undefined) {
     const parameters = loose.parameters;
     if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters)) return false;
-    // What JSON.parse made is JSON at any depth; only this key means something else to objects.
-    if (countKeys(parameters) > 0 && (text.includes('__proto__') || text.includes('\\u'))) return false;
+    // What JSON.parse made is JSON; only this key means something else to objects, and only long texts nest too deeply.
+    if (text.length > MAX_HOT_PARAMETERS || text.includes('__proto__') || text.includes('\\u')) return false;
     keys++;
   }
   return (

@@ -1,6 +1,8 @@
 /** Both ends of a connection of postern/1 in memory, or one end against bytes made by hand. */
 import { duplexPair } from 'node:stream';
 import type { Duplex } from 'node:stream';
+import { createManualClock } from './manual-clock.ts';
+import type { ManualClock } from './manual-clock.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { PosternError } from '../../src/errors.ts';
@@ -140,6 +142,44 @@ export async function greetedPair(options: PairOptions = {}): Promise<{ worker: 
   await worker.until(() => worker.received.length === 1);
   worker.received.length = gateway.received.length = 0;
   return { worker, gateway };
+}
+
+/** One end that has greeted, on a clock that stands still, and the bare bytes to and from it. */
+export interface RawPeer {
+  readonly end: End;
+  readonly clock: ManualClock;
+  readonly raw: Duplex;
+  /** What the end has written since the greeting. */
+  readonly sent: () => Buffer;
+}
+
+export async function greetedRaw(
+  side: 'worker' | 'gateway',
+  limits: Limits = DEFAULT_LIMITS,
+  budget?: ByteBudget,
+): Promise<RawPeer> {
+  const clock = createManualClock();
+  const [a, raw] = duplexPair();
+  let chunks: Buffer[] = [];
+  raw.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const end = openEnd(a, {
+    clock,
+    limits,
+    ...(budget && { budget }),
+    onMessage(self, message) {
+      if (message.type === 'hello') self.connection.send(WELCOME);
+      if (message.type === 'hello' || message.type === 'welcome') self.connection.establish(DEFAULT_LIMITS, TIMERS);
+    },
+  });
+  if (side === 'worker') end.connection.send(HELLO);
+  raw.write(messageFrame(side === 'worker' ? WELCOME : HELLO));
+  await end.until(() => end.received.length === 1);
+  // The first ping leaves at the end of this turn; a second look makes sure that it has come out here.
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  chunks = [];
+  end.received.length = 0;
+  return { end, clock, raw, sent: () => Buffer.concat(chunks) };
 }
 
 /** A frame made by hand, legal or not. */
