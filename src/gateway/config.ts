@@ -54,14 +54,20 @@ const jobs = z.strictObject({
   resultTtlMs: z.int().min(1000).default(3_600_000),
 });
 
+const store = z.strictObject({
+  /** `memory`: jobs die with the process. `sqlite`: an accepted job survives it, and costs a share of a disk flush. */
+  driver: z.enum(['memory', 'sqlite']).default('memory'),
+});
+
 const schema = z.strictObject({
-  /** State of the gateway: its identity now, its store later. Created with mode 0700. */
+  /** State of the gateway: its identity, its jobs and their payloads. Created with mode 0700. */
   dataDir: z.string().min(1),
   /** Name under which workers know this gateway. */
   name: z.string().min(1).max(64).default('gateway'),
   http: http.prefault({}),
   tunnel: tunnel.prefault({}),
   jobs: jobs.prefault({}),
+  store: store.prefault({}),
   drainMs: z.int().min(0).default(DRAIN_MS),
 });
 

@@ -239,7 +239,10 @@ export function createEngine(options: EngineOptions): Engine {
     draining ??= new Promise((resolve) => {
       accepting = false;
       // What waits in a durable store is the next gateway's; what waits in memory has only this one.
-      if (store.durable) dispatcher.stopClaiming();
+      if (store.durable) {
+        dispatcher.stopClaiming();
+        store.stopClaiming().catch((error: unknown) => storeFailed('stopClaiming', error));
+      }
       const finish = (): void => {
         late.cancel();
         idle.delete(check);

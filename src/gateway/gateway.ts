@@ -6,11 +6,11 @@ import type { Clock } from '../clock.ts';
 import type { GatewayIdentity } from '../identity/identity.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
-import { createMemoryStore } from '../store/memory.ts';
 import type { GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { createHttpService } from './http/http.ts';
 import { createWorkerListener } from './listener.ts';
+import { createGatewayStore } from './store.ts';
 
 export interface GatewayOptions {
   readonly config: GatewayConfig;
@@ -30,7 +30,7 @@ export interface Gateway extends Service {
 
 export function createGateway({ config, identity, logger, clock }: GatewayOptions): Gateway {
   const { jobs, tunnel } = config;
-  const store = createMemoryStore({ clock, queueLimitJobs: jobs.maxQueueJobs, resultTtlMs: jobs.resultTtlMs });
+  const store = createGatewayStore({ config, clock, logger });
   const engine = createEngine({ clock, logger, store, leaseMs: jobs.leaseMs });
   const listener = createWorkerListener({
     config: { host: tunnel.host, port: tunnel.port, gateway: config.name, leaseMs: jobs.leaseMs },

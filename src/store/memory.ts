@@ -322,6 +322,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       }
       return Promise.resolve({ reclaimed, expired, forgotten: results.sweep(limit) });
     },
+    // Nobody else can claim from this process's memory.
+    stopClaiming: () => Promise.resolve(),
     get: (id) => Promise.resolve(entries.get(id)?.job ?? null),
     list({ limit, cursor, status, model }) {
       const jobs: Job[] = [];

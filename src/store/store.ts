@@ -84,8 +84,11 @@ export interface Store extends Service {
   reconcile(session: SessionId, held: readonly (readonly [JobId, number])[]): Promise<Reconciled>;
   /** Ends what time has ended: leases that ran out, deadlines that passed, results past their TTL. Bounded per call. */
   sweep(limit: number): Promise<{ readonly reclaimed: Job[]; readonly expired: Job[]; readonly forgotten: number }>;
+  /** From now on this process neither claims nor sweeps, so that another one on the same store may. For good. */
+  stopClaiming(): Promise<void>;
+  /** `input.bytes` may be left out (empty) here and in `list`: only `claim` must bring it. */
   get(id: JobId): Promise<Job | null>;
-  /** Newest first. */
+  /** Newest first. A page may be shorter than `limit` and still have a `next`. */
   list(request: ListRequest): Promise<{ readonly jobs: Job[]; readonly next: string | null }>;
   counts(): Promise<ReadonlyMap<string, ModelCounts>>;
   /** Jobs of the same model that would be claimed before this one; null when it is not waiting. */

@@ -80,6 +80,7 @@ export function createSimGateway({ world, store, onDecided }: SimGatewayOptions)
       release: later((session, counts) => store.release(session, counts)),
       reconcile: later((session, held) => store.reconcile(session, held)),
       sweep: later((limit) => store.sweep(limit)),
+      stopClaiming: () => Promise.resolve(),
       get: later((id) => store.get(id)),
       list: later((request) => store.list(request)),
       counts: later(() => store.counts()),

@@ -19,6 +19,7 @@ export function claimSuite(name: string, check: Check): void {
       assert.equal(job.worker, 'gpu-9');
       assert.equal(job.servedVersion, '3');
       assert.equal(job.startedAt, START + 250);
+      assert.equal(Buffer.from(job.input.bytes).toString(), 'rose');
     });
 
     check('higher priority first, then the oldest', async ({ accept, claim }) => {

@@ -1,0 +1,39 @@
+/** The store that the configuration names, with what it needs beside it. */
+import { join } from 'node:path';
+import { createDirectoryBlobs } from '../blobs/directory.ts';
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import { createService } from '../service.ts';
+import { createMemoryStore } from '../store/memory.ts';
+import { createSqliteStore } from '../store/sqlite/sqlite.ts';
+import type { Store } from '../store/store.ts';
+import type { GatewayConfig } from './config.ts';
+
+/** Where a gateway with this data folder keeps its jobs, and their large payloads. */
+export const storePath = (dataDir: string): string => join(dataDir, 'jobs.sqlite');
+export const blobsFolder = (dataDir: string): string => join(dataDir, 'blobs');
+
+export interface GatewayStoreOptions {
+  readonly config: Pick<GatewayConfig, 'dataDir' | 'jobs' | 'store'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export function createGatewayStore({ config, clock, logger }: GatewayStoreOptions): Store {
+  const { dataDir, jobs } = config;
+  const limits = { queueLimitJobs: jobs.maxQueueJobs, resultTtlMs: jobs.resultTtlMs, leaseMs: jobs.leaseMs };
+  if (config.store.driver === 'memory') return createMemoryStore({ clock, ...limits });
+  const blobs = createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
+  const store = createSqliteStore({ clock, logger, path: storePath(dataDir), blobs, ...limits });
+  const service = createService({
+    async start() {
+      await blobs.start();
+      await store.start();
+    },
+    async stop() {
+      await store.stop();
+      await blobs.stop();
+    },
+  });
+  return { ...store, ...service };
+}

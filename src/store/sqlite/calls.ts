@@ -1,0 +1,136 @@
+/** What the driver asks of its two threads. Types only: they are the agreement between both sides. */
+import type { ErrorCode } from '../../errors.ts';
+import type { Fence, JobError, JobId, SessionId } from '../../dispatch/job.ts';
+import type { ClaimRequest, ModelCounts } from '../store.ts';
+import type { JobRow } from './rows.ts';
+
+/** A payload on its way into a row: in the message's own buffer, or in a blob that is on the disk already. */
+export type StoredPayload =
+  | { readonly type: 'inline'; readonly at: number; readonly bytes: number }
+  | { readonly type: 'blob'; readonly key: string; readonly bytes: number };
+
+export interface NewRow {
+  readonly id: JobId;
+  readonly model: string;
+  /** '': any. */
+  readonly version: string;
+  readonly contentType: string;
+  readonly parameters: string;
+  readonly rows: number;
+  readonly priority: number;
+  readonly caller: string;
+  readonly deadlineAt: number | null;
+  readonly idempotencyKey: string | null;
+  readonly digest: string | null;
+  readonly input: StoredPayload;
+}
+
+export interface Refusal {
+  readonly type: 'refused';
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type SubmitReply =
+  | { readonly type: 'accepted'; readonly createdAt: number }
+  | { readonly type: 'existing'; readonly row: JobRow }
+  | Refusal;
+
+export interface ClaimReply {
+  /** With their inputs. */
+  readonly rows: JobRow[];
+  readonly leftRows: number;
+}
+
+export type StoredOutcome =
+  | {
+      readonly type: 'succeeded';
+      readonly contentType: string;
+      readonly output: StoredPayload;
+      readonly timings: string;
+    }
+  | { readonly type: 'failed'; readonly error: JobError; readonly retryable: boolean }
+  | { readonly type: 'canceled' }
+  | { readonly type: 'interrupted'; readonly error: JobError; readonly countsAttempt: boolean };
+
+/** `applied`: without payloads, the driver has them. `settled`: with the output. */
+export type FencedReply =
+  | { readonly type: 'applied'; readonly row: JobRow }
+  | { readonly type: 'settled'; readonly row: JobRow }
+  | { readonly type: 'stale' }
+  | { readonly type: 'unknown' };
+
+export interface ReconcileReply {
+  readonly kept: JobRow[];
+  readonly lost: JobRow[];
+}
+
+export interface SweepReply {
+  /** This process may sweep. */
+  readonly hasRole: boolean;
+  readonly reclaimed: JobRow[];
+  readonly expired: JobRow[];
+  readonly forgotten: number;
+}
+
+/** The writer's calls: one argument, one reply. All calls that wait are committed together. */
+export interface WriterCalls {
+  submit(jobs: readonly NewRow[]): SubmitReply[];
+  claim(requests: readonly ClaimRequest[]): ClaimReply[];
+  heartbeat(beat: { readonly session: SessionId; readonly leaseMs: number }): JobId[];
+  progress(updates: readonly { readonly fence: Fence; readonly progress: string }[]): FencedReply[];
+  settle(ends: readonly { readonly fence: Fence; readonly outcome: StoredOutcome }[]): FencedReply[];
+  cancel(id: JobId): JobRow | null;
+  release(release: { readonly session: SessionId; readonly countsAttempt: boolean }): JobRow[];
+  reconcile(call: {
+    readonly session: SessionId;
+    readonly held: readonly (readonly [JobId, number])[];
+  }): ReconcileReply;
+  sweep(limit: number): SweepReply;
+  /** This process claims and sweeps no more; another one may. */
+  yieldRole(none: null): null;
+  /** Blobs that no row names any more: takes them off the list of those to look at. */
+  dropUnnamed(keys: readonly string[]): null;
+}
+
+export interface ListCall {
+  readonly limit: number;
+  /** null: from the newest. */
+  readonly beforeSeq: number | null;
+  readonly status: string | null;
+  readonly model: string | null;
+}
+
+export interface ListReply {
+  /** Newest first, with their outputs. */
+  readonly rows: JobRow[];
+  /** Where the next page begins; null: there is none. */
+  readonly nextBeforeSeq: number | null;
+}
+
+export interface RefusalCall {
+  readonly model: string;
+  readonly bytes: number;
+  readonly caller: string;
+  readonly idempotencyKey: string | null;
+}
+
+export interface ReaderCalls {
+  get(id: JobId): JobRow | null;
+  list(call: ListCall): ListReply;
+  counts(none: null): [model: string, counts: ModelCounts][];
+  queuePosition(id: JobId): number | null;
+  /** Would this be refused for lack of room? A key that came before is not: the writer knows what became of it. */
+  refusal(call: RefusalCall): Refusal | null;
+  /** Blobs that lost a name, after this key in the order of keys. */
+  unnamed(call: { readonly after: string; readonly limit: number }): string[];
+  isNamed(key: string): boolean;
+  /** Copies what was committed from the log into the file, as far as readers allow, without making the writer wait. */
+  checkpoint(none: null): null;
+}
+
+/** What one call needs to know about the moment at which it was made. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly monotonicMs: number;
+}

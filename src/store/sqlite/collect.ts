@@ -1,0 +1,54 @@
+/**
+ * Removes blobs that no row names, a few at each sweep. Two ways lead to them: rows that were deleted leave the names of their
+ * blobs in `unnamed_blob`; and a slow walk over the blobs themselves finds what no row ever named, because the process
+ * died, or the job was refused, between the blob and its row. A blob that was put within the grace time stays.
+ */
+import type { Clock } from '../../clock.ts';
+import type { PayloadBlobs } from './payloads.ts';
+import type { ReaderCalls, WriterCalls } from './calls.ts';
+import type { Thread } from './thread.ts';
+
+/** Between a blob and the commit of its row lie milliseconds, or what a stopped process takes. */
+export const BLOB_GRACE_MS = 10 * 60 * 1000;
+/** Per round and way: each one is some system calls. */
+const PER_ROUND = 64;
+
+export interface CollectorOptions {
+  readonly blobs: PayloadBlobs;
+  readonly clock: Clock;
+  readonly reader: Thread<ReaderCalls>;
+  readonly writer: Thread<WriterCalls>;
+}
+
+export function createCollector({ blobs, clock, reader, writer }: CollectorOptions) {
+  let afterUnnamed = '';
+  let afterWalked: string | null = null;
+  let running: Promise<void> | null = null;
+
+  const isUsed = (key: string): Promise<boolean> => reader.call('isNamed', key);
+
+  async function round(): Promise<void> {
+    const putBefore = clock.now() - BLOB_GRACE_MS;
+    const unnamed = await reader.call('unnamed', { after: afterUnnamed, limit: PER_ROUND });
+    afterUnnamed = unnamed.length < PER_ROUND ? '' : unnamed.at(-1)!;
+    const done: string[] = [];
+    for (const key of unnamed) {
+      // Another row may name it, and then nothing is to be done; what is only young is looked at again.
+      if ((await blobs.removeUnused(key, { putBefore, isUsed })) || (await isUsed(key))) done.push(key);
+    }
+    if (done.length > 0) await writer.call('dropUnnamed', done);
+    const walked = await blobs.list(afterWalked, PER_ROUND);
+    afterWalked = walked.length < PER_ROUND ? null : walked.at(-1)!.key;
+    for (const { key } of walked) {
+      if (!(await isUsed(key))) await blobs.removeUnused(key, { putBefore, isUsed });
+    }
+  }
+
+  return {
+    /** One round; while one runs, that one. */
+    run(): Promise<void> {
+      running ??= round().finally(() => (running = null));
+      return running;
+    },
+  };
+}

@@ -1,0 +1,23 @@
+/** What the SQLite driver can be told, and what its writer gets of it. */
+export interface SqliteLimits {
+  /** Waiting jobs per model; more are refused with queue_full. */
+  readonly queueLimitJobs: number;
+  readonly maxAttempts: number;
+  /** How long a job without a deadline waits before it is aborted. */
+  readonly waitTtlMs: number;
+  /** How long a result is kept. Costs disk: the outputs of that long. */
+  readonly resultTtlMs: number;
+  /** How long a job with an idempotency key is kept, with its key. */
+  readonly idempotencyTtlMs: number;
+  /** Decided jobs kept at most, whatever their age; sweeps forget the oldest first, their keys with them. */
+  readonly maxResults: number;
+  readonly maxResultBytes: number;
+  /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */
+  readonly maxInputBytes: number;
+  /** What a session that held attempts is given when this process starts. */
+  readonly leaseMs: number;
+}
+
+export interface WriterOptions extends SqliteLimits {
+  readonly path: string;
+}

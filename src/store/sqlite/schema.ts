@@ -1,0 +1,109 @@
+/**
+ * The tables, as numbered steps that only go forward: `user_version` says how many have been taken. A file that a newer
+ * Postern has moved on is refused; nothing is ever undone.
+ *
+ * `job` is the hot table: small rows, no payloads. A job is waiting (`status` starting), running (processing) or decided
+ * (`completed_at` set), and each place has a partial index of its own, so that a million waiting jobs cost a decided one nothing.
+ */
+export const APPLICATION_ID = 0x504f5354; // "POST"
+
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE job (
+    seq               INTEGER PRIMARY KEY,      -- the order of acceptance; never used twice
+    id                TEXT    NOT NULL UNIQUE,
+    model             TEXT    NOT NULL,
+    version           TEXT    NOT NULL,         -- '': any
+    content_type      TEXT    NOT NULL,         -- of the input
+    parameters        TEXT    NOT NULL,         -- JSON
+    rows              INTEGER NOT NULL,
+    priority          INTEGER NOT NULL,
+    tag               INTEGER NOT NULL,         -- start tag of fair queueing: the order is (priority, tag, seq)
+    caller            TEXT    NOT NULL,
+    deadline_at       INTEGER,                  -- times are epoch ms
+    idempotency_key   TEXT,
+    digest            TEXT,                     -- of the body; only beside an idempotency key
+    input_bytes       INTEGER NOT NULL,
+    status            TEXT    NOT NULL CHECK (status IN ('starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted')),
+    created_at        INTEGER NOT NULL,
+    started_at        INTEGER,
+    completed_at      INTEGER,
+    attempt           INTEGER NOT NULL DEFAULT 0,
+    spent_attempts    INTEGER NOT NULL DEFAULT 0,
+    lost              TEXT,                     -- JSON: how earlier attempts were lost
+    worker            TEXT,
+    session           TEXT,
+    served_version    TEXT,
+    progress          TEXT,                     -- JSON
+    cancel_requested  INTEGER NOT NULL DEFAULT 0,
+    error_code        TEXT,
+    error_message     TEXT,
+    timings           TEXT,                     -- JSON
+    output_bytes      INTEGER NOT NULL DEFAULT 0,
+    due_at            INTEGER                   -- alive: when it expires; decided: when it is forgotten
+  ) STRICT;
+  CREATE INDEX job_waiting ON job (model, version, priority DESC, tag, seq) WHERE status = 'starting';
+  CREATE INDEX job_held ON job (session, cancel_requested) WHERE status = 'processing';
+  CREATE INDEX job_expiring ON job (due_at) WHERE completed_at IS NULL AND due_at IS NOT NULL;
+  CREATE INDEX job_kept ON job (due_at) WHERE completed_at IS NOT NULL;
+  CREATE UNIQUE INDEX job_key ON job (caller, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+  -- Payloads, outside the hot table: small ones here, larger ones in a blob that the row names.
+  CREATE TABLE input (
+    seq   INTEGER PRIMARY KEY REFERENCES job (seq) ON DELETE CASCADE,
+    bytes BLOB,
+    blob  TEXT
+  ) STRICT;
+  CREATE INDEX input_blob ON input (blob) WHERE blob IS NOT NULL;
+  CREATE TABLE output (
+    seq          INTEGER PRIMARY KEY REFERENCES job (seq) ON DELETE CASCADE,
+    content_type TEXT NOT NULL,
+    bytes        BLOB,
+    blob         TEXT
+  ) STRICT;
+  CREATE INDEX output_blob ON output (blob) WHERE blob IS NOT NULL;
+
+  -- Blobs that a row no longer names. Another row may: that is asked before one is removed.
+  CREATE TABLE unnamed_blob (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER input_unnamed AFTER DELETE ON input WHEN old.blob IS NOT NULL
+    BEGIN INSERT OR IGNORE INTO unnamed_blob VALUES (old.blob); END;
+  CREATE TRIGGER output_unnamed AFTER DELETE ON output WHEN old.blob IS NOT NULL
+    BEGIN INSERT OR IGNORE INTO unnamed_blob VALUES (old.blob); END;
+
+  -- Sums, kept beside what they sum up: counting a million rows would take longer than everything else.
+  CREATE TABLE lane (
+    model           TEXT    NOT NULL,
+    version         TEXT    NOT NULL,           -- as jobs ask for it
+    waiting_jobs    INTEGER NOT NULL,
+    waiting_rows    INTEGER NOT NULL,
+    processing_jobs INTEGER NOT NULL,
+    PRIMARY KEY (model, version)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE total (
+    one          INTEGER PRIMARY KEY CHECK (one = 1),
+    next_seq     INTEGER NOT NULL,
+    input_bytes  INTEGER NOT NULL,              -- of jobs that are not decided
+    decided_jobs INTEGER NOT NULL,
+    output_bytes INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO total VALUES (1, 1, 0, 0, 0);
+
+  -- Heartbeats of sessions on a process that does not sweep: see leases.ts.
+  CREATE TABLE beat (session TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+  -- Fair queueing: the tag that is served now, and each caller's next one.
+  CREATE TABLE served_tag (
+    model    TEXT    NOT NULL,
+    priority INTEGER NOT NULL,
+    tag      INTEGER NOT NULL,
+    PRIMARY KEY (model, priority)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE next_tag (
+    model    TEXT    NOT NULL,
+    priority INTEGER NOT NULL,
+    caller   TEXT    NOT NULL,
+    tag      INTEGER NOT NULL,
+    PRIMARY KEY (model, priority, caller)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];

@@ -1,0 +1,317 @@
+/**
+ * The Store in one SQLite file: what it has accepted survives the death of this process, and a power cut. This file is the
+ * driver as the gateway sees it; the writing and the reading happen in two threads of their own, so that neither a flush
+ * nor a large answer holds up the sockets. A promise resolves only after the commit that covers it was flushed.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Clock } from '../../clock.ts';
+import { PosternError, toPosternError } from '../../errors.ts';
+import { silentLogger, type Logger } from '../../logger.ts';
+import { createService } from '../../service.ts';
+import {
+  DEFAULT_LEASE_MS,
+  DEFAULT_MAX_ATTEMPTS,
+  DEFAULT_QUEUE_LIMIT,
+  DEFAULT_WAIT_TTL_MS,
+} from '../../dispatch/job.ts';
+import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
+import { bodyDigest } from '../body-digest.ts';
+import type { Claimed, FencedOutcome, Store, SubmitOutcome } from '../store.ts';
+import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
+import { createCollector } from './collect.ts';
+import type { SqliteLimits, WriterOptions } from './options.ts';
+import { createPayloads, NO_BYTES, stored, type PayloadBlobs } from './payloads.ts';
+import { toJob, type JobRow } from './rows.ts';
+import { createThread } from './thread.ts';
+import type { LogState } from './wire.ts';
+
+export interface SqliteStoreOptions extends Partial<SqliteLimits> {
+  readonly clock: Clock;
+  /** The file; `-wal`, `-shm` and `-role` are put beside it. Its folder is made when it is missing. */
+  readonly path: string;
+  /** For payloads over 64 KiB. Not started or stopped here. */
+  readonly blobs: PayloadBlobs;
+  readonly logger?: Logger;
+}
+
+const HOUR_MS = 60 * 60 * 1000;
+const GIB = 1024 * 1024 * 1024;
+
+interface End {
+  readonly fence: Fence;
+  readonly outcome: Outcome;
+}
+
+export function createSqliteStore(options: SqliteStoreOptions): Store {
+  const { clock, path, blobs, logger = silentLogger } = options;
+  const data: WriterOptions = {
+    path,
+    queueLimitJobs: options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT,
+    maxAttempts: options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
+    waitTtlMs: options.waitTtlMs ?? DEFAULT_WAIT_TTL_MS,
+    resultTtlMs: options.resultTtlMs ?? HOUR_MS,
+    idempotencyTtlMs: options.idempotencyTtlMs ?? 24 * HOUR_MS,
+    maxResults: options.maxResults ?? 1_000_000,
+    maxResultBytes: options.maxResultBytes ?? 16 * GIB,
+    maxInputBytes: options.maxInputBytes ?? 16 * GIB,
+    leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
+  };
+  const writer = createThread<WriterCalls>({
+    file: new URL('./writer-thread.ts', import.meta.url),
+    data,
+    clock,
+    onLog,
+  });
+  const reader = createThread<ReaderCalls>({
+    file: new URL('./reader-thread.ts', import.meta.url),
+    data,
+    clock,
+    onLog,
+  });
+  const payloads = createPayloads(blobs);
+  const collector = createCollector({ blobs, clock, reader, writer });
+  let checkpoint: Promise<unknown> | null = null;
+
+  function onLog({ wantsCheckpoint, trouble }: LogState): void {
+    if (trouble !== null) logger.error('a checkpoint of the store failed', { error: trouble });
+    if (!wantsCheckpoint) return;
+    checkpoint ??= reader
+      .call('checkpoint', null)
+      .catch((error: unknown) => logFailure('a checkpoint of the store failed', error))
+      .finally(() => (checkpoint = null));
+  }
+
+  function logFailure(message: string, error: unknown): void {
+    logger.error(message, { error: toPosternError(error).message });
+  }
+
+  // ---- submit ------------------------------------------------------------------------------------------------------
+
+  function newRow(job: NewJob, blob: string | null): NewRow {
+    const { bytes, contentType } = job.input;
+    // What is in a blob is named by its digest already.
+    const body = blob === null ? job : { ...job, input: { contentType, bytes: Buffer.from(blob) } };
+    return {
+      id: job.id,
+      model: job.model,
+      version: job.version ?? '',
+      contentType,
+      parameters: JSON.stringify(job.parameters),
+      rows: job.rows,
+      priority: job.priority,
+      caller: job.caller,
+      deadlineAt: job.deadlineAt,
+      idempotencyKey: job.idempotencyKey,
+      digest: job.idempotencyKey === null ? null : bodyDigest(body),
+      input: stored(bytes, blob, writer.attach),
+    };
+  }
+
+  async function submitLarge(job: NewJob, put: () => Promise<string>): Promise<SubmitOutcome> {
+    const { model, caller, idempotencyKey, input } = job;
+    // Asked first: a refusal must not cost the disk twenty megabytes.
+    const bytes = input.bytes.byteLength;
+    const refusal = await reader.call('refusal', { model, bytes, caller, idempotencyKey });
+    if (refusal) return submitted(job, refusal);
+    const blob = await put();
+    const [reply] = await writer.call('submit', [newRow(job, blob)]);
+    return submitted(job, reply!);
+  }
+
+  async function submitSmall(jobs: readonly NewJob[]): Promise<SubmitOutcome[]> {
+    const rows = jobs.map((job) => newRow(job, null));
+    const replies = await writer.call('submit', rows);
+    return Promise.all(replies.map((reply, index) => submitted(jobs[index]!, reply)));
+  }
+
+  async function submitted(job: NewJob, reply: SubmitReply): Promise<SubmitOutcome> {
+    switch (reply.type) {
+      case 'accepted':
+        return { type: 'accepted', job: accepted(job, reply.createdAt) };
+      case 'existing':
+        return { type: 'existing', job: await payloads.withOutput(reply.row) };
+      case 'refused':
+        return { type: 'refused', error: new PosternError(reply.code, reply.message) };
+    }
+  }
+
+  // ---- claim -------------------------------------------------------------------------------------------------------
+
+  async function claimed({ rows, leftRows }: ClaimReply): Promise<Claimed> {
+    const jobs = await Promise.all(rows.map(readInput));
+    return { jobs: jobs.filter((job) => job !== null), leftRows };
+  }
+
+  /** Null when the input cannot be read: that job fails, the others go on. */
+  async function readInput(row: JobRow): Promise<Job | null> {
+    if (!payloads.hasBlob(row)) return payloads.withInput(row);
+    try {
+      return await payloads.withInput(row);
+    } catch (error) {
+      const { id, attempt, session } = toJob(row, NO_BYTES, null);
+      logFailure('an input cannot be read: its job fails', error);
+      const failure = {
+        type: 'failed',
+        error: { code: 'internal', message: 'the input was lost' },
+        retryable: false,
+      } as const;
+      await writer.call('settle', [{ fence: { job: id, attempt, session: session ?? '' }, outcome: failure }]);
+      return null;
+    }
+  }
+
+  // ---- settle ------------------------------------------------------------------------------------------------------
+
+  function storedOutcome(outcome: Outcome, blob: string | null): StoredOutcome {
+    if (outcome.type !== 'succeeded') return outcome;
+    const { output, timings } = outcome;
+    return {
+      type: 'succeeded',
+      contentType: output.contentType,
+      output: stored(output.bytes, blob, writer.attach),
+      timings: JSON.stringify(timings),
+    };
+  }
+
+  async function settleSome(ends: readonly End[], blob: string | null): Promise<FencedOutcome[]> {
+    const calls = ends.map(({ fence, outcome }) => ({ fence, outcome: storedOutcome(outcome, blob) }));
+    const replies = await writer.call('settle', calls);
+    return Promise.all(replies.map((reply, index) => fencedOutcome(reply, ends[index]!.outcome)));
+  }
+
+  async function fencedOutcome(reply: FencedReply, outcome: Outcome | null): Promise<FencedOutcome> {
+    if (reply.type === 'stale' || reply.type === 'unknown') return reply;
+    if (reply.type === 'settled') return { type: 'settled', job: await payloads.withOutput(reply.row) };
+    const job = toJob(reply.row, NO_BYTES, null);
+    // The output that was just written is at hand: it need not come back from the disk.
+    const output = outcome?.type === 'succeeded' ? outcome.output : null;
+    return { type: 'applied', job: { ...job, output } };
+  }
+
+  /** Small ones in one call, large ones each on its own: nobody waits for another's blob. */
+  async function eachPart<T, R>(
+    items: readonly T[],
+    put: (item: T) => (() => Promise<string>) | null,
+    together: (small: readonly T[]) => Promise<R[]>,
+    alone: (large: T, put: () => Promise<string>) => Promise<R>,
+  ): Promise<R[]> {
+    const puts = items.map(put);
+    if (puts.every((one) => one === null)) return together(items);
+    const small = items.filter((_, index) => puts[index] === null);
+    const [smallResults, largeResults] = await Promise.all([
+      small.length === 0 ? [] : together(small),
+      Promise.all(items.flatMap((item, index) => (puts[index] ? [alone(item, puts[index])] : []))),
+    ]);
+    let [nextSmall, nextLarge] = [0, 0];
+    return puts.map((one) => (one === null ? smallResults[nextSmall++]! : largeResults[nextLarge++]!));
+  }
+
+  const bareJobs = (rows: readonly JobRow[]): Job[] => rows.map((row) => toJob(row, NO_BYTES, null));
+
+  const service = createService({
+    async start() {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      // The writer first: it makes the tables.
+      await writer.start();
+      await reader.start();
+    },
+    async stop() {
+      await checkpoint;
+      // The writer last: the last one to close a file tidies it up.
+      await reader.stop();
+      await writer.stop();
+    },
+  });
+
+  return {
+    ...service,
+    durable: true,
+    submit: (jobs) => eachPart(jobs, ({ input }) => payloads.keep(input), submitSmall, submitLarge),
+    claim: async (requests) => Promise.all((await writer.call('claim', requests)).map(claimed)),
+    heartbeat: (session, leaseMs) => writer.call('heartbeat', { session, leaseMs }),
+    async progress(updates) {
+      const calls = updates.map(({ fence, fraction, message }) => {
+        return { fence, progress: JSON.stringify({ fraction, message }) };
+      });
+      const replies = await writer.call('progress', calls);
+      return Promise.all(replies.map((reply) => fencedOutcome(reply, null)));
+    },
+    settle: (ends) =>
+      eachPart(
+        ends,
+        ({ outcome }) => (outcome.type === 'succeeded' ? payloads.keep(outcome.output) : null),
+        (small) => settleSome(small, null),
+        async (large, put) => (await settleSome([large], await put()))[0]!,
+      ),
+    async cancel(id) {
+      const row = await writer.call('cancel', id);
+      return row === null ? null : payloads.withOutput(row);
+    },
+    release: async (session, countsAttempt) => bareJobs(await writer.call('release', { session, countsAttempt })),
+    async reconcile(session, held) {
+      const { kept, lost } = await writer.call('reconcile', { session, held });
+      return { kept: bareJobs(kept), lost: bareJobs(lost) };
+    },
+    async sweep(limit) {
+      const { hasRole, reclaimed, expired, forgotten } = await writer.call('sweep', limit);
+      if (hasRole) collector.run().catch((error: unknown) => logFailure('unused blobs could not be removed', error));
+      return { reclaimed: bareJobs(reclaimed), expired: bareJobs(expired), forgotten };
+    },
+    async stopClaiming() {
+      await writer.call('yieldRole', null);
+    },
+    async get(id) {
+      const row = await reader.call('get', id);
+      return row === null ? null : payloads.withOutput(row);
+    },
+    async list({ limit, cursor, status, model }) {
+      const beforeSeq = cursor === null ? null : parseCursor(cursor);
+      const { rows, nextBeforeSeq } = await reader.call('list', {
+        limit,
+        beforeSeq,
+        status: status ?? null,
+        model: model ?? null,
+      });
+      const jobs = await Promise.all(rows.map((row) => payloads.withOutput(row)));
+      return { jobs, next: nextBeforeSeq === null ? null : String(nextBeforeSeq) };
+    },
+    counts: async () => new Map(await reader.call('counts', null)),
+    queuePosition: (id) => reader.call('queuePosition', id),
+  };
+}
+
+function accepted(job: NewJob, createdAt: number): Job {
+  return {
+    id: job.id,
+    model: job.model,
+    version: job.version,
+    input: job.input,
+    parameters: job.parameters,
+    rows: job.rows,
+    priority: job.priority,
+    caller: job.caller,
+    deadlineAt: job.deadlineAt,
+    idempotencyKey: job.idempotencyKey,
+    status: 'starting',
+    createdAt,
+    startedAt: null,
+    completedAt: null,
+    attempt: 0,
+    worker: null,
+    session: null,
+    servedVersion: null,
+    progress: null,
+    cancelRequested: false,
+    output: null,
+    error: null,
+    timings: null,
+  };
+}
+
+function parseCursor(cursor: string): number {
+  if (!/^\d{1,16}$/.test(cursor)) {
+    throw new PosternError('bad_parameter', 'the cursor must be the one that the previous page gave');
+  }
+  return Number(cursor);
+}

@@ -1,0 +1,59 @@
+/** The writer's calls, bound to one database: who may claim, then the steps. Everything here runs inside a transaction. */
+import type { DatabaseSync } from 'node:sqlite';
+import type { SweepReply, WriterCalls } from './calls.ts';
+import { createLeases } from './leases.ts';
+import { createLedger } from './ledger.ts';
+import type { WriterOptions } from './options.ts';
+import { createRole } from './role.ts';
+import { createSweeps } from './sweeps.ts';
+import { createWriter, type Step } from './writer.ts';
+
+/** Each call with the moment at which it was made. */
+export type BoundCalls = {
+  [Name in keyof WriterCalls]: (
+    argument: Parameters<WriterCalls[Name]>[0],
+    step: Step,
+  ) => ReturnType<WriterCalls[Name]>;
+};
+
+const NOTHING_SWEPT: SweepReply = { hasRole: false, reclaimed: [], expired: [], forgotten: 0 };
+
+export function createWriterCalls(db: DatabaseSync, options: WriterOptions) {
+  const ledger = createLedger(db);
+  const leases = createLeases(db, options.leaseMs);
+  const role = createRole(options.path, (monotonicMs) => leases.renewAll(monotonicMs));
+  const writer = createWriter(db, ledger, leases, options);
+  const sweeps = createSweeps(db, ledger, leases, writer, options);
+  const dropUnnamed = db.prepare('DELETE FROM unnamed_blob WHERE key = ?');
+
+  const calls: BoundCalls = {
+    submit: (jobs, step) => jobs.map((job) => writer.submit(job, step)),
+    claim(requests, step) {
+      if (!role.isHeld(step.monotonicMs)) return requests.map(() => ({ rows: [], leftRows: 0 }));
+      return requests.map((request) => writer.claim(request, step));
+    },
+    heartbeat({ session, leaseMs }, { monotonicMs }) {
+      if (role.isHeld(monotonicMs)) leases.extend(session, monotonicMs + leaseMs);
+      else leases.writeBeat(session, monotonicMs);
+      return sweeps.cancelsOf(session);
+    },
+    progress: (updates, _step) => updates.map(({ fence, progress }) => writer.progress(fence, progress)),
+    settle: (ends, step) => ends.map(({ fence, outcome }) => writer.settle(fence, outcome, step)),
+    cancel: (id, step) => writer.cancel(id, step),
+    release({ session, countsAttempt }, step) {
+      const error = { code: 'worker_lost', message: 'the session of the worker ended' } as const;
+      return sweeps.release(session, { type: 'interrupted', error, countsAttempt }, step);
+    },
+    reconcile: ({ session, held }, step) => sweeps.reconcile(session, held, step),
+    sweep: (limit, step) => (role.isHeld(step.monotonicMs) ? sweeps.sweep(limit, step) : NOTHING_SWEPT),
+    yieldRole() {
+      role.yield();
+      return null;
+    },
+    dropUnnamed(keys) {
+      for (const key of keys) dropUnnamed.run(key);
+      return null;
+    },
+  };
+  return { calls, ledger, role };
+}

@@ -1,0 +1,364 @@
+/**
+ * The steps that change jobs, on an open transaction. Owner of the rows of `job`, `input` and `output`. Every step reads what
+ * it is about to change inside the same transaction, so nothing is counted first and acted upon later.
+ *
+ * A job is in exactly one place: waiting, running or decided. `enterQueue` and `startAttempt` and `decide` put it there, and
+ * keep the sums of the ledger; no other statement changes `status`.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { isLive, move } from '../../dispatch/states.ts';
+import { verdict, type LostAttempt } from '../../dispatch/verdict.ts';
+import type { Fence, JobError, JobStatus, Outcome } from '../../dispatch/job.ts';
+import type { ClaimRequest } from '../store.ts';
+import type {
+  ClaimReply,
+  FencedReply,
+  Moment,
+  NewRow,
+  Refusal,
+  StoredOutcome,
+  StoredPayload,
+  SubmitReply,
+} from './calls.ts';
+import type { Ledger } from './ledger.ts';
+import type { Leases } from './leases.ts';
+import { refusalFor } from './limits.ts';
+import type { WriterOptions } from './options.ts';
+import { INPUT_PAYLOAD, JOB_COLUMNS, NO_PAYLOAD, OUTPUT_PAYLOAD, patchRow, ROW_SEQ, type JobRow } from './rows.ts';
+
+/** As in `memory-queue.ts`: how many oversized jobs one claim steps over. */
+const MAX_PASSED_OVER = 256;
+/** One claim ends after this much input, so that its answer stays small; there is always the next one. */
+const MAX_CLAIM_BYTES = 32 * 1024 * 1024;
+
+/** What the writer reads beside a `JobRow`, after its columns. */
+interface Extra {
+  readonly tag: number;
+  readonly inputBytes: number;
+  readonly spentAttempts: number;
+  readonly lost: string | null;
+}
+
+const EXTRA = 'job.tag, job.input_bytes, job.spent_attempts, job.lost';
+const EXTRA_COLUMNS = 4;
+
+export interface Step extends Moment {
+  /** The message's own payloads. */
+  readonly bytes: Uint8Array;
+}
+
+export interface Decision {
+  readonly status: JobStatus;
+  readonly error: JobError | null;
+  readonly timings: string | null;
+  readonly output: { readonly contentType: string; readonly payload: StoredPayload } | null;
+}
+
+export type Writer = ReturnType<typeof createWriter>;
+
+export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, options: WriterOptions) {
+  const prepare = (sql: string) => {
+    const statement = db.prepare(sql);
+    statement.setReturnArrays(true);
+    return statement;
+  };
+  const findKey = prepare('SELECT digest, id FROM job WHERE caller = ? AND idempotency_key = ?');
+  const hasId = prepare('SELECT 1 FROM job WHERE id = ?');
+  const insertJob = prepare(
+    `INSERT INTO job (seq, id, model, version, content_type, parameters, rows, priority, tag, caller, deadline_at,
+       idempotency_key, digest, input_bytes, status, created_at, due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'starting', ?, ?)`,
+  );
+  const insertInput = prepare('INSERT INTO input VALUES (?, ?, ?)');
+  const insertOutput = prepare('INSERT INTO output VALUES (?, ?, ?, ?)');
+  const deleteInput = prepare('DELETE FROM input WHERE seq = ?');
+  const nextWaiting = `SELECT ${JOB_COLUMNS}, ${INPUT_PAYLOAD}, ${EXTRA} FROM job JOIN input ON input.seq = job.seq
+     WHERE model = ? AND version = ? AND status = 'starting' ORDER BY priority DESC, tag, job.seq LIMIT ?`;
+  // Two of the same: both are read at once.
+  const waitingAny = prepare(nextWaiting);
+  const waitingPinned = prepare(nextWaiting);
+  const updateClaimed = prepare(
+    `UPDATE job SET status = 'processing', started_at = ?, attempt = attempt + 1, worker = ?, session = ?, served_version = ?,
+       progress = NULL, due_at = deadline_at WHERE seq = ? AND status = 'starting'`,
+  );
+  const updateRequeued = prepare(
+    `UPDATE job SET status = 'starting', session = NULL, progress = NULL, spent_attempts = ?, lost = ?, due_at = ?
+     WHERE seq = ? AND status = 'processing'`,
+  );
+  const updateDecided = prepare(
+    `UPDATE job SET status = ?, completed_at = ?, error_code = ?, error_message = ?, timings = ?, output_bytes = ?, due_at = ?
+     WHERE seq = ? AND completed_at IS NULL`,
+  );
+  const updateProgress = prepare('UPDATE job SET progress = ? WHERE seq = ?');
+  const updateCancel = prepare('UPDATE job SET cancel_requested = 1 WHERE seq = ?');
+  const byId = prepare(`SELECT ${JOB_COLUMNS}, ${NO_PAYLOAD}, ${EXTRA} FROM job WHERE id = ?`);
+  const withOutput = prepare(
+    `SELECT ${JOB_COLUMNS}, ${OUTPUT_PAYLOAD} FROM job LEFT JOIN output ON output.seq = job.seq WHERE id = ?`,
+  );
+
+  // ---- the three places --------------------------------------------------------------------------------------------
+
+  const waitEnd = (createdAt: number, deadlineAt: number | null): number =>
+    Math.min(deadlineAt ?? Infinity, createdAt + options.waitTtlMs);
+
+  function startAttempt(row: JobRow, { model, worker, session, version: served }: ClaimRequest, nowMs: number): void {
+    const { seq, version, rows, attempt } = fields(row);
+    ledger.wait({ model, version, rows }, -1);
+    ledger.run({ model, version, rows }, 1);
+    updateClaimed.run(nowMs, worker, session, served, seq);
+    patchRow(row, {
+      status: move('starting', 'claim'),
+      started_at: nowMs,
+      attempt: attempt + 1,
+      worker,
+      session,
+      served_version: served,
+      progress: null,
+    });
+  }
+
+  function requeue(row: JobRow, spentAttempts: number, lost: readonly LostAttempt[]): JobRow {
+    const counted = fields(row);
+    ledger.run(counted, -1);
+    ledger.wait(counted, 1);
+    updateRequeued.run(
+      spentAttempts,
+      JSON.stringify(lost),
+      waitEnd(counted.createdAt, counted.deadlineAt),
+      counted.seq,
+    );
+    return patchRow(row, { status: move('processing', 'requeue'), session: null, progress: null });
+  }
+
+  /** Ends a live job, whichever place it is in. */
+  function decide(row: JobRow, decision: Decision, { nowMs, bytes }: Step): JobRow {
+    const counted = fields(row);
+    if (counted.status === 'starting') ledger.wait(counted, -1);
+    else ledger.run(counted, -1);
+    const { status, error, timings, output } = decision;
+    const outputBytes = output?.payload.bytes ?? 0;
+    const total = ledger.totalForUpdate();
+    total.inputBytes -= extraOf(row).inputBytes;
+    total.decidedJobs += 1;
+    total.outputBytes += outputBytes;
+    const { resultTtlMs, idempotencyTtlMs } = options;
+    const keptMs = counted.idempotencyKey === null ? resultTtlMs : Math.max(resultTtlMs, idempotencyTtlMs);
+    const [code, message] = error === null ? [null, null] : [error.code, error.message];
+    updateDecided.run(status, nowMs, code, message, timings, outputBytes, nowMs + keptMs, counted.seq);
+    // Nobody needs the input any more, and it is the largest part.
+    deleteInput.run(counted.seq);
+    if (output) insertOutput.run(counted.seq, output.contentType, ...place(output.payload, bytes));
+    return patchRow(row, { status, completed_at: nowMs, error_code: code, error_message: message, timings });
+  }
+
+  // ---- the steps ---------------------------------------------------------------------------------------------------
+
+  function submit(job: NewRow, { nowMs, bytes }: Step): SubmitReply {
+    if (job.idempotencyKey !== null) {
+      const earlier = findKey.get(job.caller, job.idempotencyKey) as unknown as [string, string] | undefined;
+      if (earlier?.[0] === job.digest) return { type: 'existing', row: rowWithOutput(earlier[1]) };
+      if (earlier) return refused('idempotency_mismatch', 'the key came before with another body: use a new key');
+    }
+    const room = { waitingJobs: ledger.waitingJobs(job.model), inputBytes: ledger.total().inputBytes };
+    const refusal = refusalFor(job.model, job.input.bytes, room, options);
+    if (refusal) return refusal;
+    if (hasId.get(job.id)) return refused('internal', `the job id ${job.id} was used before`);
+    const { model, version, rows, priority, caller, deadlineAt } = job;
+    const total = ledger.totalForUpdate();
+    const seq = total.nextSeq++;
+    total.inputBytes += job.input.bytes;
+    const tag = ledger.tag(model, priority, caller, rows);
+    ledger.wait({ model, version, rows }, 1);
+    insertJob.run(
+      seq,
+      job.id,
+      model,
+      version,
+      job.contentType,
+      job.parameters,
+      rows,
+      priority,
+      tag,
+      caller,
+      deadlineAt,
+      job.idempotencyKey,
+      job.digest,
+      job.input.bytes,
+      nowMs,
+      waitEnd(nowMs, deadlineAt),
+    );
+    insertInput.run(seq, ...place(job.input, bytes));
+    return { type: 'accepted', createdAt: nowMs };
+  }
+
+  function claim(request: ClaimRequest, step: Step): ClaimReply {
+    const { model, version, session } = request;
+    const taken = choose(request);
+    for (const row of taken) {
+      ledger.serve(model, fields(row).priority, extraOf(row).tag);
+      startAttempt(row, request, step.nowMs);
+      row.length -= EXTRA_COLUMNS;
+    }
+    if (taken.length > 0) leases.extend(session, step.monotonicMs + request.leaseMs);
+    return { rows: taken, leftRows: ledger.waitingRows(model, version) };
+  }
+
+  /** The next ones in order that fit: a merge of two lanes, each of which is read in order from its index. */
+  function choose({ model, version, maxRows, capacityRows }: ClaimRequest): JobRow[] {
+    const limit = maxRows + MAX_PASSED_OVER;
+    const any = waitingAny.iterate(model, '', limit) as unknown as NodeJS.Iterator<JobRow>;
+    const pinned = waitingPinned.iterate(
+      model,
+      version,
+      version === '' ? 0 : limit,
+    ) as unknown as NodeJS.Iterator<JobRow>;
+    const taken: JobRow[] = [];
+    let left = maxRows;
+    let bytes = 0;
+    let passedOver = 0;
+    try {
+      let a = nextOf(any);
+      let b = nextOf(pinned);
+      while (left > 0 && passedOver <= MAX_PASSED_OVER && bytes < MAX_CLAIM_BYTES) {
+        const isAny = a !== null && (b === null || isBefore(a, b));
+        const row = isAny ? a : b;
+        if (row === null) break;
+        const { rows } = fields(row);
+        if (rows <= left) {
+          taken.push(row);
+          left -= rows;
+          bytes += extraOf(row).inputBytes;
+        } else if (rows <= capacityRows) break;
+        else passedOver += 1;
+        if (left === 0) break;
+        if (isAny) a = nextOf(any);
+        else b = nextOf(pinned);
+      }
+    } finally {
+      // A statement that is not read to its end stays open, and would see what is changed next.
+      any.return?.();
+      pinned.return?.();
+    }
+    return taken;
+  }
+
+  /** The row, when the fence may write to it; otherwise why not. */
+  function fenced(fence: Fence): JobRow | Exclude<FencedReply, { type: 'applied' }> {
+    const row = find(fence.job);
+    if (!row) return { type: 'unknown' };
+    const { status, attempt, session } = fields(row);
+    if (!isLive(status)) return { type: 'settled', row: rowWithOutput(fence.job) };
+    const owns = status === 'processing' && attempt === fence.attempt && session === fence.session;
+    return owns ? row : { type: 'stale' };
+  }
+
+  function end(row: JobRow, outcome: StoredOutcome, step: Step): JobRow {
+    const { attempt, worker, cancelRequested } = fields(row);
+    const { spentAttempts, lost: lostText } = extraOf(row);
+    const lost = lostText === null ? [] : (JSON.parse(lostText) as LostAttempt[]);
+    const ruling = verdict(
+      { attempt, spentAttempts, cancelRequested, worker, lost },
+      outcome as Outcome,
+      options.maxAttempts,
+    );
+    switch (ruling.type) {
+      case 'succeed': {
+        const { contentType, output, timings } = outcome as Extract<StoredOutcome, { type: 'succeeded' }>;
+        const payload = { contentType, payload: output };
+        return decide(row, { status: move('processing', 'succeed'), error: null, timings, output: payload }, step);
+      }
+      case 'fail':
+        return decide(row, undelivered(move('processing', 'fail'), ruling.error), step);
+      case 'cancel':
+        return decide(row, undelivered(move('processing', 'cancel'), null), step);
+      case 'requeue':
+        return requeue(row, ruling.spentAttempts, [...lost, ruling.lost]);
+    }
+  }
+
+  function settle(fence: Fence, outcome: StoredOutcome, step: Step): FencedReply {
+    const row = fenced(fence);
+    return 'type' in row ? row : { type: 'applied', row: bare(end(row, outcome, step)) };
+  }
+
+  function progress(fence: Fence, value: string): FencedReply {
+    const row = fenced(fence);
+    if ('type' in row) return row;
+    updateProgress.run(value, fields(row).seq);
+    return { type: 'applied', row: bare(patchRow(row, { progress: value })) };
+  }
+
+  function cancel(id: string, step: Step): JobRow | null {
+    const row = find(id);
+    if (!row) return null;
+    const { status, seq, cancelRequested } = fields(row);
+    if (!isLive(status)) return rowWithOutput(id);
+    if (status === 'starting') return bare(decide(row, undelivered(move('starting', 'cancel'), null), step));
+    if (!cancelRequested) updateCancel.run(seq);
+    return bare(patchRow(row, { cancel_requested: 1 }));
+  }
+
+  const find = (id: string): JobRow | null => (byId.get(id) as unknown as JobRow | undefined) ?? null;
+  const rowWithOutput = (id: string): JobRow => withOutput.get(id) as unknown as JobRow;
+
+  return { submit, claim, settle, progress, cancel, end, decide };
+}
+
+// ---- rows as the writer reads them -----------------------------------------------------------------------------------
+
+function fields(row: JobRow) {
+  return {
+    seq: row[ROW_SEQ] as number,
+    model: row[2] as string,
+    version: row[3] as string,
+    rows: row[6] as number,
+    priority: row[7] as number,
+    deadlineAt: row[9] as number | null,
+    idempotencyKey: row[10] as string | null,
+    status: row[11] as JobStatus,
+    createdAt: row[12] as number,
+    attempt: row[15] as number,
+    worker: (row[16] ?? '') as string,
+    session: row[17] as string | null,
+    cancelRequested: row[20] === 1,
+  };
+}
+
+function extraOf(row: JobRow): Extra {
+  const from = row.length - EXTRA_COLUMNS;
+  const [tag, inputBytes, spentAttempts, lost] = row.slice(from) as [number, number, number, string | null];
+  return { tag, inputBytes, spentAttempts, lost };
+}
+
+/** Without what only the writer reads. */
+export function bare(row: JobRow): JobRow {
+  row.length -= EXTRA_COLUMNS;
+  return row;
+}
+
+/** The columns that every row of the writer needs, for statements elsewhere. */
+export const WRITER_COLUMNS = `${JOB_COLUMNS}, ${NO_PAYLOAD}, ${EXTRA}`;
+
+function isBefore(a: JobRow, b: JobRow): boolean {
+  const [x, y] = [fields(a), fields(b)];
+  return (y.priority - x.priority || extraOf(a).tag - extraOf(b).tag || x.seq - y.seq) < 0;
+}
+
+function nextOf(rows: NodeJS.Iterator<JobRow>): JobRow | null {
+  const { done, value } = rows.next();
+  return done ? null : value;
+}
+
+/** The bytes and blob columns of a payload. */
+function place(payload: StoredPayload, bytes: Uint8Array): [bytes: Uint8Array | null, blob: string | null] {
+  if (payload.type === 'blob') return [null, payload.key];
+  return [bytes.subarray(payload.at, payload.at + payload.bytes), null];
+}
+
+export function undelivered(status: JobStatus, error: JobError | null): Decision {
+  return { status, error, timings: null, output: null };
+}
+
+function refused(code: Refusal['code'], message: string): Refusal {
+  return { type: 'refused', code, message };
+}
