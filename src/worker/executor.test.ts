@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { flatPng, noise, oriented, pattern } from '../../test/support/images.ts';
 import { COLOUR_LABELS, colourManifest, makeModelFolder } from '../../test/support/model-folder.ts';
 import type { ModelFolder } from '../../test/support/model-folder.ts';
+import { createManualClock } from '../../test/support/manual-clock.ts';
 import { assignmentOf, createRecordingLink } from '../../test/support/recording-link.ts';
 import type { RecordingLink } from '../../test/support/recording-link.ts';
 import { systemClock } from '../clock.ts';
@@ -168,6 +169,28 @@ describe('a worker with real runners', () => {
     await worker.classify(await flat('#00ff00').png().toBuffer());
     assert.equal(worker.link.ends.get(assignment.job)!.length, 1);
     assert.equal(worker.link.ends.has('unknown'), false);
+  });
+
+  test('tells where a slow attempt is, once for each stage, and leaves no timer', async () => {
+    const clock = createManualClock();
+    const link = createRecordingLink();
+    const config = parseWorkerConfig({ modelsDir: folder.path });
+    const executor = createExecutor({ config, link, clock, random: () => 0.5, logger: silentLogger });
+    await executor.start();
+    await executor.settled;
+    const assignment = assignmentOf(await flat('#ff0000').jpeg().toBuffer(), { receivedAt: clock.monotonic() });
+    executor.onAssign(assignment);
+    clock.advance(999);
+    assert.deepEqual(link.progressed, []);
+    clock.advance(2_001);
+    assert.deepEqual(
+      link.progressed.map(({ attempt, message }) => [attempt.job, message]),
+      [[assignment.job, 'preparing']],
+    );
+    await link.ended(assignment.job);
+    clock.advance(1_000);
+    assert.equal(clock.timerCount, 0);
+    await executor.stop();
   });
 
   test('hands back work for a model that it does not serve', async () => {

@@ -51,6 +51,14 @@ async function simulate(seed: number): Promise<{ ends: number; crashes: number; 
     else run.succeed();
   }
 
+  /** Lets so many slow photos through the decoder, the oldest first. */
+  function decodeSome(count: number): void {
+    for (const [word, hold] of [...model.blocked].slice(0, count)) {
+      model.blocked.delete(word);
+      hold.resolve();
+    }
+  }
+
   const steps: (() => void)[] = [
     () => {
       for (let burst = pick(6); burst >= 0; burst--) {
@@ -62,6 +70,7 @@ async function simulate(seed: number): Promise<{ ends: number; crashes: number; 
           deadlineAt,
           job: `${seed}-${entries.size}`,
         });
+        if (pick(3) === 0) model.blocked.set(word, Promise.withResolvers());
         entries.set(`${entries.size}`, model.served.accept(assignment));
       }
     },
@@ -69,6 +78,7 @@ async function simulate(seed: number): Promise<{ ends: number; crashes: number; 
       const entry = [...entries.values()].at(-1 - pick(8));
       if (entry) model.served.cancel(entry);
     },
+    () => decodeSome(1 + pick(4)),
     () => [...open].slice(0, 1 + pick(2)).forEach(answer),
     () => [...open].slice(0, 1).forEach(answer),
     () => model.clock.advance(pick(30)),
@@ -90,6 +100,7 @@ async function simulate(seed: number): Promise<{ ends: number; crashes: number; 
   model.failLoads(null);
   const settled = (): boolean => model.ends.entries.length === entries.size && model.served.report().state === 'ready';
   for (let round = 0; round < 200 && !settled(); round++) {
+    decodeSome(Infinity);
     model.clock.advance(1_000);
     await turn();
     look();
@@ -99,6 +110,7 @@ async function simulate(seed: number): Promise<{ ends: number; crashes: number; 
   const jobs = model.ends.entries.map((entry) => entry.job);
   assert.equal(new Set(jobs).size, jobs.length, 'an attempt ended twice');
   assert.equal(jobs.length, entries.size, 'an attempt did not end');
+  assert.deepEqual(model.faults, []);
   assert.equal(model.served.report().state, 'ready');
   await model.served.stop();
   assert.equal(model.clock.timerCount, 0, 'a timer was left');

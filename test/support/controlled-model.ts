@@ -34,6 +34,8 @@ export interface ControlledModel {
   readonly runs: Journal<Run>;
   readonly ends: Journal<{ job: string; end: AttemptEnd }>;
   readonly changes: Journal<string>;
+  /** What must never happen and did. */
+  readonly faults: readonly string[];
   /** Words that were decoded. */
   readonly prepared: readonly string[];
   /** Kills the runner as a crash of its process would. */
@@ -52,6 +54,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
   const ends = createJournal<{ job: string; end: AttemptEnd }>();
   const changes = createJournal<string>();
   const prepared: string[] = [];
+  const faults: string[] = [];
   const blocked = new Map<string, PromiseWithResolvers<void>>();
   const texts = new WeakMap<object, readonly string[]>();
   let loadError: PosternError | null = null;
@@ -67,6 +70,8 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
       return { rows: 1, word };
     },
     assemble(items) {
+      // An attempt that has ended has let go of its item.
+      if (items.some((item) => item === (null as unknown))) faults.push('a row that had ended was put into a batch');
       const data = new Uint8Array(items.length);
       texts.set(
         data,
@@ -123,6 +128,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
     runs,
     ends,
     changes,
+    faults,
     prepared,
     blocked,
     crash() {
