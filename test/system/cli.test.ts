@@ -1,6 +1,6 @@
 /** The command line in real processes: exit codes, what is said and where, and the commands against a running `up`. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -114,6 +114,14 @@ suite('mistakes are answered by one line and the right exit code', { concurrency
     );
     await new Promise((resolve) => server.close(resolve));
   });
+});
+
+void test('a Node that is too old is answered by one line that says what to do', () => {
+  const pretend = 'Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.11.0"}})';
+  const args = ['--import', `data:text/javascript,${pretend}`, PROGRAM, 'models'];
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+  assert.equal(status, 1);
+  assert.match(stderr, /^postern: needs Node 24\.12 or newer, this is 20\.11\.0\. .*npm start.*\n$/);
 });
 
 suite('help', { concurrency: 2 }, () => {
