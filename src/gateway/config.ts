@@ -38,6 +38,8 @@ const http = z.strictObject({
   headersTimeoutMs: z.int().min(100).default(10_000),
   /** Above the 60 s after which load balancers drop an idle connection, so that they are never the surprised ones. */
   keepAliveTimeoutMs: z.int().min(0).default(72_000),
+  /** A connection on which nothing moves for so long is cut: a caller that stopped reading. Longer than the longest wait. */
+  stalledTimeoutMs: z.int().min(100).default(75_000),
   maxHeaderBytes: z.int().min(1024).max(MIB).default(16_384),
 });
 

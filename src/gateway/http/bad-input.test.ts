@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import { PosternError, type ErrorCode } from '../../errors.ts';
+import { succeeded } from '../../../test/support/fake-predictions.ts';
 import { exchange, part, post, startHttp, until, type RunningHttp } from '../../../test/support/http-service.ts';
 
 const MODEL = '/v1/models/local/plants/predictions';
@@ -508,6 +509,40 @@ describe('headers and addresses', () => {
   });
 });
 
+describe('connections', () => {
+  const connections = async ({ base }: RunningHttp): Promise<number> =>
+    Number(/^postern_http_connections (\d+)$/m.exec(await (await fetch(`${base}/metrics`)).text())?.[1]);
+
+  test('a caller that stops reading is cut off', async (t) => {
+    const running = await startHttp(t, { stalledTimeoutMs: 200 });
+    running.fake.ending = succeeded('x'.repeat(32 * 1024 * 1024), 'text/plain');
+    await send(running, 'image/jpeg', 'x').then((response) => response.body?.cancel());
+    const socket = connect(running.port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    socket.on('error', () => undefined);
+    socket.pause();
+    socket.write('GET /v1/predictions/job-1/output HTTP/1.1\r\nhost: x\r\n\r\n');
+    while ((await connections(running)) < 2) continue;
+    while ((await connections(running)) > 1) continue;
+    assert.equal((await fetch(`${running.base}/livez`)).status, 200);
+  });
+
+  test('beyond the limit new ones are closed, and the old ones work', async (t) => {
+    const running = await startHttp(t, { maxConnections: 2 });
+    const first = connect(running.port, '127.0.0.1');
+    await once(first, 'connect');
+    const second = connect(running.port, '127.0.0.1');
+    await once(second, 'connect');
+    const third = connect(running.port, '127.0.0.1');
+    third.on('error', () => undefined);
+    await once(third, 'close');
+    first.write('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n');
+    assert.match(String((await once(first, 'data'))[0]), /^HTTP\/1.1 200 /);
+    first.destroy();
+    second.destroy();
+  });
+});
+
 describe('what the engine refuses', () => {
   test('a full queue is 429 with Retry-After', async (t) => {
     const running = await startHttp(t);
@@ -515,6 +550,16 @@ describe('what the engine refuses', () => {
     const response = await send(running, 'image/jpeg', 'x');
     assert.equal(response.headers.get('retry-after'), '8');
     await refused(running, response, 'queue_full');
+  });
+
+  test('a wait that the engine has no room for still answers with the id: the job is recorded', async (t) => {
+    const running = await startHttp(t);
+    running.fake.ending = null;
+    running.fake.wait = () => Promise.reject(new PosternError('overloaded', 'Too many callers wait.'));
+    const headers = { 'content-type': 'image/jpeg', prefer: 'wait' };
+    const response = await fetch(running.base + MODEL, { method: 'POST', body: 'x', headers });
+    assert.equal(response.status, 202);
+    assert.equal(response.headers.get('location'), `${running.base}/v1/predictions/job-1`);
   });
 
   test('what nobody expected is internal, says nothing, and is logged with its cause', async (t) => {

@@ -81,6 +81,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         routes: counts,
         budget,
         requestsInFlight: () => inFlight,
+        connections: () => openConnections(app),
       });
       try {
         await app.listen({ host: config.host, port: config.port });
@@ -135,6 +136,13 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
 function portOf(app: FastifyInstance | null): number {
   const address = app?.server.address() as AddressInfo | null | undefined;
   return address?.port ?? 0;
+}
+
+function openConnections(app: FastifyInstance | null): Promise<number> {
+  return new Promise((resolve) => {
+    if (app === null) resolve(0);
+    else app.server.getConnections((_error, count) => resolve(count));
+  });
 }
 
 function listenError(error: unknown, { host, port }: HttpConfig): unknown {
@@ -193,6 +201,7 @@ function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk
     },
   );
   server.maxConnections = config.maxConnections;
+  server.setTimeout(config.stalledTimeoutMs);
   // curl asks before it sends a large body. Who would be refused for the length is refused before sending.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if ((announcedBytes(request) ?? 0) <= config.maxBodyBytes) response.writeContinue();

@@ -23,6 +23,7 @@ export interface MetricsOptions {
   readonly routes: readonly RouteCounts[];
   readonly budget: BodyBudget;
   readonly requestsInFlight: () => number;
+  readonly connections: () => Promise<number>;
 }
 
 export interface Metrics {
@@ -67,6 +68,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   });
   gauge('postern_in_flight_requests', 'HTTP requests that are being answered.', () => options.requestsInFlight());
+  gauge('postern_http_connections', 'Open connections of callers.', options.connections);
   gauge('postern_body_bytes', 'Bytes of request bodies held in memory.', () => budget.usedBytes);
   const queued = new Gauge({ name: 'postern_queue_jobs', help: 'Waiting jobs.', labelNames: ['model'], registers });
   const running = new Gauge({
@@ -83,13 +85,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   });
 
-  function gauge(name: string, help: string, read: () => number): void {
+  function gauge(name: string, help: string, read: () => number | Promise<number>): void {
     new Gauge({
       name,
       help,
       registers,
-      collect() {
-        this.set(read());
+      async collect() {
+        this.set(await read());
       },
     });
   }

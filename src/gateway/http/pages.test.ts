@@ -86,6 +86,17 @@ describe('the list of errors', () => {
   });
 });
 
+test('docs/http.md names the metrics that there are', async (t) => {
+  const { base } = await startHttp(t);
+  const scraped = [...(await (await fetch(`${base}/metrics`)).text()).matchAll(/^# TYPE (postern_\w+)/gm)].map(
+    (match) => match[1],
+  );
+  const documented = [...(await readFile(path.join(root, 'docs/http.md'), 'utf8')).matchAll(/`(postern_\w+)`/g)].map(
+    (match) => match[1],
+  );
+  assert.deepEqual([...new Set(documented)].sort(), scraped.sort());
+});
+
 describe('pages', () => {
   const addresses = [
     '/',

@@ -68,7 +68,9 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
         idempotencyKey,
       });
       if (waitMs > 0 && !TERMINAL.has(job.status)) {
-        job = (await predictions.wait(job.id, waitMs, leaving(call.response))) ?? job;
+        // The job is recorded: whatever ends the wait, the answer is its id and never an error that asks for another one.
+        const later = await predictions.wait(job.id, waitMs, leaving(call.response)).catch(() => null);
+        job = later ?? job;
       }
       return await created(call, job);
     } finally {
