@@ -39,10 +39,17 @@ export function describeReport(report: EvaluationReport, stream: { isTTY?: boole
       ],
       [
         accuracyRow('all, by the label of the model', accuracy),
-        accuracyRow('all, as if nothing were rejected', report.before_rejection),
-        accuracyRow('all, by the class of the manifest', asLabelled),
-        accuracyRow('all, by verdict group', merged),
-        ...Object.entries(report.by_source).map(([name, value]) => accuracyRow(`source ${name}`, value)),
+        // The other ways to count, where they make a difference.
+        ...Object.entries({
+          'all, as if nothing were rejected': report.before_rejection,
+          'all, by the class of the manifest': asLabelled,
+          'all, by verdict group': merged,
+        })
+          .filter(([, other]) => other.top1 !== accuracy.top1 || other.top5 !== accuracy.top5)
+          .map(([name, other]) => accuracyRow(name, other)),
+        ...Object.entries(report.by_source)
+          .filter(([name]) => name !== '')
+          .map(([name, value]) => accuracyRow(`source ${name}`, value)),
       ],
     ),
     `Calibration error (15 bins)          ${calibration.ece.toFixed(4)}`,
