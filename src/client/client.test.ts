@@ -197,6 +197,21 @@ void test('a model is a name or owner/name, and nothing that could change the ad
   assert.equal(seen[0]?.url, '/v1/models/local/..%3Fx%23y/predictions');
 });
 
+void test('cancel, a look at one prediction, and the workers are one call each', async (t) => {
+  const { client, seen } = await fakeGateway(t, [
+    { body: { id: 'a/b', status: 'canceled' } },
+    { body: { id: 'a/b', status: 'canceled' } },
+    { body: { results: [{ name: 'gpu-1' }] } },
+  ]);
+  assert.equal((await client.cancel('a/b')).status, 'canceled');
+  await client.prediction('a/b', { waitS: 5 });
+  assert.equal((await client.workers())[0]?.name, 'gpu-1');
+  assert.deepEqual(
+    seen.map(({ method, url }) => `${method} ${url}`),
+    ['POST /v1/predictions/a%2Fb/cancel', 'GET /v1/predictions/a%2Fb?wait=5', 'GET /v1/workers'],
+  );
+});
+
 void test('the client has no Node in it', async () => {
   const { readFile } = await import('node:fs/promises');
   for (const file of ['client.ts', 'http.ts', 'shapes.ts']) {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../clock.ts';
 import { PosternError, toPosternError } from '../../errors.ts';
 import type { Client } from '../../client/client.ts';
-import { percentile } from '../eval/figures.ts';
+import { percentile } from '../percentile.ts';
 import type { Finding, Step } from './check.ts';
 
 const ECHO_MODEL = 'echo';

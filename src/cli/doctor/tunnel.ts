@@ -7,7 +7,7 @@ import { PosternError } from '../../errors.ts';
 import { readWorkerIdentity, type WorkerCredentials } from '../../identity/worker.ts';
 import { PROTOCOL_VERSION } from '../../protocol/limits.ts';
 import { createDialContext, dialGateway } from '../../worker/dial.ts';
-import { percentile } from '../eval/figures.ts';
+import { percentile } from '../percentile.ts';
 import { judgeDates, type Finding, type Step } from './check.ts';
 import { openProbeLink, type ProbeLink } from './probe-link.ts';
 

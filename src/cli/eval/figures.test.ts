@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { computeFigures, percentile, type Answer, type Labels } from './figures.ts';
+import { percentile } from '../percentile.ts';
+import { computeFigures, type Answer, type Labels } from './figures.ts';
 import { parseGuide } from './guide.ts';
 import { checkTargets } from './targets.ts';
 

@@ -183,9 +183,3 @@ function dangerOf(known: readonly Answer[], guide: Guide, alias: (label: string)
 function share<T>(list: readonly T[], holds: (item: T) => boolean): number {
   return list.length === 0 ? 0 : list.filter(holds).length / list.length;
 }
-
-/** The value below which `fraction` of the values lie (nearest rank). */
-export function percentile(values: readonly number[], fraction: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(fraction * sorted.length) - 1))] ?? 0;
-}

@@ -20,8 +20,6 @@ export interface Guide {
   group(label: string): string;
 }
 
-export const noGuide: Guide = { dangerous: new Set(), group: (label) => label };
-
 /** null when there is no such file: a model without a guide has no danger figures. */
 export async function readGuide(file: string): Promise<Guide | null> {
   let text: string;

@@ -9,13 +9,14 @@ import { isClassification, type Prediction } from '../../client/shapes.ts';
 import { parseManifest } from '../../worker/manifest.ts';
 import { forEachConcurrently } from '../concurrency.ts';
 import { loadConfig } from '../env.ts';
-import { computeFigures, percentile, type Answer, type Labels } from '../eval/figures.ts';
+import { computeFigures, type Answer, type Labels } from '../eval/figures.ts';
 import { readGuide } from '../eval/guide.ts';
 import { readPhotoList, type Photo } from '../eval/manifest.ts';
 import { openPhotos, type PhotoSource } from '../eval/photos.ts';
 import { describeReport, type EvaluationReport, type Speed } from '../eval/report.ts';
 import { checkTargets, readTargets } from '../eval/targets.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
+import { percentile } from '../percentile.ts';
 import { createProgress } from '../terminal.ts';
 import type { CallerOptions } from '../options.ts';
 
