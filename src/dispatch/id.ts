@@ -2,7 +2,6 @@
 import type { Clock } from '../clock.ts';
 import type { JobId } from './job.ts';
 
-const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 /** rand_a, 12 bits, is a counter within the millisecond; it starts in its lower half, so at least 2,048 ids follow. */
 const COUNTER_LIMIT = 0x1000;
 const COUNTER_START_MASK = 0x7ff;
@@ -11,12 +10,25 @@ const POOL_BYTES = 4096;
 /** Two bytes seed the counter, eight are rand_b. */
 const ID_BYTES = 10;
 
+const DIGITS = Buffer.from('0123456789abcdef', 'latin1');
+
 /** `randomBytes` must be unpredictable: an id is a capability as long as there are no API keys. */
 export function createIds(clock: Pick<Clock, 'now'>, randomBytes: (count: number) => Uint8Array): () => JobId {
+  // Written as bytes and read once: a string that is added up from parts stays a tree of parts in the heap.
+  const text = Buffer.from('00000000-0000-7000-8000-000000000000', 'latin1');
   let pool: Uint8Array = new Uint8Array(0);
   let used = 0;
   let lastMs = -1;
   let counter = 0;
+
+  function put(at: number, digits: number, value: number): void {
+    let left = value;
+    for (let i = at + digits - 1; i >= at; i -= 1) {
+      text[i] = DIGITS[left & 15] ?? 0;
+      left >>>= 4;
+    }
+  }
+
   return () => {
     if (used + ID_BYTES > pool.length) {
       pool = randomBytes(POOL_BYTES);
@@ -32,12 +44,13 @@ export function createIds(clock: Pick<Clock, 'now'>, randomBytes: (count: number
       lastMs += 1;
       counter = 0;
     }
-    const time = lastMs.toString(16).padStart(12, '0');
-    const hex = (index: number): string => HEX[byte(index)] ?? '';
-    const id = `${time.slice(0, 8)}-${time.slice(8)}-${(0x7000 | counter).toString(16)}-${
-      HEX[(byte(2) & 0x3f) | 0x80] ?? ''
-    }${hex(3)}-${hex(4)}${hex(5)}${hex(6)}${hex(7)}${hex(8)}${hex(9)}`;
+    put(0, 8, Math.floor(lastMs / 2 ** 16));
+    put(9, 4, lastMs % 2 ** 16);
+    put(15, 3, counter);
+    // The variant's two bits, then 62 random ones.
+    put(19, 4, 0x8000 | ((byte(2) & 0x3f) << 8) | byte(3));
+    for (let i = 0; i < 6; i += 1) put(24 + 2 * i, 2, byte(4 + i));
     used += ID_BYTES;
-    return id;
+    return text.toString('latin1');
   };
 }

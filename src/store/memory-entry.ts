@@ -18,31 +18,37 @@ export interface ModelState {
   processingJobs: number;
 }
 
-export interface Entry extends Waiting, Expiring {
+/** What is kept of a job for as long as it can be read: small, because there are many and the collector copies each. */
+export interface Stored {
+  /** Order of acceptance. */
+  readonly seq: number;
   /** Never changed in place: whoever read it keeps what they read. */
   job: Job;
-  readonly model: ModelState;
   /** Of the request body; only where an idempotency key needs it. */
   readonly digest: string | null;
-  readonly inputBytes: number;
-  spentAttempts: number;
-  lost: LostAttempt[];
-  holder: Holder | null;
+  /** null: decided. */
+  live: Entry | null;
   /** Monotonic, when it was decided. */
   decidedAt: number;
   retainedBytes: number;
 }
 
+/** What only an undecided job needs. */
+export interface Entry extends Waiting, Expiring {
+  readonly stored: Stored;
+  readonly model: ModelState;
+  readonly inputBytes: number;
+  spentAttempts: number;
+  lost: readonly LostAttempt[];
+  /** null: it waits. */
+  holder: Holder | null;
+}
+
+const NONE_LOST: readonly LostAttempt[] = [];
+
 export function createEntry(job: NewJob, seq: number, model: ModelState, digest: string | null, nowMs: number): Entry {
-  return {
+  const stored: Stored = {
     seq,
-    priority: job.priority,
-    caller: job.caller,
-    rows: job.rows,
-    version: job.version,
-    tag: 0,
-    expiresAt: 0,
-    heapIndex: -1,
     job: {
       id: job.id,
       model: job.model,
@@ -68,13 +74,27 @@ export function createEntry(job: NewJob, seq: number, model: ModelState, digest:
       error: null,
       timings: null,
     },
-    model,
     digest,
-    inputBytes: job.input.bytes.byteLength,
-    spentAttempts: 0,
-    lost: [],
-    holder: null,
+    live: null,
     decidedAt: 0,
     retainedBytes: 0,
   };
+  const entry: Entry = {
+    seq,
+    priority: job.priority,
+    caller: job.caller,
+    rows: job.rows,
+    version: job.version,
+    tag: 0,
+    expiresAt: 0,
+    heapIndex: -1,
+    stored,
+    model,
+    inputBytes: job.input.bytes.byteLength,
+    spentAttempts: 0,
+    lost: NONE_LOST,
+    holder: null,
+  };
+  stored.live = entry;
+  return entry;
 }

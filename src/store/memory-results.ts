@@ -1,6 +1,8 @@
 /** Decided jobs until they are forgotten: by age, by number and by bytes. Owner of the two lines and of their bounds. */
 import type { Clock } from '../clock.ts';
-import type { Entry } from './memory-entry.ts';
+import type { Job, Payload } from '../dispatch/job.ts';
+import type { Stored } from './memory-entry.ts';
+import { createSlab, type Slab } from './slab.ts';
 
 export interface MemoryResultsOptions {
   readonly clock: Clock;
@@ -8,15 +10,17 @@ export interface MemoryResultsOptions {
   readonly idempotencyTtlMs: number;
   readonly maxResults: number;
   readonly maxResultBytes: number;
-  readonly forget: (entry: Entry) => void;
+  readonly forget: (entry: Stored) => void;
 }
 
 /** First in, first out. Not a Set: the first of a Set is found by walking over everything that was deleted before it. */
 interface Line {
-  entries: Entry[];
+  entries: Stored[];
   /** Entries before this index are gone. */
   head: number;
   readonly ttlMs: number;
+  /** One per line, because a line is forgotten in order: a slab goes when the last of its outputs goes. */
+  readonly slab: Slab;
 }
 
 /** Gone entries are cut off when they are half of the array, so each one is moved once on average. */
@@ -27,9 +31,10 @@ const ENTRY_BYTES = 1024;
 
 export function createMemoryResults(options: MemoryResultsOptions) {
   const { clock, maxResults, maxResultBytes, forget } = options;
-  const plain: Line = { entries: [], head: 0, ttlMs: options.resultTtlMs };
+  const plain: Line = { entries: [], head: 0, ttlMs: options.resultTtlMs, slab: createSlab() };
   // A key must be honoured for longer than a result is kept, so jobs that have one are kept as long as their key.
-  const keyed: Line = { entries: [], head: 0, ttlMs: Math.max(options.resultTtlMs, options.idempotencyTtlMs) };
+  const keyedTtlMs = Math.max(options.resultTtlMs, options.idempotencyTtlMs);
+  const keyed: Line = { entries: [], head: 0, ttlMs: keyedTtlMs, slab: createSlab() };
   let bytes = 0;
 
   const kept = (line: Line): number => line.entries.length - line.head;
@@ -46,7 +51,11 @@ export function createMemoryResults(options: MemoryResultsOptions) {
   }
 
   return {
-    add(entry: Entry): void {
+    /** The output in memory of its own: it may be a view on a receive buffer, which it would keep alive for an hour. */
+    keep({ contentType, bytes: view }: Payload, job: Job): Payload {
+      return { contentType, bytes: (job.idempotencyKey === null ? plain : keyed).slab.copy(view) };
+    },
+    add(entry: Stored): void {
       entry.decidedAt = clock.monotonic();
       entry.retainedBytes = ENTRY_BYTES + (entry.job.output?.bytes.byteLength ?? 0);
       bytes += entry.retainedBytes;

@@ -11,11 +11,11 @@ import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
 import type { Fence, Job, JobError, JobId, NewJob, Outcome, Payload, SessionId } from '../dispatch/job.ts';
-import { isLive, move } from '../dispatch/states.ts';
+import { move } from '../dispatch/states.ts';
 import { verdict } from '../dispatch/verdict.ts';
 import { bodyDigest } from './body-digest.ts';
 import { createExpiryHeap } from './expiry-heap.ts';
-import { createEntry, type Entry, type Holder, type ModelState } from './memory-entry.ts';
+import { createEntry, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
 import { createOrderedList } from './ordered-list.ts';
@@ -64,12 +64,12 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   const waitTtlMs = options.waitTtlMs ?? DEFAULT_WAIT_TTL_MS;
   const maxInputBytes = options.maxInputBytes ?? 512 * 1024 * 1024;
 
-  const entries = new Map<JobId, Entry>();
+  const entries = new Map<JobId, Stored>();
   const models = new Map<string, ModelState>();
   const holders = new Map<SessionId, Holder>();
-  const keys = new Map<string, Entry>();
+  const keys = new Map<string, Stored>();
   const expiries = createExpiryHeap<Entry>();
-  const newest = createOrderedList<Pick<Entry, 'seq'>>((a, b) => a.seq - b.seq);
+  const newest = createOrderedList<Pick<Stored, 'seq'>>((a, b) => a.seq - b.seq);
   const results = createMemoryResults({
     clock,
     resultTtlMs: options.resultTtlMs ?? HOUR_MS,
@@ -93,8 +93,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 
   function enterQueue(entry: Entry): void {
     entry.model.queue.add(entry);
-    const ttlEnd = entry.job.createdAt + waitTtlMs;
-    entry.expiresAt = Math.min(entry.job.deadlineAt ?? Infinity, ttlEnd);
+    const ttlEnd = entry.stored.job.createdAt + waitTtlMs;
+    entry.expiresAt = Math.min(entry.stored.job.deadlineAt ?? Infinity, ttlEnd);
     expiries.put(entry);
   }
 
@@ -102,9 +102,9 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     entry.holder = holder;
     holder.attempts.add(entry);
     entry.model.processingJobs += 1;
-    if (entry.job.deadlineAt === null) expiries.remove(entry);
+    if (entry.stored.job.deadlineAt === null) expiries.remove(entry);
     else {
-      entry.expiresAt = entry.job.deadlineAt;
+      entry.expiresAt = entry.stored.job.deadlineAt;
       expiries.put(entry);
     }
   }
@@ -114,32 +114,36 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     if (entry.holder === null) entry.model.queue.remove(entry);
     else {
       entry.holder.attempts.delete(entry);
-      if (entry.job.cancelRequested) entry.holder.cancels.delete(entry.job.id);
+      if (entry.stored.job.cancelRequested) entry.holder.cancels.delete(entry.stored.job.id);
       entry.holder = null;
       entry.model.processingJobs -= 1;
     }
     expiries.remove(entry);
   }
 
+  /** What is left of an input that nobody needs any more; one object for all of a kind. */
+  let emptied: Payload = { contentType: '', bytes: NO_BYTES };
+  function released({ contentType }: Payload): Payload {
+    if (emptied.contentType !== contentType) emptied = { contentType, bytes: NO_BYTES };
+    return emptied;
+  }
+
   type Decision = Pick<Job, 'status' | 'output' | 'error' | 'timings'>;
   function decide(entry: Entry, decision: Decision): Job {
     leave(entry);
     inputBytes -= entry.inputBytes;
-    const { job } = entry;
-    entry.job = {
-      ...job,
-      ...decision,
-      input: { contentType: job.input.contentType, bytes: NO_BYTES },
-      completedAt: clock.now(),
-    };
-    results.add(entry);
-    return entry.job;
+    const { stored } = entry;
+    const { job } = stored;
+    stored.job = { ...job, ...decision, input: released(job.input), completedAt: clock.now() };
+    stored.live = null;
+    results.add(stored);
+    return stored.job;
   }
 
-  function forget(entry: Entry): void {
-    entries.delete(entry.job.id);
-    newest.remove(entry);
-    if (entry.job.idempotencyKey !== null) keys.delete(keyOf(entry.job));
+  function forget(stored: Stored): void {
+    entries.delete(stored.job.id);
+    newest.remove(stored);
+    if (stored.job.idempotencyKey !== null) keys.delete(keyOf(stored.job));
   }
 
   // ---- the steps ---------------------------------------------------------------------------------------------------
@@ -162,12 +166,13 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     if (entries.has(job.id)) return refused('internal', `the job id ${job.id} was used before`);
     const entry = createEntry(job, nextSeq++, model, digest, clock.now());
     inputBytes += entry.inputBytes;
-    entries.set(job.id, entry);
-    newest.insert(entry);
-    if (job.idempotencyKey !== null) keys.set(keyOf(job), entry);
+    const { stored } = entry;
+    entries.set(job.id, stored);
+    newest.insert(stored);
+    if (job.idempotencyKey !== null) keys.set(keyOf(job), stored);
     model.queue.tag(entry);
     enterQueue(entry);
-    return { type: 'accepted', job: entry.job };
+    return { type: 'accepted', job: stored.job };
   }
 
   function claimOne(request: ClaimRequest): Claimed {
@@ -184,34 +189,35 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     const startedAt = clock.now();
     const jobs: Job[] = [];
     for (const entry of taken) {
-      entry.job = {
-        ...entry.job,
+      const { stored } = entry;
+      stored.job = {
+        ...stored.job,
         status: move('starting', 'claim'),
         startedAt,
-        attempt: entry.job.attempt + 1,
+        attempt: stored.job.attempt + 1,
         worker: request.worker,
         session: request.session,
         servedVersion: request.version,
         progress: null,
       };
       hold(entry, holder);
-      jobs.push(entry.job);
+      jobs.push(stored.job);
     }
     return { jobs, leftRows: model.queue.rowsFor(request.version) };
   }
 
   /** The entry, when the fence may write to it; otherwise why not. */
   function fenced(fence: Fence): Entry | Exclude<FencedOutcome, { type: 'applied' }> {
-    const entry = entries.get(fence.job);
-    if (!entry) return { type: 'unknown' };
-    const { job } = entry;
-    if (!isLive(job.status)) return { type: 'settled', job };
+    const stored = entries.get(fence.job);
+    if (!stored) return { type: 'unknown' };
+    const { job, live: entry } = stored;
+    if (entry === null) return { type: 'settled', job };
     const owns = job.status === 'processing' && job.attempt === fence.attempt && job.session === fence.session;
     return owns ? entry : { type: 'stale' };
   }
 
   function end(entry: Entry, outcome: Outcome): Job {
-    const { job } = entry;
+    const { job } = entry.stored;
     const { attempt, cancelRequested } = job;
     const worker = job.worker ?? '';
     const { spentAttempts, lost } = entry;
@@ -219,7 +225,12 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     switch (ruling.type) {
       case 'succeed': {
         const { output, timings } = outcome as Extract<Outcome, { type: 'succeeded' }>;
-        return decide(entry, { status: move('processing', 'succeed'), output: detach(output), error: null, timings });
+        return decide(entry, {
+          status: move('processing', 'succeed'),
+          output: results.keep(output, job),
+          error: null,
+          timings,
+        });
       }
       case 'fail':
         return decide(entry, undelivered(move('processing', 'fail'), ruling.error));
@@ -229,27 +240,27 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         leave(entry);
         entry.spentAttempts = ruling.spentAttempts;
         entry.lost = [...lost, ruling.lost];
-        entry.job = { ...job, status: move('processing', 'requeue'), session: null, progress: null };
+        entry.stored.job = { ...job, status: move('processing', 'requeue'), session: null, progress: null };
         enterQueue(entry);
-        return entry.job;
+        return entry.stored.job;
     }
   }
 
-  function cancelOne(entry: Entry): Job {
-    const { job } = entry;
-    if (job.status === 'starting') return decide(entry, undelivered(move('starting', 'cancel'), null));
-    if (job.status === 'processing' && !job.cancelRequested) {
-      entry.job = { ...job, cancelRequested: true };
-      entry.holder?.cancels.add(job.id);
+  function cancelOne(stored: Stored): Job {
+    const { job, live } = stored;
+    if (live === null) return job;
+    if (live.holder === null) return decide(live, undelivered(move('starting', 'cancel'), null));
+    if (!job.cancelRequested) {
+      stored.job = { ...job, cancelRequested: true };
+      live.holder.cancels.add(job.id);
     }
-    return entry.job;
+    return stored.job;
   }
 
   function expire(entry: Entry): Job {
-    if (entry.job.status === 'processing') {
-      return decide(entry, undelivered(move('processing', 'expire'), RAN_TOO_LONG));
-    }
-    return decide(entry, undelivered(move('starting', 'expire'), WAITED_TOO_LONG));
+    return entry.holder === null
+      ? decide(entry, undelivered(move('starting', 'expire'), WAITED_TOO_LONG))
+      : decide(entry, undelivered(move('processing', 'expire'), RAN_TOO_LONG));
   }
 
   const service = createService({ start: () => Promise.resolve(), stop: () => Promise.resolve() });
@@ -269,8 +280,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const outcomes = updates.map(({ fence, fraction, message }): FencedOutcome => {
         const entry = fenced(fence);
         if ('type' in entry) return entry;
-        entry.job = { ...entry.job, progress: { fraction, message } };
-        return { type: 'applied', job: entry.job };
+        entry.stored.job = { ...entry.stored.job, progress: { fraction, message } };
+        return { type: 'applied', job: entry.stored.job };
       });
       return Promise.resolve(outcomes);
     },
@@ -282,8 +293,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       return Promise.resolve(outcomes);
     },
     cancel(id) {
-      const entry = entries.get(id);
-      return Promise.resolve(entry ? cancelOne(entry) : null);
+      const stored = entries.get(id);
+      return Promise.resolve(stored ? cancelOne(stored) : null);
     },
     release(session, countsAttempt) {
       const holder = holders.get(session);
@@ -297,8 +308,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const kept: Job[] = [];
       const lost: Job[] = [];
       for (const entry of [...(holders.get(session)?.attempts ?? [])]) {
-        const { id, attempt } = entry.job;
-        if (attempts.get(id) === attempt) kept.push(entry.job);
+        const { id, attempt } = entry.stored.job;
+        if (attempts.get(id) === attempt) kept.push(entry.stored.job);
         else lost.push(end(entry, LOST_ON_THE_WAY));
       }
       return Promise.resolve({ kept, lost });
@@ -328,13 +339,13 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     list({ limit, cursor, status, model }) {
       const jobs: Job[] = [];
       let scanned = 0;
-      let last: Entry | null = null;
+      let last: Stored | null = null;
       for (const one of newest.backwards(cursor === null ? null : { seq: parseCursor(cursor) })) {
         if (jobs.length === limit || scanned === MAX_LISTED_SCAN) {
           return Promise.resolve({ jobs, next: last === null ? null : String(last.seq) });
         }
         scanned += 1;
-        last = one as Entry;
+        last = one as Stored;
         const { job } = last;
         if ((status === undefined || job.status === status) && (model === undefined || job.model === model)) {
           jobs.push(job);
@@ -349,9 +360,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       return Promise.resolve(new Map(counts));
     },
     queuePosition(id) {
-      const entry = entries.get(id);
-      const waiting = entry?.job.status === 'starting';
-      return Promise.resolve(waiting ? entry.model.queue.position(entry) : null);
+      const entry = entries.get(id)?.live;
+      return Promise.resolve(entry?.holder === null ? entry.model.queue.position(entry) : null);
     },
   };
 }
@@ -362,13 +372,6 @@ function refused(code: PosternError['code'], message: string): SubmitOutcome {
 
 function undelivered<S extends Job['status']>(status: S, error: JobError | null) {
   return { status, output: null, error, timings: null };
-}
-
-/** A copy that keeps only itself alive: a small output may be a view on a receive buffer of 64 KiB. */
-function detach(output: Payload): Payload {
-  const { bytes } = output;
-  if (bytes.byteLength === bytes.buffer.byteLength) return output;
-  return { contentType: output.contentType, bytes: Buffer.from(bytes) };
 }
 
 function parseCursor(cursor: string): number {
