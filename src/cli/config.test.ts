@@ -71,6 +71,7 @@ for (const [key, value] of accepted) {
 const refused: [key: string, value: string][] = [
   ['POSTERN_HTTP_PORT', '65536'],
   ['POSTERN_HTTP_PORT', '-1'],
+  ['TARGET_PORT', '0'],
   ['POSTERN_HTTP_PORT', '80.5'],
   ['POSTERN_HTTP_PORT', '0x50'],
   ['POSTERN_HTTP_PORT', 'http'],

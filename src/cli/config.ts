@@ -50,7 +50,7 @@ function problemWith(setting: Setting, text: string): string | null {
     case 'host':
       return isHost(text) ? null : 'expected a host name or an IP address (without a port)';
     case 'port':
-      return integer(0, 65_535);
+      return integer(kind.min, 65_535);
     case 'folder':
       return text.includes('\0') ? 'expected a path' : null;
     case 'flag':

@@ -6,10 +6,10 @@
 /** Where a setting matters. */
 export type SettingUse = 'gateway' | 'worker' | 'caller' | 'all';
 
-/** What a value must look like. A port may be 0: the system then chooses, and `--ready-file` tells which it was. */
+/** What a value must look like. A port to listen on may be 0: the system then chooses, and `--ready-file` tells which. */
 export type SettingKind =
   | { readonly type: 'host' }
-  | { readonly type: 'port' }
+  | { readonly type: 'port'; readonly min: 0 | 1 }
   | { readonly type: 'folder' }
   | { readonly type: 'url' }
   | { readonly type: 'flag' }
@@ -36,7 +36,7 @@ export const SETTINGS = {
       'Address that the HTTP API listens on. Beyond loopback it needs `POSTERN_OPEN=1`, because there are no API keys yet.',
   },
   POSTERN_HTTP_PORT: {
-    kind: { type: 'port' },
+    kind: { type: 'port', min: 0 },
     use: 'gateway',
     fallback: '8080',
     about: 'Port of the HTTP API. 0 lets the system choose.',
@@ -61,7 +61,7 @@ export const SETTINGS = {
     about: 'Address that workers dial. `postern gateway` listens on 0.0.0.0 by default, `postern up` on 127.0.0.1.',
   },
   POSTERN_TUNNEL_PORT: {
-    kind: { type: 'port' },
+    kind: { type: 'port', min: 0 },
     use: 'gateway',
     fallback: '37373',
     about: 'Port that workers dial, mutual TLS only. 0 lets the system choose.',
@@ -92,7 +92,7 @@ export const SETTINGS = {
     about: 'Host of the gateway that the worker dials.',
   },
   TARGET_PORT: {
-    kind: { type: 'port' },
+    kind: { type: 'port', min: 1 },
     use: 'worker',
     fallback: '37373',
     about: 'Tunnel port of that gateway.',
