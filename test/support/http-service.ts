@@ -1,8 +1,10 @@
 /** An HTTP service over fake predictions on a port of the system's choice, and ways to talk to it below fetch. */
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
+import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
 import type { LogFields, Logger } from '../../src/logger.ts';
@@ -64,4 +66,56 @@ export function part(headers: string, body: string, boundary = 'b'): string {
 
 export function post(path: string, contentType: string, body: string, headers = ''): string {
   return `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: ${contentType}\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+export const MODEL = '/v1/models/local/plants/predictions';
+/** Headers of a file part. */
+export const FILE = 'content-disposition: form-data; name="image"; filename="a.jpg"\r\ncontent-type: image/jpeg';
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ErrorCode;
+  request_id: string;
+  retry_after?: number;
+}
+
+/** Checks the whole shape of a problem, and that the service still works afterwards. */
+export async function refused(running: RunningHttp, response: Response, code: ErrorCode): Promise<Problem> {
+  const text = await response.text();
+  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/, text);
+  const problem = JSON.parse(text) as Problem;
+  assert.equal(problem.code, code, problem.detail);
+  assert.equal(problem.status, response.status);
+  assert.equal(problem.status, new PosternError(code, '').status);
+  assert.equal(problem.type, `/docs/errors#${code}`);
+  assert.ok(problem.title.length > 0 && problem.detail.length > 0);
+  assert.equal(problem.request_id, response.headers.get('x-request-id'));
+  assert.equal((await fetch(`${running.base}/livez`)).status, 200);
+  assert.deepEqual(running.errors, []);
+  return problem;
+}
+
+/** The answer to bytes written on a bare socket, as a Response. */
+export async function raw(running: RunningHttp, text: string | Uint8Array): Promise<Response> {
+  const answer = await exchange(running.port, text);
+  const [head = '', ...rest] = answer.split('\r\n\r\n');
+  const [statusLine = '', ...lines] = head.split('\r\n');
+  const headers = lines.map((line): [string, string] => [
+    line.slice(0, line.indexOf(':')),
+    line.slice(line.indexOf(':') + 2),
+  ]);
+  return new Response(rest.join('\r\n\r\n'), { status: Number(statusLine.split(' ')[1]), headers });
+}
+
+export async function send(
+  running: RunningHttp,
+  contentType: string | null,
+  body: RequestInit['body'],
+  path = MODEL,
+): Promise<Response> {
+  const headers = contentType === null ? undefined : { 'content-type': contentType };
+  return fetch(running.base + path, { method: 'POST', body, headers });
 }
