@@ -8,6 +8,7 @@ import { flatPng, noise, oriented, pattern, patternPixels } from '../../../../te
 import type { ImageClassificationManifest } from '../../manifest.ts';
 import { createDecoder, loadSharp } from './decode.ts';
 import type { Decode } from './decode.ts';
+import { placePhoto } from './geometry.ts';
 
 type Input = ImageClassificationManifest['input'];
 
@@ -116,6 +117,15 @@ describe('decoding refuses', () => {
     const small = await decoder({}, 100);
     await fails(small(await pattern(11, 10).png().toBuffer()), 'image_too_large');
     assert.equal((await small(await pattern(10, 10).png().toBuffer())).width, 10);
+  });
+});
+
+describe('decoding refuses strips', () => {
+  test('that would be stretched beyond measure', async () => {
+    const decode = await decoder();
+    await fails(decode(flatPng(1, 10_001)), 'input_invalid');
+    await fails(decode(flatPng(40_000_000, 1)), 'input_invalid');
+    assert.equal((await decode(flatPng(1, 10_000))).height, 10_000);
   });
 });
 
@@ -265,6 +275,19 @@ describe('geometry', () => {
       corner((await (await decoder({ ...sides, scale: 1.14 }))(await framed(200, 200))).pixels),
       [0, 255, 0],
     );
+  });
+
+  test('takes the same pixels as the training code: round the long side, cut from the floor of the half', () => {
+    const square = { width: 128, height: 128, fit: 'cover' as const, scale: 1.14 };
+    const place = (width: number, height: number) => {
+      const { resized, left, top } = placePhoto(square, { width, height });
+      return [resized.width, resized.height, left, top];
+    };
+    assert.deepEqual(place(160, 160), [146, 146, 9, 9]);
+    assert.deepEqual(place(1_152, 864), [195, 146, 33, 9]);
+    assert.deepEqual(place(120, 160), [146, 195, 9, 33]);
+    assert.deepEqual(place(1, 1), [146, 146, 9, 9]);
+    assert.deepEqual(place(1, 10_000), [146, 1_460_000, 9, 729_936]);
   });
 
   test('contain pads with the mean, fill stretches', async () => {

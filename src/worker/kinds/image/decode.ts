@@ -10,6 +10,8 @@ import type sharpFunction from 'sharp';
 import { PosternError } from '../../../errors.ts';
 import type { Clock } from '../../../clock.ts';
 import type { ImageClassificationManifest } from '../../manifest.ts';
+import { MAX_ASPECT, placePhoto } from './geometry.ts';
+import type { Size } from './geometry.ts';
 import { sniffFormat } from './sniff.ts';
 import type { ImageFormat } from './sniff.ts';
 
@@ -52,11 +54,6 @@ export async function loadSharp(): Promise<SharpModule> {
 
 export function createDecoder(sharp: SharpModule, options: DecoderOptions): Decode {
   const { input, maxPixels, clock } = options;
-  const sides = {
-    width: Math.round(input.width * input.scale),
-    height: Math.round(input.height * input.scale),
-  };
-  const cropped = sides.width !== input.width || sides.height !== input.height;
   const [r, g, b] = input.mean.map((mean) => Math.min(255, Math.max(0, Math.round(mean * 255)))) as [
     number,
     number,
@@ -70,26 +67,22 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
   const probe = (bytes: Uint8Array): Promise<Metadata> =>
     sharp(bytes, { failOn: 'truncated', limitInputPixels: false, pages: 1 }).metadata();
 
-  const shape = (image: Sharp): Sharp => {
-    let shaped = image
-      .timeout({ seconds: DECODE_TIMEOUT_S })
-      .flatten({ background: '#ffffff' })
-      // Padding is the network's zero: the mean colour.
-      .resize(sides.width, sides.height, {
-        fit: input.fit,
-        kernel: input.kernel,
-        position: 'centre',
-        background: { r, g, b },
-      });
-    if (cropped) {
-      shaped = shaped.extract({
-        left: (sides.width - input.width) >> 1,
-        top: (sides.height - input.height) >> 1,
-        width: input.width,
-        height: input.height,
-      });
-    }
-    return shaped.toColourspace('srgb').raw({ depth: 'uchar' });
+  const shape = (image: Sharp, photo: Size): Sharp => {
+    const { resized, padded, left, top } = placePhoto(input, photo);
+    return (
+      image
+        .timeout({ seconds: DECODE_TIMEOUT_S })
+        .flatten({ background: '#ffffff' })
+        // Padding is the network's zero: the mean colour.
+        .resize(resized.width, resized.height, {
+          fit: padded ? 'contain' : 'fill',
+          kernel: input.kernel,
+          background: { r, g, b },
+        })
+        .extract({ left, top, width: input.width, height: input.height })
+        .toColourspace('srgb')
+        .raw({ depth: 'uchar' })
+    );
   };
 
   return async (bytes) => {
@@ -106,24 +99,21 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
     }
     const header = await probe(bytes).catch(() => null);
     if (!header) throw headerError(bytes, format);
-    if (header.width * header.height > maxPixels) {
-      throw new PosternError(
-        'image_too_large',
-        `the image has ${header.width} × ${header.height} pixels, at most ${maxPixels} in all are decoded: send a smaller one`,
-      );
-    }
+    const { width, height } = header.autoOrient;
+    refuseUnreasonable(width, height, maxPixels);
     const begunAt = clock.monotonic();
     try {
-      const { data, info } = await shape(open(bytes, 'truncated')).toBuffer({ resolveWithObject: true });
-      const size = header.autoOrient;
-      return { pixels: rgb(data, info.channels), width: size.width, height: size.height, format };
+      const { data, info } = await shape(open(bytes, 'truncated'), { width, height }).toBuffer({
+        resolveWithObject: true,
+      });
+      return { pixels: rgb(data, info.channels), width, height, format };
     } catch (thrown) {
       if (clock.monotonic() - begunAt >= DECODE_TIMEOUT_S * 1_000) {
         throw new PosternError('input_invalid', `the image takes longer than ${DECODE_TIMEOUT_S} s to decode`, {
           cause: thrown,
         });
       }
-      const forgiven = await shape(open(bytes, 'none'))
+      const forgiven = await shape(open(bytes, 'none'), { width, height })
         .toBuffer()
         .then(
           () => true,
@@ -132,6 +122,22 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
       throw forgiven ? truncated(format, thrown) : broken(format, thrown);
     }
   };
+}
+
+/** By the header alone, before anything is decoded. */
+function refuseUnreasonable(width: number, height: number, maxPixels: number): void {
+  if (width * height > maxPixels) {
+    throw new PosternError(
+      'image_too_large',
+      `the image has ${width} × ${height} pixels, at most ${maxPixels} in all are decoded: send a smaller one`,
+    );
+  }
+  if (Math.max(width, height) > MAX_ASPECT * Math.min(width, height)) {
+    throw new PosternError(
+      'input_invalid',
+      `the image has ${width} × ${height} pixels: at most ${MAX_ASPECT} times as long as wide is taken`,
+    );
+  }
 }
 
 /** One and two channels (grey, grey with alpha) are spread over three; a fourth is dropped. */
