@@ -24,7 +24,7 @@ function postern(args: readonly string[], folder: string, env: Record<string, st
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     cwd: folder,
     env: { ...inherited, ...env },
-    timeout: 60_000,
+    timeout: 120_000,
   });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
@@ -139,7 +139,7 @@ suite('help', { concurrency: 2 }, () => {
   });
 });
 
-suite('against a running up', { timeout: 180_000 }, () => {
+suite('against a running up', { timeout: 280_000 }, () => {
   let url = '';
   let tunnelPort = 0;
   const data = join(folder, 'data');
@@ -166,7 +166,7 @@ suite('against a running up', { timeout: 180_000 }, () => {
     child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
     let out = '';
     child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
-    await until('the ready line', 60_000, () => Promise.resolve(out.includes('\n') ? true : null));
+    await until('the ready line', 120_000, () => Promise.resolve(out.includes('\n') ? true : null));
     const ready = JSON.parse(out) as { url: string; tunnelPort: number };
     [url, tunnelPort] = [ready.url, ready.tunnelPort];
     const photo = sharp({ create: { width: 320, height: 240, channels: 3, background: '#2f7d3a' } }).jpeg();
@@ -325,7 +325,7 @@ void test('a worker does not outlive an up that was ended by force', { timeout: 
     env,
     stdio: 'ignore',
   });
-  await until('the ready file', 60_000, () => Promise.resolve(existsSync(readyFile) ? true : null));
+  await until('the ready file', 120_000, () => Promise.resolve(existsSync(readyFile) ? true : null));
   const worker = childPid(child.pid ?? 0);
   child.kill('SIGKILL');
   await until('the worker to end', 15_000, () => Promise.resolve(existsSync(`/proc/${worker}`) ? null : true));

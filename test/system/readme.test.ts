@@ -16,7 +16,7 @@ const lines = [...readme.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block
 const startLine = lines.find((line) => line.includes('npm start'));
 const run = promisify(execFile);
 /** Plants can take a while to load when the machine is busy. */
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 
 interface Ready {
   readonly url: string;
@@ -24,7 +24,7 @@ interface Ready {
   readonly models: readonly { readonly name: string; readonly state: string }[];
 }
 
-suite('the README', { skip: needsProgram('curl', 'sh'), timeout: 180_000 }, () => {
+suite('the README', { skip: needsProgram('curl', 'sh'), timeout: 280_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'postern-readme-'));
   let ready: Ready | null = null;
   let ended: Promise<number | null> = Promise.resolve(null);
