@@ -109,7 +109,8 @@ function explain(error: Error & { code?: string }, host: string, port: number): 
     ECONNRESET: `${where} hung up in the handshake: is this the gateway's tunnel port?`,
     EPROTO: `${where} does not speak TLS 1.3: is this the gateway's tunnel port?`,
   };
-  const words = advice[code] ?? error.message;
+  // OpenSSL has a code of its own for each way of not being what was expected.
+  const words = advice[code] ?? (code.startsWith('ERR_SSL_') ? advice.EPROTO : undefined) ?? error.message;
   const untrusted = /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO|SIGNATURE|INVALID_PURPOSE/.test(code);
   if (!untrusted) return new PosternError('unreachable', words, { cause: error });
   const message = `the certificate of ${where} is not from this worker's gateway (${error.message}): do both have the same CA?`;

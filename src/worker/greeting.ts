@@ -63,12 +63,10 @@ export function greet(socket: TLSSocket, options: GreetOptions): Promise<Connect
   });
 }
 
-/** A gateway that rejects the certificate says so in a TLS alert, after the worker's side of the handshake was done. */
+/** A gateway drops a certificate that it does not accept without a word, so the worker can only say what is likely. */
 function explainRefusal(error: PosternError | null): PosternError {
-  const cause = error?.cause as { code?: string; message?: string } | undefined;
-  if (cause?.code?.startsWith('ERR_SSL_') && /ALERT|alert/.test(`${cause.code} ${cause.message ?? ''}`)) {
-    const reason = `the gateway rejected this worker's certificate (${cause.message ?? ''}): is it expired, or of another CA?`;
-    return new PosternError('handshake_refused', reason, { cause });
-  }
-  return error ?? new PosternError('connection_lost', 'the connection was closed before the welcome');
+  if (error && error.code !== 'connection_lost') return error;
+  const reason =
+    'the gateway hung up instead of a welcome: it is overloaded or restarting, or it rejects this certificate (expired? of another CA?); its log says which';
+  return new PosternError('connection_lost', reason, { cause: error ?? undefined });
 }

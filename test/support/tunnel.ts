@@ -12,12 +12,13 @@ import type { GatewaySession, SessionEvents } from '../../src/gateway/ports.ts';
 import { openIdentity } from '../../src/identity/identity.ts';
 import type { GatewayIdentity } from '../../src/identity/identity.ts';
 import { silentLogger } from '../../src/logger.ts';
+import type { LogFields, Logger } from '../../src/logger.ts';
 import { createWorkerLink } from '../../src/worker/link.ts';
 import type { WorkerLinkConfig } from '../../src/worker/link.ts';
 import type { AttemptEnd, LinkEvents, WorkerLink } from '../../src/worker/ports.ts';
 import { createJournal } from './journal.ts';
 import type { Journal } from './journal.ts';
-import { assertNothingLeft, createCountingClock } from './leaks.ts';
+import { assertNothingLeft, createCountingClock, openSockets } from './leaks.ts';
 
 /** An event by its name, with its arguments. */
 export type Told<Events> = {
@@ -57,7 +58,7 @@ export const ECHO = { name: 'echo', version: '1', state: 'ready', kind: 'echo', 
 /** Everything of one test: what it opens here is closed after it, and then nothing may be left. */
 export interface Scene {
   readonly identity: GatewayIdentity;
-  /** A file of the identity's folder. */
+  /** The content of a file of the identity's folder. */
   readKey(file: string): Promise<string>;
   openTunnel(options?: TunnelOptions): Promise<Tunnel>;
   openLink(tunnel: Pick<Tunnel, 'port'>, options?: LinkOptions): Promise<TestLink>;
@@ -71,6 +72,7 @@ export function tunnelTest(name: string, body: (scene: Scene) => Promise<void>):
     const folder = await mkdtemp(join(tmpdir(), 'postern-tunnel-'));
     const identity = await openIdentity({ folder: join(folder, 'identity'), hosts: [], clock: systemClock });
     const clock = createCountingClock();
+    const before = openSockets();
     const ends: (() => unknown)[] = [];
     const scene: Scene = {
       identity,
@@ -88,7 +90,7 @@ export function tunnelTest(name: string, body: (scene: Scene) => Promise<void>):
       for (const close of ends.reverse()) await close();
       await rm(folder, { recursive: true });
     }
-    await assertNothingLeft([clock]);
+    await assertNothingLeft(before, clock);
   });
 }
 
@@ -132,13 +134,20 @@ function withMore<Events extends object>(events: Events, more: Partial<Events> =
   });
 }
 
+export interface LogLine {
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
 export interface TestLink {
   readonly link: WorkerLink;
   readonly journal: WorkerJournal;
+  readonly log: Journal<LogLine>;
 }
 
 export interface LinkOptions {
   readonly name?: string;
+  readonly certificateTtlMs?: number;
   readonly clock?: Clock;
   readonly random?: () => number;
   readonly config?: Partial<WorkerLinkConfig>;
@@ -146,19 +155,22 @@ export interface LinkOptions {
 }
 
 async function openLink(scene: Scene, tunnel: Pick<Tunnel, 'port'>, options: LinkOptions): Promise<TestLink> {
-  const made = await scene.identity.issueWorker(options.name ?? 'gpu-1', 86_400_000);
+  const made = await scene.identity.issueWorker(options.name ?? 'gpu-1', options.certificateTtlMs ?? 86_400_000);
   const { events, journal } = recorder<LinkEvents>();
+  const log = createJournal<LogLine>();
+  const write = (message: string, fields: LogFields = {}): void => log.add({ message, fields });
+  const logger: Logger = { ...silentLogger, info: write, warn: write, error: write };
   const link = createWorkerLink({
     config: { host: '127.0.0.1', port: tunnel.port, ...options.config },
     identity: { ...made, caPem: scene.identity.caPem },
     events: withMore(events, options.events),
-    logger: silentLogger,
+    logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   });
   scene.onEnd(() => link.stop());
   await link.start();
-  return { link, journal };
+  return { link, journal, log };
 }
 
 /** The session after the nth onOpen. */
