@@ -2,15 +2,15 @@
 
 export interface Random {
   /** Uniform in [0, 1). */
-  next(): number;
+  readonly next: () => number;
   /** A whole number from `low` to `high`, both included. */
-  int(low: number, high: number): number;
+  readonly int: (low: number, high: number) => number;
   /** True with this probability. */
-  chance(probability: number): boolean;
-  pick<T>(items: readonly T[]): T;
-  bytes(count: number): Uint8Array;
+  readonly chance: (probability: number) => boolean;
+  readonly pick: <T>(items: readonly T[]) => T;
+  readonly bytes: (count: number) => Uint8Array;
   /** An independent stream: using one does not shift the other. */
-  fork(): Random;
+  readonly fork: () => Random;
 }
 
 /** sfc32 (Chris Doty-Humphrey, PractRand): small, fast, no known failures. */
