@@ -31,7 +31,8 @@ export type { ByteBudget } from './budget.ts';
 
 export interface ConnectionHandlers {
   /**
-   * A whole message; `payload` is complete (and empty for a message without one) and belongs to the handler. Pings,
+   * A whole message; `payload` is complete (and empty for a message without one) and is not touched again; it may be a view
+   * into a larger buffer that it shares with others, so copy it before transferring it to a thread. Pings,
    * pongs and closes are the connection's own and are not shown. A message may overtake an earlier one whose large
    * payload is still on its way. Never called after onClose. A throw closes the connection with `internal`.
    */
@@ -82,6 +83,8 @@ const NO_BYTES = Buffer.alloc(0);
 /** Of the flush time, the last part is kept for the `close` message itself when payloads are stuck in a window. */
 const CLOSE_WORD_MS = 250;
 const RESET_BY_CLOSE = 1;
+/** A payload of 1 KiB in a TLS record of 16 KiB is still a view. */
+const MOST_PINNED = 16;
 const EARLY_FLUSH_BYTES = 16_384;
 
 class WireConnection implements Connection, FrameSink {
@@ -262,7 +265,7 @@ class WireConnection implements Connection, FrameSink {
     }
     this.#checkPayload(message, flags, end - jsonEnd);
     if (flags === FLAG_STREAMED) this.#inbound!.open(stream, message, payloadBytes(message));
-    else if (flags === FLAG_INLINE) this.#deliver(message, copyOf(buffer, jsonEnd, end));
+    else if (flags === FLAG_INLINE) this.#deliver(message, keep(buffer, jsonEnd, end));
     else this.#handle(message);
   }
 
@@ -374,7 +377,9 @@ class WireConnection implements Connection, FrameSink {
   }
 }
 
-function copyOf(buffer: Buffer, start: number, end: number): Buffer {
+/** A view where that holds back little else (a TLS record has 16 KiB), a copy where a small payload would pin a large chunk. */
+function keep(buffer: Buffer, start: number, end: number): Buffer {
+  if ((end - start) * MOST_PINNED >= buffer.buffer.byteLength) return buffer.subarray(start, end);
   const copy = Buffer.allocUnsafe(end - start);
   buffer.copy(copy, 0, start, end);
   return copy;

@@ -26,7 +26,10 @@ export const RESET_BODY_BYTES = 2;
 export const MAX_WINDOW_BYTES = 0x7fff_ffff;
 export const MAX_STREAM_ID = 0xffff_ffff;
 
-/** What the decoder tells. Buffers are only lent: they are valid during the call. A throw ends the decoding. */
+/**
+ * What the decoder tells. The decoder never writes into a buffer again that it has handed on, and nor may its owner into a
+ * chunk: so a sink may keep views. A throw ends the decoding.
+ */
 export interface FrameSink {
   onMessageFrame(flags: number, stream: number, buffer: Buffer, start: number, end: number): void;
   /** A piece of a DATA frame's body, never empty; `last` with the final piece of the frame that carries FIN. */
@@ -87,8 +90,8 @@ export function resetFrame(stream: number, reason: number): Uint8Array {
   return frame;
 }
 
-/** The smallest room for an incomplete body; kept between frames, so that a message cut by a TLS record costs no allocation. */
-const SCRATCH_BYTES = 4_096;
+/** The first room for an incomplete body, unless the body is smaller. */
+const FIRST_ROOM_BYTES = 4_096;
 const NO_BYTES = Buffer.alloc(0);
 
 export class FrameDecoder {
@@ -165,7 +168,7 @@ export class FrameDecoder {
   #keep(chunk: Buffer, at: number, taken: number): void {
     const fill = this.#length - this.#missing;
     if (this.#body.length < fill + taken) {
-      const room = Math.min(Math.max(SCRATCH_BYTES, 2 * (fill + taken)), Math.max(SCRATCH_BYTES, this.#length));
+      const room = Math.min(this.#length, Math.max(FIRST_ROOM_BYTES, 2 * (fill + taken)));
       const grown = Buffer.allocUnsafeSlow(room);
       this.#body.copy(grown, 0, 0, fill);
       this.#body = grown;
@@ -174,7 +177,7 @@ export class FrameDecoder {
     this.#missing -= taken;
     if (this.#missing > 0) return;
     const body = this.#body;
-    if (body.length > SCRATCH_BYTES) this.#body = NO_BYTES;
+    this.#body = NO_BYTES;
     this.#deliver(body, 0, this.#length);
   }
 
