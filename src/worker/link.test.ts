@@ -247,7 +247,7 @@ async function openFake(scene: Scene, answer?: () => Message): Promise<FakeGatew
 
 async function openWithCredit(scene: Scene, rows: number) {
   const fake = await openFake(scene);
-  const worker = await scene.openLink(fake);
+  const worker = await scene.openLink(fake, { random: () => 0 });
   worker.link.setCapacity('echo', '1', rows);
   const first = await controlOf(fake, 1);
   await nextOf(first, 'grant');
