@@ -320,6 +320,18 @@ tunnelTest('a link can be stopped before it started, while it dials, and twice',
   worker.link.end({ job: 'x', attempt: 1 }, { type: 'canceled' });
 });
 
+tunnelTest('forty workers find back to a gateway that was restarted', async (scene) => {
+  const first = await scene.openTunnel();
+  const names = Array.from({ length: 40 }, (_, n) => `gpu-${n}`);
+  await Promise.all(names.map((name) => scene.openLink(first, { name })));
+  await first.journal.until(() => first.listener.stats().sessions === 40);
+  await first.listener.stop();
+  const second = await scene.openTunnel({ config: { port: first.port } });
+  await second.journal.until(() => second.listener.stats().sessions === 40);
+  const workers = second.journal.entries.flatMap((entry) => (entry.type === 'onOpen' ? [entry.args[0].worker] : []));
+  assert.deepEqual(workers.sort(), names.sort(), 'each came once');
+});
+
 /** A worker behind a relay, connected and with credit for `rows`. */
 async function openThroughProxy(scene: Scene, rows: number, options: LinkOptions = {}) {
   const tunnel = await scene.openTunnel();

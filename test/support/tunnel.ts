@@ -66,9 +66,9 @@ export interface Scene {
   onEnd(close: () => unknown): void;
 }
 
-/** A test with a scene. Times out after 20 s, because the tests wait for signals without a limit of their own. */
+/** A test with a scene. Times out after 60 s, because the tests wait for signals without a limit of their own. */
 export function tunnelTest(name: string, body: (scene: Scene) => Promise<void>): void {
-  void test(name, { timeout: 20_000 }, async () => {
+  void test(name, { timeout: 60_000 }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'postern-tunnel-'));
     const identity = await openIdentity({ folder: join(folder, 'identity'), hosts: [], clock: systemClock });
     const clock = createCountingClock();
