@@ -17,6 +17,9 @@ import type { CreateRunner, Runner, RunnerInfo, RunnerOptions, Tensor } from './
 const RELOAD_BASE_MS = 200;
 const RELOAD_MAX_MS = 30_000;
 
+/** A stop waits so long for the runner to let go: native code (a load, a batch) cannot be interrupted. */
+const UNLOAD_MS = 10_000;
+
 export type InstanceState = 'loading' | 'idle' | 'busy' | 'failed' | 'stopped';
 
 export interface InstanceOptions {
@@ -160,8 +163,13 @@ export function createInstance(options: InstanceOptions): Instance {
       const current = runner;
       runner = undefined;
       state = 'stopped';
-      await current?.unload();
-      await loading.catch(() => undefined);
+      const { promise: overdue, resolve } = Promise.withResolvers<void>();
+      const limit = clock.after(UNLOAD_MS, () => {
+        logger.warn('model runner does not let go', { waitedMs: UNLOAD_MS });
+        resolve();
+      });
+      await Promise.race([Promise.allSettled([current?.unload(), loading]), overdue]);
+      limit.cancel();
     },
   };
 }

@@ -277,6 +277,14 @@ test('a stop hands back what waits and leaves no timer', async () => {
   assert.equal(model.clock.timerCount, 0);
 });
 
+test('a stop does not wait for ever for a runner that does not let go', async () => {
+  const model = await startControlledModel();
+  model.hangUnload();
+  const stopped = model.served.stop();
+  model.clock.advance(10_000);
+  await stopped;
+});
+
 test('a model whose warm-up fails is failed, says why, and takes no work', async () => {
   const model = await startControlledModel({
     build: () => Promise.reject(new PosternError('model_invalid', 'labels.json is missing')),

@@ -42,6 +42,8 @@ export interface ControlledModel {
   crash(): void;
   /** What the next loads do; by default they succeed. */
   failLoads(error: PosternError | null): void;
+  /** From now on the runner never lets go. */
+  hangUnload(): void;
   /** Words whose decoding waits until it is let go. */
   readonly blocked: Map<string, PromiseWithResolvers<void>>;
   assign(word: string, parts?: Partial<Assignment>): Assignment;
@@ -57,6 +59,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
   const faults: string[] = [];
   const blocked = new Map<string, PromiseWithResolvers<void>>();
   const texts = new WeakMap<object, readonly string[]>();
+  let unloading: Promise<void> = Promise.resolve();
   let loadError: PosternError | null = null;
   let live: { options: RunnerOptions; running: PromiseWithResolvers<Record<string, Tensor>> | null } | undefined;
 
@@ -98,7 +101,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
       runs.add({ words, signal, succeed: () => running.resolve({}), fail: (error) => running.reject(error) });
       return running.promise;
     },
-    unload: () => Promise.resolve(),
+    unload: () => unloading,
   });
 
   const served = createServedBatch({
@@ -137,6 +140,9 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
       live = undefined;
       dead?.running?.reject(error);
       dead?.options.onExit(error);
+    },
+    hangUnload() {
+      unloading = new Promise(() => undefined);
     },
     failLoads(error) {
       loadError = error;
