@@ -64,6 +64,7 @@ def main(task: str = "plants") -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of photos.tar and manifest.csv")
     parser.add_argument("--out", type=Path, required=True, help="served folder to write")
     parser.add_argument("--work", type=Path, help="checkpoints and the cache of photos (about 2 GB for plants)")
+    parser.add_argument("--start-from", type=Path, help="checkpoint.pt of another task's run with the same network")
     parser.add_argument("--replicas", type=int, default=os.cpu_count() or 1,
                         help="processes that train the same weights, one thread each; 1 = reproducible, with --threads")
     parser.add_argument("--threads", type=int, default=1, help="threads of each process")
@@ -72,6 +73,8 @@ def main(task: str = "plants") -> None:
     config = CONFIGS[args.task]
     work = args.work or Path(tempfile.gettempdir()) / "postern-training" / config.task
     trainer = Trainer(config, args.data, read_manifest(args.data), work / "cache", work)
+    if args.start_from:
+        trainer.start_from(args.start_from)
     network = trainer.run(args.replicas)
     val = publish(config, network, trainer.classes, args.data, args.out)
     print(f"val: {val['accuracy']}, calibration error {val['calibration_error']}"

@@ -89,6 +89,15 @@ class Trainer:
         work.mkdir(parents=True, exist_ok=True)
         self._resume()
 
+    def start_from(self, checkpoint: Path) -> None:
+        """Take over what another task's network has learnt, all but the head. A run that has begun goes on as it is."""
+        if self._done() > 0:
+            return
+        learnt = torch.load(checkpoint, weights_only=True)["average"]
+        body = {key: value for key, value in learnt.items() if not key.startswith("head.")}
+        for network in (self.network, self.average):
+            network.load_state_dict({**network.state_dict(), **body})
+
     def run(self, replicas: int = 1) -> Network:
         """Train to the end; returns the averaged network."""
         for phase in self.config.phases:  # cached before the helpers start, so that they do not all decode
