@@ -110,7 +110,7 @@ describe('headers and addresses', () => {
   });
 
   test('a request that never ends is a request_timeout', async (t) => {
-    const running = await startHttp(t, { requestTimeoutMs: 150, headersTimeoutMs: 100 });
+    const running = await startHttp(t, { requestTimeoutMs: 600, headersTimeoutMs: 500 });
     await refused(running, await raw(running, 'GET / HTTP/1.1\r\nhost: x\r\n'), 'request_timeout');
     const body = `POST ${MODEL} HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length: 100\r\n\r\nabc`;
     await refused(running, await raw(running, body), 'request_timeout');
@@ -139,13 +139,16 @@ describe('headers and addresses', () => {
 });
 
 describe('connections', () => {
-  const connections = async ({ base }: RunningHttp): Promise<number> =>
-    Number(/^postern_http_connections (\d+)$/m.exec(await (await fetch(`${base}/metrics`)).text())?.[1]);
+  /** Asked on a connection of its own, which counts; fetch would keep as many as it likes. */
+  const connections = async (running: RunningHttp): Promise<number> => {
+    const page = await raw(running, 'GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    return Number(/^postern_http_connections (\d+)$/m.exec(await page.text())?.[1]);
+  };
 
   test('a caller that stops reading is cut off', async (t) => {
-    const running = await startHttp(t, { stalledTimeoutMs: 200 });
-    running.fake.ending = succeeded('x'.repeat(32 * 1024 * 1024), 'text/plain');
-    await send(running, 'image/jpeg', 'x').then((response) => response.body?.cancel());
+    const running = await startHttp(t, { stalledTimeoutMs: 2000 });
+    running.fake.ending = succeeded('x'.repeat(32 * 1024 * 1024), 'application/octet-stream');
+    await raw(running, post(MODEL, 'image/jpeg', 'x'));
     const socket = connect(running.port, '127.0.0.1');
     t.after(() => socket.destroy());
     socket.on('error', () => undefined);
@@ -153,7 +156,6 @@ describe('connections', () => {
     socket.write('GET /v1/predictions/job-1/output HTTP/1.1\r\nhost: x\r\n\r\n');
     while ((await connections(running)) < 2) continue;
     while ((await connections(running)) > 1) continue;
-    assert.equal((await fetch(`${running.base}/livez`)).status, 200);
   });
 
   test('beyond the limit new ones are closed, and the old ones work', async (t) => {

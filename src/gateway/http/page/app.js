@@ -242,11 +242,7 @@ function showResult({ output, metrics }, focus) {
   const { predictions = [], rejected = false, unsure = false } = output ?? {};
   const [best] = predictions;
   byId('result').classList.toggle('unsure', unsure);
-  const title = rejected
-    ? text('rejectedTitle')
-    : unsure || !best
-      ? text('unsureTitle')
-      : text('best')(readable(best.label));
+  const title = rejected ? text('rejectedTitle') : unsure || !best ? text('unsureTitle') : readable(best.label);
   byId('result-title').textContent = title;
   byId('result-text').textContent = rejected ? text('rejectedText') : unsure ? text('unsureText') : '';
   const items = predictions.map(scoreItem);
