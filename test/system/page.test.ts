@@ -31,7 +31,7 @@ suite('the first page', { skip, timeout: 240_000 }, () => {
     gateway = await system.gateway();
     identity = system.issue('desk');
     worker = system.worker(gateway, identity);
-    await untilModel(gateway.url, 'plants');
+    await untilModel(gateway.url, 'plants', 60_000);
     const { chromium } = await import('playwright-core');
     browser = await chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox', '--disable-gpu'] });
   });
@@ -49,6 +49,8 @@ suite('the first page', { skip, timeout: 240_000 }, () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 820 }, locale: 'en-US', ...options });
     t.after(() => context.close());
     const page = await context.newPage();
+    // For a machine that is busy with other things; nothing here takes a second on a quiet one.
+    page.setDefaultTimeout(60_000);
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {
