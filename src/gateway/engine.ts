@@ -39,7 +39,7 @@ export interface EngineOptions {
 
 export interface Engine extends Predictions, SessionEvents, Service {
   stats(): EngineStats;
-  /** Calls `observer` with every job that is decided here; returns what takes it off. An observer must not throw. */
+  /** Calls `observer` with every job that is decided here; returns what takes it off. What it throws is logged. */
   onDecided(observer: (job: Job) => void): () => void;
   /** Accepts no more jobs, and resolves when nothing is in flight (with a store that is not durable: nothing is left), or
    * after `deadlineMs`. */
@@ -136,7 +136,14 @@ export function createEngine(options: EngineOptions): Engine {
     counters.decided(job);
     rateOf(job.model).add(clock.monotonic(), 1);
     waiters.decided(job);
-    for (const observer of observers) observer(job);
+    for (const observer of observers) {
+      try {
+        observer(job);
+      } catch (error) {
+        // The job is decided and stored: what somebody does with the news must not look like a store that failed.
+        logger.error('an observer of decisions failed', { job: job.id, error: toPosternError(error).message });
+      }
+    }
     if (idle.size > 0) for (const check of idle) check();
   }
 
