@@ -16,15 +16,16 @@ import { isErrorCode, PosternError, toPosternError } from '../errors.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { createByteBudget } from './budget.ts';
 import type { ByteBudget } from './budget.ts';
-import { FLAG_INLINE, FLAG_STREAMED, FrameDecoder, readUint32, windowFrame } from './frames.ts';
+import { keepPayload, readEnvelope } from './envelope.ts';
+import { FLAG_INLINE, FLAG_STREAMED, FrameDecoder, windowFrame } from './frames.ts';
 import type { FrameSink } from './frames.ts';
 import { minLimits } from './hello.ts';
 import { Inbound } from './inbound.ts';
-import { CLOSE_FLUSH_MS, HELLO_TIMEOUT_MS, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './limits.ts';
+import { CLOSE_FLUSH_MS, HELLO_TIMEOUT_MS } from './limits.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './messages.ts';
 import { Outbound } from './outbound.ts';
-import { DIRECTIONS, parseMessage, payloadBytes } from './parse.ts';
+import { DIRECTIONS, payloadBytes } from './parse.ts';
 import { Watch } from './watch.ts';
 
 export type { ByteBudget } from './budget.ts';
@@ -83,8 +84,6 @@ const NO_BYTES = Buffer.alloc(0);
 /** Of the flush time, the last part is kept for the `close` message itself when payloads are stuck in a window. */
 const CLOSE_WORD_MS = 250;
 const RESET_BY_CLOSE = 1;
-/** A payload of 1 KiB in a TLS record of 16 KiB is still a view. */
-const MOST_PINNED = 16;
 const EARLY_FLUSH_BYTES = 16_384;
 
 class WireConnection implements Connection, FrameSink {
@@ -248,24 +247,12 @@ class WireConnection implements Connection, FrameSink {
   };
 
   onMessageFrame(flags: number, stream: number, buffer: Buffer, start: number, end: number): void {
-    let jsonStart = start;
-    let jsonEnd = end;
-    if (flags === FLAG_INLINE) {
-      jsonStart = start + 4;
-      const jsonBytes = end - start < 4 ? 0 : readUint32(buffer, start);
-      if (jsonBytes < 2 || jsonBytes > MAX_MESSAGE_BYTES || jsonBytes > end - jsonStart) {
-        throw new PosternError('protocol_error', `JSON of ${jsonBytes} bytes in a frame of ${end - start}`);
-      }
-      jsonEnd = jsonStart + jsonBytes;
-    }
-    const message = parseMessage(buffer, jsonStart, jsonEnd);
-    const direction = DIRECTIONS[message.type];
-    if (direction === this.#side) {
+    const { message, payloadStart } = readEnvelope(flags, buffer, start, end, this.#options.limits.maxPayloadBytes);
+    if (DIRECTIONS[message.type] === this.#side) {
       throw new PosternError('protocol_error', `a ${message.type} is not for the ${this.#side} to receive`);
     }
-    this.#checkPayload(message, flags, end - jsonEnd);
     if (flags === FLAG_STREAMED) this.#inbound!.open(stream, message, payloadBytes(message));
-    else if (flags === FLAG_INLINE) this.#deliver(message, keep(buffer, jsonEnd, end));
+    else if (flags === FLAG_INLINE) this.#deliver(message, keepPayload(buffer, payloadStart, end));
     else this.#handle(message);
   }
 
@@ -280,31 +267,6 @@ class WireConnection implements Connection, FrameSink {
   onWindow(stream: number, increment: number): void {
     this.#outbound.addWindow(stream, increment);
     this.#flushSoon();
-  }
-
-  #checkPayload(message: Message, flags: number, inlineBytes: number): void {
-    const expected = payloadBytes(message);
-    if (flags !== FLAG_STREAMED) {
-      // A payload of zero bytes has no frame of its own: the message is plain.
-      if (expected !== inlineBytes || (flags === FLAG_INLINE && inlineBytes === 0)) {
-        throw new PosternError(
-          'protocol_error',
-          `${message.type} says ${expected} bytes, its frame has ${inlineBytes}`,
-        );
-      }
-      if (inlineBytes > MAX_INLINE_BYTES) {
-        throw new PosternError(
-          'frame_too_large',
-          `expected at most ${MAX_INLINE_BYTES} bytes inline, got ${inlineBytes}`,
-        );
-      }
-    } else if (expected === 0) {
-      throw new PosternError('protocol_error', `a stream for ${message.type}, which has no payload`);
-    }
-    const limit = this.#options.limits.maxPayloadBytes;
-    if (expected > limit) {
-      throw new PosternError('frame_too_large', `expected a payload of at most ${limit} bytes, got ${expected}`);
-    }
   }
 
   #handle(message: Message): void {
@@ -375,14 +337,6 @@ class WireConnection implements Connection, FrameSink {
     this.#inbound?.close();
     this.#options.handlers.onClose(error);
   }
-}
-
-/** A view where that holds back little else (a TLS record has 16 KiB), a copy where a small payload would pin a large chunk. */
-function keep(buffer: Buffer, start: number, end: number): Buffer {
-  if ((end - start) * MOST_PINNED >= buffer.buffer.byteLength) return buffer.subarray(start, end);
-  const copy = Buffer.allocUnsafe(end - start);
-  buffer.copy(copy, 0, start, end);
-  return copy;
 }
 
 function closeMessage(code: string, reason: string): string {
