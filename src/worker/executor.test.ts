@@ -119,7 +119,7 @@ describe('a worker with real runners', () => {
     assert.equal(answerOf(await worker.classify(photo, { parameters: { top_k: 20 } })).predictions.length, 3);
     const refused: Assignment['parameters'][] = [
       { top_k: 0 },
-      { top_k: 21 },
+      { top_k: 1_001 },
       { top_k: 1.5 },
       { top_k: '3' },
       { topk: 3 },

@@ -12,7 +12,8 @@ import { modelName, modelVersion } from '../protocol/messages.ts';
 export const MAX_MANIFEST_BYTES = 65_536;
 /** Side of a network's input. 4,096² × 3 floats are 200 MB a row: beyond that it is no image classification. */
 const MAX_SIDE_PX = 4_096;
-export const MAX_TOP_K = 20;
+/** More than any list for people; a verdict over groups of labels sums all of them. 1,000 labels are some 50 KB of answer. */
+export const MAX_TOP_K = 1_000;
 
 /** Inside the version's folder: no absolute path, no step up. */
 const fileName = z
