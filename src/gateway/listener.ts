@@ -11,7 +11,7 @@ import { createByteBudget } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { DEAD_MS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_CONNECTIONS_PER_SESSION, PING_MS } from '../protocol/limits.ts';
-import { checkHello } from '../protocol/hello.ts';
+import { checkHello, minLimits } from '../protocol/hello.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Hello, Message, Welcome } from '../protocol/messages.ts';
 import { equalSecrets } from '../secret.ts';
@@ -199,7 +199,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       certificateEndsAt,
       control: connection,
       heardBytes: () => arrival.socket.bytesRead,
-      maxPayloadBytes: hello.limits.maxPayloadBytes,
+      maxPayloadBytes: minLimits(config.limits, hello.limits).maxPayloadBytes,
       events,
       clock,
     });

@@ -4,9 +4,10 @@
  *
  * An attempt is: unknown → running → kept (ended, not acked) → past; or, canceled, running → past.
  */
+import { PosternError } from '../errors.ts';
 import type { Connection } from '../protocol/connection.ts';
 import type { MessageOf } from '../protocol/messages.ts';
-import type { Attempt } from './ports.ts';
+import type { Attempt, AttemptEnd } from './ports.ts';
 
 /** Results wait in memory; beyond this no credit is granted until the gateway acked some. */
 const MAX_KEPT_BYTES = 256 * 1024 * 1024;
@@ -119,6 +120,33 @@ export class Attempts {
     for (const { message } of this.#kept.values()) held.push([message.job, message.attempt]);
     return held;
   }
+}
+
+/** The end of an attempt as its message. An output beyond what the gateway takes becomes a failure. */
+export function keptOf(
+  { job, attempt }: Attempt,
+  end: Exclude<AttemptEnd, { type: 'canceled' }>,
+  maxOutputBytes: number,
+): Kept {
+  if (end.type === 'result' && end.output.byteLength <= maxOutputBytes) {
+    const { contentType, output, timings } = end;
+    const message = { type: 'result' as const, job, attempt, contentType, bytes: output.byteLength, timings };
+    return { message, payload: output, via: null };
+  }
+  const error =
+    end.type === 'failure'
+      ? end.error
+      : new PosternError('output_too_large', `${end.output.byteLength} bytes, the gateway takes ${maxOutputBytes}`);
+  const retryable = end.type === 'failure' && end.retryable;
+  const message = {
+    type: 'failure' as const,
+    job,
+    attempt,
+    code: error.code,
+    message: error.message.slice(0, 2_000),
+    retryable,
+  };
+  return { message, payload: undefined, via: null };
 }
 
 /** Adds, and drops the oldest beyond the limit. */

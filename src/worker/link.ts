@@ -13,11 +13,12 @@ import type { WorkerCredentials } from '../identity/worker.ts';
 import type { Logger } from '../logger.ts';
 import { createByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
+import { minLimits } from '../protocol/hello.ts';
 import { DATA_CONNECTIONS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Assign, Hello, Message, ModelReport, Welcome } from '../protocol/messages.ts';
 import { createService } from '../service.ts';
-import { Attempts } from './attempts.ts';
+import { Attempts, keptOf } from './attempts.ts';
 import type { Kept } from './attempts.ts';
 import { createBackoff } from './backoff.ts';
 import { createCreditLedger } from './credit-ledger.ts';
@@ -27,6 +28,7 @@ import { createDialContext, dialGateway } from './dial.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
 import type { Attempt, AttemptEnd, LinkEvents, WorkerLink } from './ports.ts';
+import { createRedial } from './redial.ts';
 
 export interface WorkerLinkConfig {
   /** TARGET_HOST and TARGET_PORT. */
@@ -49,11 +51,6 @@ const DEFAULTS = {
   helloTimeoutMs: HELLO_TIMEOUT_MS,
 };
 
-/** A connection that lasted this long was stable: the next loss begins with the quick tries again. */
-const STABLE_MS = 60_000;
-/** The gateway answered and said no: hurrying back cannot help. */
-const REFUSALS: ReadonlySet<string> = new Set(['handshake_refused', 'superseded', 'version_mismatch']);
-
 export interface WorkerLinkOptions {
   readonly config: WorkerLinkConfig;
   readonly identity: Pick<WorkerCredentials, 'keyPem' | 'certPem' | 'caPem'>;
@@ -71,7 +68,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const session = randomUUID();
   const attempts = new Attempts();
   const ledger = createCreditLedger();
-  const backoff = createBackoff(random);
+  const redial = createRedial({ clock, random, connect, onGone });
   const budget = createByteBudget();
   let state: WorkerLink['state'] = 'connecting';
   let epoch = 0;
@@ -86,8 +83,6 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   let ownDrain: { readonly finish: () => void; deadlineAt: number; timer: Timer } | null = null;
   let drained: Promise<void> | undefined;
   let stopping = false;
-  let dialing = new AbortController();
-  let wake: () => void = () => undefined;
   let running: Promise<void> | undefined;
   let jumps: Timer | undefined;
 
@@ -100,32 +95,12 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   // ---- dialling ----------------------------------------------------------------------------------------------------
 
-  async function keepConnected(): Promise<void> {
-    while (!stopping) {
-      dialing = new AbortController();
-      const error = await connectOnce();
-      if (isStopping()) break;
-      if (!ownDrain) setState('connecting', error);
-      if (error && REFUSALS.has(error.code)) backoff.discourage();
-      const delayMs = backoff.next();
-      const fields = { code: error?.code, reason: error?.message, delay_ms: Math.round(delayMs) };
-      logger.warn('dialling again', fields);
-      await pause(delayMs);
-    }
-  }
-
-  /** Read through a call, because the checker does not see that it changes during an await. */
-  function isStopping(): boolean {
-    return stopping;
-  }
-
-  /** Dials, and returns when that failed or the connection is gone: why, or null after an orderly close. */
-  async function connectOnce(): Promise<PosternError | null> {
+  async function connect(signal: AbortSignal): Promise<{ error: PosternError | null; connectedMs: number }> {
     epoch += 1;
     const gone = Promise.withResolvers<PosternError | null>();
-    let connectedAt = Infinity;
     try {
-      await open('control', undefined, dialing.signal, (connection, welcome) => {
+      let connectedAt = 0;
+      await open('control', undefined, signal, (connection, welcome) => {
         connectedAt = clock.monotonic();
         attach(connection, welcome);
         return {
@@ -137,11 +112,16 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         };
       });
       const error = await gone.promise;
-      if (clock.monotonic() - connectedAt >= STABLE_MS) backoff.reset();
-      return error;
+      return { error, connectedMs: clock.monotonic() - connectedAt };
     } catch (thrown) {
-      return toPosternError(thrown, 'unreachable');
+      return { error: toPosternError(thrown, 'unreachable'), connectedMs: 0 };
     }
+  }
+
+  function onGone(error: PosternError | null, delayMs: number): void {
+    if (!ownDrain) setState('connecting', error);
+    const fields = { code: error?.code, reason: error?.message, delay_ms: Math.round(delayMs) };
+    logger.warn('dialling again', fields);
   }
 
   async function open(
@@ -169,23 +149,11 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     }
   }
 
-  function pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = clock.after(delayMs, resolve);
-      wake = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
-  }
-
   function onJump(jumpMs: number): void {
     const reason = 'the clock jumped: the machine slept, or the process stood still';
     logger.warn('clock jumped', { jump_ms: Math.round(jumpMs) });
-    backoff.reset();
-    if (control) control.destroy(new PosternError('connection_lost', reason));
-    else dialing.abort();
-    wake();
+    redial.hurry();
+    control?.destroy(new PosternError('connection_lost', reason));
   }
 
   // ---- one connection's life ---------------------------------------------------------------------------------------
@@ -193,7 +161,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   function attach(connection: Connection, welcome: Welcome): void {
     control = connection;
     gatewayDrain = null;
-    maxOutputBytes = welcome.limits.maxPayloadBytes;
+    maxOutputBytes = minLimits(config.limits, welcome.limits).maxPayloadBytes;
     attempts.restart();
     ledger.restart();
     data = createDataConnections({
@@ -350,7 +318,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       control?.send({ type: 'canceled', job, attempt: finished.attempt });
       return;
     }
-    const kept = endMessage(finished, how, maxOutputBytes);
+    const kept = keptOf(finished, how, maxOutputBytes);
     attempts.keep(kept);
     transmit(kept);
   }
@@ -358,15 +326,14 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const service = createService({
     start() {
       jumps = watchJumps(clock, onJump);
-      running = keepConnected();
+      running = redial.run();
       return Promise.resolve();
     },
     async stop() {
       stopping = true;
       jumps?.cancel();
       ownDrain?.timer.cancel();
-      dialing.abort();
-      wake();
+      redial.stop();
       control?.close('draining', 'the worker stops');
       await running;
       setState('stopped', null);
@@ -401,6 +368,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     },
     end,
     drain(deadlineMs) {
+      if (stopping) return service.stop();
       drained ??= new Promise<void>((resolve, reject) => {
         const finish = (): void => void service.stop().then(resolve, reject);
         const timer = clock.after(deadlineMs, finish);
@@ -418,30 +386,4 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       return control?.roundTripMs ?? null;
     },
   };
-}
-
-function endMessage(
-  { job, attempt }: Attempt,
-  end: Exclude<AttemptEnd, { type: 'canceled' }>,
-  maxOutputBytes: number,
-): Kept {
-  if (end.type === 'result' && end.output.byteLength <= maxOutputBytes) {
-    const { contentType, output, timings } = end;
-    const message = { type: 'result' as const, job, attempt, contentType, bytes: output.byteLength, timings };
-    return { message, payload: output, via: null };
-  }
-  const error =
-    end.type === 'failure'
-      ? end.error
-      : new PosternError('output_too_large', `${end.output.byteLength} bytes, the gateway takes ${maxOutputBytes}`);
-  const retryable = end.type === 'failure' && end.retryable;
-  const message = {
-    type: 'failure' as const,
-    job,
-    attempt,
-    code: error.code,
-    message: error.message.slice(0, 2_000),
-    retryable,
-  };
-  return { message, payload: undefined, via: null };
 }
