@@ -38,7 +38,7 @@ export function blobsSuite(name: string, create: CreateSuiteBlobs): void {
         const bytes = randomBytes(size);
         const key = await blobs.put(bytes);
         assert.equal(key, sha256(bytes));
-        assert.deepEqual(Buffer.from((await blobs.get(key)) ?? []), bytes);
+        assert.ok(bytes.equals((await blobs.get(key)) ?? Buffer.from('none')), `${size} bytes`);
         assert.equal(await blobs.has(key), true);
       });
     }
@@ -49,7 +49,7 @@ export function blobsSuite(name: string, create: CreateSuiteBlobs): void {
       assert.equal(key, await blobs.put(bytes));
       const read: Uint8Array[] = [];
       for await (const part of (await blobs.stream(key)) ?? []) read.push(part);
-      assert.deepEqual(Buffer.concat(read), bytes);
+      assert.ok(Buffer.concat(read).equals(bytes));
     });
 
     check('a stream that fails leaves nothing behind', async (blobs) => {

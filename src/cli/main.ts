@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { PosternError, toPosternError } from '../errors.ts';
+import { addBackup, addRestore } from './commands/backup.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEval } from './commands/eval.ts';
 import { addGateway } from './commands/gateway.ts';
@@ -47,7 +48,19 @@ function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'postern: ')) })
     .addHelpText('after', PROGRAM_HELP);
-  for (const add of [addUp, addGateway, addWorker, addIssue, addPredict, addModels, addWorkers, addDoctor, addEval]) {
+  for (const add of [
+    addUp,
+    addGateway,
+    addWorker,
+    addIssue,
+    addPredict,
+    addModels,
+    addWorkers,
+    addDoctor,
+    addEval,
+    addBackup,
+    addRestore,
+  ]) {
     add(program);
   }
   return program;

@@ -24,6 +24,7 @@ export function createCollector({ blobs, clock, reader, writer }: CollectorOptio
   let afterUnnamed = '';
   let afterWalked: string | null = null;
   let running: Promise<void> | null = null;
+  let isStopping = false;
 
   const isUsed = (key: string): Promise<boolean> => reader.call('isNamed', key);
 
@@ -47,8 +48,14 @@ export function createCollector({ blobs, clock, reader, writer }: CollectorOptio
   return {
     /** One round; while one runs, that one. */
     run(): Promise<void> {
+      if (isStopping) return Promise.resolve();
       running ??= round().finally(() => (running = null));
       return running;
+    },
+    /** Begins no more rounds, and waits for the one that runs. */
+    async stop(): Promise<void> {
+      isStopping = true;
+      await running?.catch(() => undefined);
     },
   };
 }

@@ -217,6 +217,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       await reader.start();
     },
     async stop() {
+      await collector.stop();
       await checkpoint;
       // The writer last: the last one to close a file tidies it up.
       await reader.stop();

@@ -79,6 +79,7 @@ export function createThread<T extends CallTable<T>>({ file, data, clock, onLog 
 
   function flush(): void {
     isScheduled = false;
+    if (calls.length === 0) return;
     const bytes = partBytes === 0 ? NO_BYTES : new Uint8Array(partBytes);
     let at = 0;
     for (const part of parts) {
@@ -118,6 +119,9 @@ export function createThread<T extends CallTable<T>>({ file, data, clock, onLog 
       return at;
     },
     async stop() {
+      // What comes from now on would not be answered.
+      flush();
+      broken ??= new PosternError('storage_failed', 'the store is closed');
       worker?.postMessage({ type: 'stop' } satisfies ToThread);
       await exited;
     },

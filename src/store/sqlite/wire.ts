@@ -38,15 +38,18 @@ export interface LogState {
 export const QUIET_LOG: LogState = { wantsCheckpoint: false, trouble: null };
 
 const SQLITE_FULL = 13;
+/** What the disk, the file or another process did: BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, CANTOPEN, PROTOCOL, NOTADB. */
+const SQLITE_STORAGE: ReadonlySet<number> = new Set([5, 6, 7, 8, 10, 11, 14, 15, 26]);
 
 export function toErrorMessage(thrown: unknown): ErrorMessage {
   if (thrown instanceof PosternError) return { code: thrown.code, message: thrown.message };
   const { errcode, message = String(thrown) } = thrown as { errcode?: number; message?: string };
-  if (errcode === undefined) return { code: 'internal', message };
   // The low byte is the kind, the rest says which call failed.
-  if (errcode % 256 === SQLITE_FULL) {
+  const kind = (errcode ?? 0) % 256;
+  if (kind === SQLITE_FULL) {
     return { code: 'storage_full', message: 'the disk of the store is full: free some space' };
   }
+  if (!SQLITE_STORAGE.has(kind)) return { code: 'internal', message };
   return { code: 'storage_failed', message: `the store could not write or read: ${message} (SQLite ${errcode})` };
 }
 

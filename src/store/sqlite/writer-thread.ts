@@ -62,6 +62,7 @@ function serve(options: WriterOptions): void {
   }
 
   port.on('message', (first: ToThread) => {
+    if (isStopping) return;
     take(first);
     while (takeAll() > 0) {
       const group = waiting.slice(0, MAX_GROUP_CALLS);

@@ -1,0 +1,82 @@
+/**
+ * A backup is a folder: the store's file, copied at one moment, and the blobs that it names. It is made while the gateway
+ * runs. A blob that a job no longer needs may be removed between the copy of the file and its own; the file is then
+ * copied anew, and only what is missing is fetched, so each round is shorter than the one before.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import type { BlobStore } from '../blobs/blobs.ts';
+import { createDirectoryBlobs } from '../blobs/directory.ts';
+import type { Clock } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import { copyStore, namedBlobs } from '../store/sqlite/backup.ts';
+import { blobsFolder, storePath } from './store.ts';
+
+export interface BackupSummary {
+  readonly blobs: number;
+}
+
+const MAX_ROUNDS = 5;
+
+/** Copies the store of `dataDir` into the new folder `to`. The folder appears when the backup is complete, not before. */
+export async function backupStore(dataDir: string, to: string, clock: Clock): Promise<BackupSummary> {
+  if (existsSync(to)) throw new PosternError('config_invalid', `${to} exists already: choose another folder`);
+  const draft = `${to}.draft`;
+  await rm(draft, { recursive: true, force: true });
+  await mkdir(draft, { recursive: true, mode: 0o700 });
+  try {
+    const [from, copy] = [await openBlobs(dataDir, clock), await openBlobs(draft, clock)];
+    const blobs = await copyUntilComplete(dataDir, draft, from, copy);
+    await rename(draft, to);
+    return { blobs };
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+async function copyUntilComplete(dataDir: string, draft: string, from: BlobStore, copy: BlobStore): Promise<number> {
+  for (let round = 1; round <= MAX_ROUNDS; round += 1) {
+    await rm(storePath(draft), { force: true });
+    await copyStore(storePath(dataDir), storePath(draft));
+    const keys = namedBlobs(storePath(draft));
+    if (await copyBlobs(keys, from, copy)) return keys.length;
+  }
+  throw new PosternError(
+    'storage_failed',
+    `a payload that the store names was missing in each of ${MAX_ROUNDS} rounds: the disk has lost it, or removes faster than it copies`,
+  );
+}
+
+/** Makes a store of this backup in `dataDir`, which must have none. */
+export async function restoreStore(backup: string, dataDir: string, clock: Clock): Promise<BackupSummary> {
+  const target = storePath(dataDir);
+  if (existsSync(target)) {
+    throw new PosternError('config_invalid', `${target} exists already: stop the gateway and move it away first`);
+  }
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const [from, copy] = [await openBlobs(backup, clock), await openBlobs(dataDir, clock)];
+  const keys = namedBlobs(storePath(backup));
+  // The blobs first: the file is what makes it a store.
+  if (!(await copyBlobs(keys, from, copy))) {
+    throw new PosternError('storage_failed', `${backup} is not complete: a payload that it names is missing`);
+  }
+  await copyStore(storePath(backup), target);
+  return { blobs: keys.length };
+}
+
+/** False when one is gone. Each one is checked against its name as it is read. */
+async function copyBlobs(keys: readonly string[], from: BlobStore, to: BlobStore): Promise<boolean> {
+  for (const key of keys) {
+    if (await to.has(key)) continue;
+    const bytes = await from.get(key);
+    if (bytes === null) return false;
+    await to.put(bytes);
+  }
+  return true;
+}
+
+async function openBlobs(dataDir: string, clock: Clock): Promise<BlobStore> {
+  const blobs = createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
+  await blobs.start();
+  return blobs;
+}
