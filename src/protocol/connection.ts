@@ -215,7 +215,7 @@ class WireConnection implements Connection, FrameSink {
         const batch = this.#outbound.nextBatch();
         if (batch === null) break;
         this.#watch.writeBegun();
-        stream.write(batch, this.#onWritten);
+        this.#write(batch);
       }
     } catch (error) {
       this.#fail(toPosternError(error));
@@ -229,6 +229,16 @@ class WireConnection implements Connection, FrameSink {
       stream.end();
     }
   };
+
+  /** Several pieces leave as one write of the socket. */
+  #write(pieces: readonly Uint8Array[]): void {
+    const stream = this.#stream;
+    const last = pieces.length - 1;
+    if (last > 0) stream.cork();
+    for (let index = 0; index < last; index++) stream.write(pieces[index]);
+    stream.write(pieces[last], this.#onWritten);
+    if (last > 0) stream.uncork();
+  }
 
   readonly #onWritten = (): void => {
     this.#watch.writeDone();
@@ -322,7 +332,8 @@ class WireConnection implements Connection, FrameSink {
     // What went wrong inside is for the log here, not for the peer.
     const reason = error.code === 'internal' ? error.title : error.message;
     this.#outbound.pushMessage(closeMessage(error.code, reason), null);
-    stream.end(this.#outbound.nextBatch());
+    for (const piece of this.#outbound.nextBatch() ?? []) stream.write(piece);
+    stream.end();
     this.#lingerTimer = this.#options.clock.after(CLOSE_FLUSH_MS, () => stream.destroy());
   }
 

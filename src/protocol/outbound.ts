@@ -30,10 +30,8 @@ import type { Limits } from './limits.ts';
 
 /** One write. Four full TLS records, so that a batch of data wastes no record. */
 const BATCH_BYTES = 65_536;
-/** Less of a chunk than this is not worth its header while a batch has other things to carry. */
+/** Less of a chunk than this is not worth its header. */
 const LEAST_CHUNK_BYTES = 4_096;
-/** Room set aside for the message and the header in front of a chunk; a longer one makes the batch grow. */
-const ANNOUNCEMENT_BYTES = 512;
 /** Consumed entries at the front of a queue are cut off in blocks, never one by one. */
 const COMPACT_AT = 1_024;
 
@@ -133,8 +131,8 @@ export class Outbound {
     this.#active.length = this.#waiting.length = this.#payloadBytes = 0;
   }
 
-  /** The next write, or null when nothing may go now. */
-  nextBatch(): Buffer | null {
+  /** The pieces of the next write, or null when nothing may go now. Payloads are in it as views: they are not copied here. */
+  nextBatch(): readonly Uint8Array[] | null {
     const data = this.#active.length > 0 && this.#window > 0;
     const most = data ? BATCH_BYTES / 2 : BATCH_BYTES;
     let last = this.#head;
@@ -145,43 +143,40 @@ export class Outbound {
       bytes += size;
       last++;
     }
-    if (bytes === 0 && !data) return null;
-    if (!data) {
+    const pieces: Uint8Array[] = [];
+    if (bytes > 0) {
       const batch = Buffer.allocUnsafe(bytes);
       this.#writeMessages(batch, last);
-      return batch;
+      pieces.push(batch);
     }
-    return this.#mixedBatch(last, bytes);
+    if (data) this.#addData(pieces, bytes);
+    return pieces.length === 0 ? null : pieces;
   }
 
-  #mixedBatch(last: number, bytes: number): Buffer | null {
-    const payload = Math.min(this.#payloadBytes, this.#window);
-    const room = Math.min(BATCH_BYTES, bytes + payload + this.#active.length * ANNOUNCEMENT_BYTES);
-    let batch = Buffer.allocUnsafe(Math.max(room, bytes));
-    let at = this.#writeMessages(batch, last);
-    for (let chunks = 0; ; chunks++) {
+  /** Adds chunks until the batch has BATCH_BYTES, which it may pass by the heads of the last one. */
+  #addData(pieces: Uint8Array[], bytes: number): void {
+    let room = BATCH_BYTES - bytes;
+    while (room > 0) {
       const index = this.#pickStream();
-      if (index < 0) break;
+      if (index < 0) return;
       const stream = this.#active[index]!;
       const left = stream.payload.length - stream.sent;
       const allowed = Math.min(left, stream.window, this.#window, MAX_CHUNK_BYTES);
-      const heads = HEADER_BYTES + (stream.id === 0 ? HEADER_BYTES + Buffer.byteLength(stream.json) : 0);
-      const least = Math.min(allowed, LEAST_CHUNK_BYTES);
-      if (batch.length - at < heads + least) {
-        if (chunks > 0) break;
-        batch = Buffer.concat([batch.subarray(0, at)], at + heads + least);
-      }
-      if (stream.id === 0) {
+      // A sliver of a chunk is not worth its header: it goes with the next batch.
+      if (room < LEAST_CHUNK_BYTES && room < allowed && pieces.length > 0) return;
+      const chunk = Math.min(allowed, Math.max(room, LEAST_CHUNK_BYTES));
+      const announced = stream.id !== 0;
+      const head = Buffer.allocUnsafe(HEADER_BYTES + (announced ? 0 : HEADER_BYTES + Buffer.byteLength(stream.json)));
+      let at = 0;
+      if (!announced) {
         stream.id = this.#takeId();
-        at = writeMessage(batch, at, stream.json, FLAG_STREAMED, stream.id);
+        at = writeMessage(head, 0, stream.json, FLAG_STREAMED, stream.id);
       }
-      const chunk = Math.min(allowed, batch.length - at - HEADER_BYTES);
-      at = writeHeader(batch, at, chunk, FRAME_DATA, chunk === left ? FLAG_FIN : 0, stream.id);
-      batch.set(stream.payload.subarray(stream.sent, stream.sent + chunk), at);
-      at += chunk;
+      writeHeader(head, at, chunk, FRAME_DATA, chunk === left ? FLAG_FIN : 0, stream.id);
+      pieces.push(head, stream.payload.subarray(stream.sent, stream.sent + chunk));
+      room -= head.length + chunk;
       this.#consume(stream, index, chunk);
     }
-    return at === 0 ? null : batch.subarray(0, at);
   }
 
   #consume(stream: OutgoingStream, index: number, chunk: number): void {
