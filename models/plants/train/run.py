@@ -25,7 +25,7 @@ from training import Trainer
 
 TEXTS: Dict[str, Dict[str, str]] = {
     "plants": {
-        "description": "Which of 122 flowering and poisonous plants a photo shows, or none of them",
+        "description": "Which of 118 flowering, house and poisonous plants (all Toxicodendron as one) a photo shows, or none of them",
         "license": "Weights: the project's licence. Training photos: mixed and partly unknown rights, see README.md",
     },
     "clothes": {
