@@ -13,7 +13,7 @@ export interface PredictionRequest {
   readonly model: string;
   readonly version: string | null;
   readonly input: Payload;
-  readonly parameters: { readonly [key: string]: Json };
+  readonly parameters: Readonly<Record<string, Json>>;
   readonly priority: number;
   readonly caller: string;
   /** Epoch ms. */

@@ -10,7 +10,6 @@ import { silentLogger } from '../../src/logger.ts';
 import { DEAD_MS, PING_MS } from '../../src/protocol/limits.ts';
 import type { Fence, Job } from '../../src/dispatch/job.ts';
 import type { Store } from '../../src/store/store.ts';
-import type { SimWorker } from './worker.ts';
 import type { Link } from './wire.ts';
 import type { World } from './world.ts';
 
@@ -18,6 +17,17 @@ interface Known {
   readonly sessionId: string;
   readonly epoch: number;
   readonly session: SimSession;
+}
+
+/** What the gateway's end needs of a worker: a name, and ears. */
+export interface SimPeer {
+  readonly name: string;
+  /** Runs `fn` now, or when a paused worker goes on. */
+  whenAwake(fn: () => void): void;
+  onAssign(link: Link, job: Job, version: string): void;
+  onCancel(link: Link, fence: Fence, reason: string): void;
+  onAck(link: Link, fences: readonly Fence[]): void;
+  onGatewayDrain(link: Link): void;
 }
 
 export interface SimSession extends GatewaySession {
@@ -32,7 +42,7 @@ export interface SimGateway {
   /** null while it is down. */
   readonly engine: Engine | null;
   /** A worker's hello arrived. null: refused. */
-  accept(worker: SimWorker, link: Link, epoch: number, sessionId: string): SimSession | null;
+  accept(worker: SimPeer, link: Link, epoch: number, sessionId: string): SimSession | null;
   kill(): void;
   start(): void;
   drainSession(worker: string): void;
@@ -88,8 +98,8 @@ export function createSimGateway({ world, store, onDecided }: SimGatewayOptions)
     };
   }
 
-  function newSession(worker: SimWorker, link: Link, sessionId: string): SimSession {
-    const toWorker = (deliver: (worker: SimWorker) => void): void => {
+  function newSession(worker: SimPeer, link: Link, sessionId: string): SimSession {
+    const toWorker = (deliver: (worker: SimPeer) => void): void => {
       if (!session.ended) link.send('gateway', 'control', () => worker.whenAwake(() => deliver(worker)));
     };
     const session: SimSession = {

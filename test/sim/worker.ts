@@ -7,7 +7,7 @@ import type { Fence, Job } from '../../src/dispatch/job.ts';
 import type { ModelReport } from '../../src/protocol/messages.ts';
 import { PING_MS } from '../../src/protocol/limits.ts';
 import type { Random } from '../support/random.ts';
-import type { SimGateway, SimSession } from './gateway.ts';
+import type { SimGateway, SimPeer, SimSession } from './gateway.ts';
 import { createLink, type Link, type WireConditions } from './wire.ts';
 import type { World } from './world.ts';
 
@@ -47,7 +47,7 @@ interface Ended {
 const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 1 };
 const key = (job: string, attempt: number): string => `${job} ${attempt}`;
 
-export class SimWorker {
+export class SimWorker implements SimPeer {
   readonly name: string;
   readonly #o: SimWorkerOptions;
   #life = 0;
