@@ -68,7 +68,18 @@ export const claimOf = (session: string, maxRows: number) => {
   return { session, worker: 'w', model: MODEL, version: '1', maxRows, capacityRows: maxRows, leaseMs: 60_000 };
 };
 
-const say = (line: string): void => void writeSync(1, `${line}\n`);
+/** A line is shorter than what a pipe takes whole; a pipe that is full for the moment is tried again. */
+function say(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, `${line}\n`);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
 
 async function main(folder: string, life: string, callers: number, goesOn: boolean): Promise<void> {
   const nextId = createIds(systemClock, randomBytes);

@@ -39,6 +39,8 @@ export function createPayloads(blobs: PayloadBlobs) {
     async withInput(row: JobRow) {
       return toJob(row, (await read(row)) ?? payloadBytes(row), null);
     },
+    /** The same for a row without a blob. */
+    inline: (row: JobRow) => toJob(row, payloadBytes(row), null),
     hasBlob: (row: JobRow): boolean => payloadBlob(row) !== null,
   };
 }

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, describe, test } from 'node:test';
 import { createManualClock, type ManualClock } from '../../../test/support/manual-clock.ts';
 import type { BlobStore } from '../../blobs/blobs.ts';
@@ -77,6 +78,7 @@ function check(
   title: string,
   body: (bench: {
     clock: ManualClock;
+    folder: string;
     start: (options?: Partial<Options>) => Promise<{ store: Store; blobs: BlobStore }>;
   }) => Promise<void>,
 ): void {
@@ -87,6 +89,7 @@ function check(
     try {
       await body({
         clock,
+        folder,
         async start(options) {
           const both = await open(folder, { clock, ...options });
           opened.push(both.store);
@@ -260,6 +263,31 @@ void describe('sqlite: one writer', () => {
     await store.stop();
     for (const [outcome] of await Promise.all(calls)) assert.equal(outcome?.type, 'accepted');
     await assert.rejects(store.submit([job()]), { code: 'storage_failed' });
+  });
+
+  check('an idle store writes nothing', async ({ start, folder, clock }) => {
+    const { store } = await start();
+    await store.submit([job(), job()]);
+    for (const one of await claim(store)) await store.settle([{ fence: fenceOf(one), outcome: { type: 'canceled' } }]);
+    const db = new DatabaseSync(join(folder, 'jobs.sqlite'));
+    const written = (): unknown => db.prepare('PRAGMA wal_checkpoint(NOOP)').get()?.log;
+    const before = written();
+    assert.ok(Number(before) > 0);
+    for (let second = 0; second < 10; second += 1) {
+      clock.advance(1_000);
+      await store.heartbeat('s1', LEASE_MS);
+      await store.sweep(100);
+      assert.deepEqual(await claim(store, 's2', 0), []);
+    }
+    assert.equal(written(), before);
+    db.close();
+  });
+
+  check('a file that is no store is refused at the start', async ({ start, folder }) => {
+    const db = new DatabaseSync(join(folder, 'jobs.sqlite'));
+    db.exec('CREATE TABLE notes (text)');
+    db.close();
+    await assert.rejects(start(), { code: 'config_invalid', message: /database of something else/ });
   });
 
   check('results beyond their number go at the next sweep, the oldest first', async ({ start, clock }) => {

@@ -122,15 +122,21 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   async function submitSmall(jobs: readonly NewJob[]): Promise<SubmitOutcome[]> {
     const rows = jobs.map((job) => newRow(job, null));
     const replies = await writer.call('submit', rows);
-    return Promise.all(replies.map((reply, index) => submitted(jobs[index]!, reply)));
+    const outcomes: SubmitOutcome[] = [];
+    // One after the other: all but the rare `existing` are ready at once.
+    for (const [index, reply] of replies.entries()) {
+      const outcome = submitted(jobs[index]!, reply);
+      outcomes.push(outcome instanceof Promise ? await outcome : outcome);
+    }
+    return outcomes;
   }
 
-  async function submitted(job: NewJob, reply: SubmitReply): Promise<SubmitOutcome> {
+  function submitted(job: NewJob, reply: SubmitReply): SubmitOutcome | Promise<SubmitOutcome> {
     switch (reply.type) {
       case 'accepted':
         return { type: 'accepted', job: accepted(job, reply.createdAt) };
       case 'existing':
-        return { type: 'existing', job: await payloads.withOutput(reply.row) };
+        return payloads.withOutput(reply.row).then((existing) => ({ type: 'existing', job: existing }));
       case 'refused':
         return { type: 'refused', error: new PosternError(reply.code, reply.message) };
     }
@@ -139,13 +145,13 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   // ---- claim -------------------------------------------------------------------------------------------------------
 
   async function claimed({ rows, leftRows }: ClaimReply): Promise<Claimed> {
+    if (!rows.some(payloads.hasBlob)) return { jobs: rows.map(payloads.inline), leftRows };
     const jobs = await Promise.all(rows.map(readInput));
     return { jobs: jobs.filter((job) => job !== null), leftRows };
   }
 
   /** Null when the input cannot be read: that job fails, the others go on. */
   async function readInput(row: JobRow): Promise<Job | null> {
-    if (!payloads.hasBlob(row)) return payloads.withInput(row);
     try {
       return await payloads.withInput(row);
     } catch (error) {
@@ -177,12 +183,25 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   async function settleSome(ends: readonly End[], blob: string | null): Promise<FencedOutcome[]> {
     const calls = ends.map(({ fence, outcome }) => ({ fence, outcome: storedOutcome(outcome, blob) }));
     const replies = await writer.call('settle', calls);
-    return Promise.all(replies.map((reply, index) => fencedOutcome(reply, ends[index]!.outcome)));
+    return fencedOutcomes(replies, (index) => ends[index]!.outcome);
   }
 
-  async function fencedOutcome(reply: FencedReply, outcome: Outcome | null): Promise<FencedOutcome> {
+  async function fencedOutcomes(
+    replies: readonly FencedReply[],
+    outcomeOf: (index: number) => Outcome | null,
+  ): Promise<FencedOutcome[]> {
+    const outcomes: FencedOutcome[] = [];
+    // One after the other: all but the rare `settled` are ready at once.
+    for (const [index, reply] of replies.entries()) {
+      const outcome = fencedOutcome(reply, outcomeOf(index));
+      outcomes.push(outcome instanceof Promise ? await outcome : outcome);
+    }
+    return outcomes;
+  }
+
+  function fencedOutcome(reply: FencedReply, outcome: Outcome | null): FencedOutcome | Promise<FencedOutcome> {
     if (reply.type === 'stale' || reply.type === 'unknown') return reply;
-    if (reply.type === 'settled') return { type: 'settled', job: await payloads.withOutput(reply.row) };
+    if (reply.type === 'settled') return payloads.withOutput(reply.row).then((job) => ({ type: 'settled', job }));
     const job = toJob(reply.row, NO_BYTES, null);
     // The output that was just written is at hand: it need not come back from the disk.
     const output = outcome?.type === 'succeeded' ? outcome.output : null;
@@ -235,8 +254,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       const calls = updates.map(({ fence, fraction, message }) => {
         return { fence, progress: JSON.stringify({ fraction, message }) };
       });
-      const replies = await writer.call('progress', calls);
-      return Promise.all(replies.map((reply) => fencedOutcome(reply, null)));
+      return fencedOutcomes(await writer.call('progress', calls), () => null);
     },
     settle: (ends) =>
       eachPart(

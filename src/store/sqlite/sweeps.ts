@@ -74,12 +74,14 @@ export function createSweeps(db: DatabaseSync, ledger: Ledger, leases: Leases, w
 
   /** By age, then by number and bytes: the oldest first. */
   function forgetOldest(limit: number, { nowMs }: Step): number {
-    const total = ledger.totalForUpdate();
     let forgotten = 0;
     for (const [seq, dueAt, outputBytes] of oldest.all(limit) as unknown as [number, number, number][]) {
-      const isOver = total.decidedJobs > options.maxResults || total.outputBytes > options.maxResultBytes;
+      const { decidedJobs, outputBytes: keptBytes } = ledger.total();
+      const isOver = decidedJobs > options.maxResults || keptBytes > options.maxResultBytes;
       if (dueAt > nowMs && !isOver) break;
       forget.run(seq);
+      // Only now: an idle store must not write once a second.
+      const total = ledger.totalForUpdate();
       total.decidedJobs -= 1;
       total.outputBytes -= outputBytes;
       forgotten += 1;

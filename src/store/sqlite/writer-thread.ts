@@ -17,7 +17,7 @@ const CACHE_KIB = 32 * 1024;
 const CHECKPOINT_PAGES = 1_000;
 /** At this many pages (16 MiB) the log is begun again as soon as at most `LAST_PAGES` are left to copy. */
 const RESTART_PAGES = 4_000;
-const LAST_PAGES = 256;
+const LAST_PAGES = 512;
 /** At this many (128 MiB), whatever it costs: the disk has less room than time. */
 const FORCE_PAGES = 32_000;
 
@@ -35,7 +35,10 @@ function serve(options: WriterOptions): void {
 
   function take(message: ToThread): void {
     if (message.type === 'stop') isStopping = true;
-    else for (const call of message.calls) waiting.push({ call, step: { ...message.moment, bytes: message.bytes } });
+    else {
+      const step = { ...message.moment, bytes: message.bytes };
+      for (const call of message.calls) waiting.push({ call, step });
+    }
   }
 
   function tendLog(): LogState {
