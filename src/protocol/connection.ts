@@ -84,7 +84,7 @@ const NO_BYTES = Buffer.alloc(0);
 /** Of the flush time, the last part is kept for the `close` message itself when payloads are stuck in a window. */
 const CLOSE_WORD_MS = 250;
 const RESET_BY_CLOSE = 1;
-const EARLY_FLUSH_BYTES = 16_384;
+const EARLY_FLUSH_BYTES = 32_768;
 
 class WireConnection implements Connection, FrameSink {
   readonly #stream: Duplex;
@@ -193,8 +193,8 @@ class WireConnection implements Connection, FrameSink {
 
   // ---- outbound ---------------------------------------------------------------------------------------------------
 
-  /** One write per turn: after all that is ready was read, so that the answers to it leave together. But a full TLS
-   * record leaves at once: waiting would gain nothing, and the peer would idle while this side works. */
+  /** One write per turn: after all that is ready was read, so that the answers to it leave together. But two full
+   * TLS records leave at once: waiting would gain little, and the peer would idle while this side works. */
   #flushSoon(): void {
     if (this.#outbound.messageBytes >= EARLY_FLUSH_BYTES) this.#pump();
     if (this.#flushing) return;
