@@ -51,6 +51,11 @@ def render(metrics: Dict[str, Any]) -> str:
     parts = ["### In short", _summary(metrics),
              f"Inference alone, ONNX Runtime, one thread of {metrics['machine']}: {speed['batch1_ms_median']} ms for one photo "
              f"(median; best {speed['batch1_ms_best']} ms), {speed['batch16_images_per_s']} photos/s at batch 16."]
+    if "unmerged" in test:
+        apart = {split: metrics[split]["unmerged"] for split in ("val", "test")}
+        parts += ["Without merging labels: " + "; ".join(
+            f"{split} top-1 {_percent(u['accuracy']['top1'])}, top-5 {_percent(u['accuracy']['top5'])}, iNaturalist top-1 "
+            f"{_percent(u['by_source_family']['inat']['top1'])}" for split, u in apart.items()) + "."]
     if "by_source" in test:
         parts += ["### By source (test)", _table(["source", "photos", "top-1", "top-5"], _accuracy_rows(test["by_source"]))]
     if "rejection_by_source" in test:

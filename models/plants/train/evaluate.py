@@ -20,7 +20,7 @@ import yaml
 
 import metrics
 from config import Preprocess
-from photos import Photo, prepared, read_manifest
+from photos import Photo, classes_of, prepared, read_manifest
 
 
 def load_spec(model: Path) -> Tuple[Dict[str, Any], Preprocess]:
@@ -108,8 +108,12 @@ def evaluate(data: Path, model: Path, split: str, dangerous: Set[str]) -> Dict[s
     logits = run_logits(session_of(model, 2), prepared(data, photos, preprocess), preprocess)
     output = spec["output"]
     reject = output.get("reject") or {}
-    return figures(logits, photos, names["labels"], names["aliases"], output["temperature"], reject.get("label", ""),
-                   reject.get("threshold", 1.0), dangerous)
+    rest = (output["temperature"], reject.get("label", ""), reject.get("threshold", 1.0))
+    result = figures(logits, photos, names["labels"], names["aliases"], *rest, dangerous)
+    if names["aliases"]:  # the outputs are the classes in order: what the network could tell apart without merging
+        apart = figures(logits, photos, classes_of(read_manifest(data)), {}, *rest, set())
+        result["unmerged"] = {"accuracy": apart["accuracy"], "by_source_family": apart["by_source_family"]}
+    return result
 
 
 def main() -> None:
