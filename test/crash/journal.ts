@@ -1,6 +1,6 @@
 /** What a loaded store acknowledged, over all lives of the process, and whether the store still stands by it. */
 import type { Store } from '../../src/store/store.ts';
-import { claimOf, contentOf, fenceOf, succeeded } from './load.ts';
+import { claimOf, contentOf, fenceOf, sessionsOf, succeeded } from './load.ts';
 
 export interface StoreJournal {
   readonly accepted: Set<string>;
@@ -65,9 +65,7 @@ export async function compare(store: Store, journal: StoreJournal): Promise<stri
 /** Runs whatever is left, so that nothing waits for ever; returns what went wrong. */
 export async function finish(store: Store): Promise<string[]> {
   const problems: string[] = [];
-  for (let page = await held(store); page.length > 0; page = await held(store)) {
-    for (const session of new Set(page)) await store.release(session, false);
-  }
+  for (const session of await sessionsOf(store)) await store.release(session, false);
   for (;;) {
     const [claimed] = await store.claim([claimOf('last', 1_000)]);
     const jobs = claimed?.jobs ?? [];
@@ -84,9 +82,4 @@ export async function finish(store: Store): Promise<string[]> {
       problems.push(`${model} still counts ${JSON.stringify(counts)}`);
   }
   return problems;
-}
-
-async function held(store: Store): Promise<string[]> {
-  const { jobs } = await store.list({ limit: 1_000, cursor: null, status: 'processing' });
-  return jobs.flatMap(({ session }) => (session === null ? [] : [session]));
 }

@@ -68,6 +68,17 @@ export const claimOf = (session: string, maxRows: number) => {
   return { session, worker: 'w', model: MODEL, version: '1', maxRows, capacityRows: maxRows, leaseMs: 60_000 };
 };
 
+/** Every session that holds an attempt. A page may be empty and still not be the last. */
+export async function sessionsOf(store: Store): Promise<Set<string>> {
+  const sessions = new Set<string>();
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const page = await store.list({ limit: 1_000, cursor: cursor ?? null, status: 'processing' });
+    for (const { session } of page.jobs) if (session !== null) sessions.add(session);
+    cursor = page.next;
+  }
+  return sessions;
+}
+
 /** A line is shorter than what a pipe takes whole; a pipe that is full for the moment is tried again. */
 function say(line: string): void {
   for (;;) {
@@ -86,9 +97,7 @@ async function main(folder: string, life: string, callers: number, goesOn: boole
   const store = await openStore(folder);
   const session = `life-${life}-${randomUUID()}`;
   // What the life before held: its worker is gone.
-  for (const { session: earlier } of (await store.list({ limit: 1_000, cursor: null, status: 'processing' })).jobs) {
-    if (earlier !== null) await store.release(earlier, false);
-  }
+  for (const earlier of await sessionsOf(store)) await store.release(earlier, false);
   say('ready');
 
   const guard = async (step: () => Promise<void>): Promise<void> => {
