@@ -46,6 +46,8 @@ def write_onnx(network: nn.Module, spec: Preprocess, path: Path, mirrored: bool)
                           dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}}, opset_version=OPSET,
                           dynamo=False)
     model = onnx.load(str(path))
+    # The mean over the two views hides the number of classes from the exporter's shape inference.
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = module(sample).shape[1]
     _store_half(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

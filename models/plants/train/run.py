@@ -30,7 +30,7 @@ TEXTS: Dict[str, Dict[str, str]] = {
     },
     "clothes": {
         "description": "Which of ten kinds of garment a photo shows",
-        "license": "Weights: the project's licence. Training photos: CC0",
+        "license": "Weights: the project's licence. Training photos: CC0; begun from the plants' weights, see README.md",
     },
 }
 MAX_FALSE_REJECTION = 0.02
