@@ -5,7 +5,7 @@ The values are the ones that the trials in TRIALS.md ended with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Dict, Tuple
 
 
@@ -114,9 +114,3 @@ CLOTHES = TrainConfig(
 )
 
 CONFIGS: Dict[str, TrainConfig] = {"plants": PLANTS, "clothes": CLOTHES}
-
-
-def trial(config: TrainConfig, epochs: int, side_px: int) -> TrainConfig:
-    """A short version of `config`, to compare choices: the same but for length and resolution."""
-    phases = (Phase(0.6, max(48, side_px - 16)), Phase(1.0, side_px))
-    return replace(config, epochs=epochs, phases=phases)
