@@ -1,0 +1,194 @@
+/**
+ * Model-based: the memory driver is the model. Both drivers get the same random calls at the same times and must give the same
+ * answers, whatever the order of submits, claims, late results, cancels, releases, sweeps and jumps of the clock. A seed
+ * replays exactly: POSTERN_TEST_SEED=<seed>.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { createManualClock } from '../../../test/support/manual-clock.ts';
+import { createRandom, type Random } from '../../../test/support/random.ts';
+import { createDirectoryBlobs } from '../../blobs/directory.ts';
+import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
+import { createMemoryStore } from '../memory.ts';
+import type { Store } from '../store.ts';
+import { createSqliteStore } from './sqlite.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'postern-model-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const SEEDS = process.env.POSTERN_TEST_SEED
+  ? [Number(process.env.POSTERN_TEST_SEED)]
+  : Array.from({ length: 12 }, () => Math.floor(Math.random() * 1e9));
+const CALLS = 250;
+const LEASE_MS = 18_000;
+const LIMITS = {
+  queueLimitJobs: 25,
+  maxAttempts: 3,
+  waitTtlMs: 120_000,
+  resultTtlMs: 60_000,
+  idempotencyTtlMs: 150_000,
+};
+const TIMINGS = { queueMs: 1, linkMs: 2, workerQueueMs: 3, decodeMs: 4, batchMs: 5, computeMs: 6 };
+
+/** What an answer says, without what the port leaves open: inputs outside of a claim, and the order of what ended at once. */
+function plain(answer: unknown, keepsInput = false): unknown {
+  if (Array.isArray(answer)) return answer.map((one) => plain(one, keepsInput));
+  if (answer instanceof Map) return [...(answer as Map<string, unknown>)].sort(([a], [b]) => (a < b ? -1 : 1));
+  if (answer instanceof Uint8Array) return Buffer.from(answer).toString('latin1');
+  if (answer instanceof Error) return { code: (answer as { code?: string }).code, message: answer.message };
+  if (answer === null || typeof answer !== 'object') return answer;
+  const entries = Object.entries(answer).map(([key, value]): [string, unknown] => {
+    if (key === 'input' && !keepsInput) return [key, (value as NewJob['input']).contentType];
+    return [key, plain(value, keepsInput)];
+  });
+  return Object.fromEntries(entries);
+}
+
+const byId = (jobs: readonly Job[]): Job[] => [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
+
+/** One random call, ready to be made on either store. */
+function nextCall(
+  random: Random,
+  known: Job[],
+  state: { jobs: number },
+  now: number,
+): [name: string, call: (store: Store) => Promise<unknown>] {
+  const session = (): string => `s${random.int(1, 3)}`;
+  const fence = (): Fence => {
+    const one = random.pick(known);
+    const isExact = random.chance(0.85);
+    return {
+      job: one.id,
+      attempt: isExact ? one.attempt : random.int(1, 3),
+      session: isExact ? (one.session ?? 's1') : session(),
+    };
+  };
+  const dice = known.length === 0 ? 0 : random.int(0, 99);
+  if (dice < 30) {
+    const given = Array.from({ length: random.int(1, 3) }, () => newJob(random, (state.jobs += 1), now));
+    return ['submit', (store) => store.submit(given)];
+  }
+  if (dice < 52) {
+    const maxRows = random.int(1, 6);
+    const request = {
+      session: session(),
+      worker: 'gpu',
+      model: random.pick(['plants', 'clothes']),
+      version: random.pick(['1', '2']),
+      maxRows,
+      capacityRows: maxRows + random.int(0, 3),
+      leaseMs: LEASE_MS,
+    };
+    return ['claim', (store) => store.claim([request])];
+  }
+  if (dice < 72) {
+    const ends = Array.from({ length: random.int(1, 3) }, () => ({ fence: fence(), outcome: newOutcome(random) }));
+    return ['settle', (store) => store.settle(ends)];
+  }
+  if (dice < 76) {
+    const updates = [{ fence: fence(), fraction: random.chance(0.5) ? 0.5 : null, message: 'on its way' }];
+    return ['progress', (store) => store.progress(updates)];
+  }
+  const { id } = random.pick(known);
+  if (dice < 80) return ['cancel', (store) => store.cancel(id)];
+  if (dice < 84) {
+    const which = session();
+    return ['heartbeat', async (store) => (await store.heartbeat(which, LEASE_MS)).toSorted()];
+  }
+  if (dice < 86) {
+    const [which, counts] = [session(), random.chance(0.5)];
+    return ['release', async (store) => byId(await store.release(which, counts))];
+  }
+  if (dice < 88) {
+    const which = session();
+    const held = known.filter(() => random.chance(0.5)).map((one) => [one.id, one.attempt] as const);
+    return [
+      'reconcile',
+      async (store) => {
+        const { kept, lost } = await store.reconcile(which, held);
+        return { kept: byId(kept), lost: byId(lost) };
+      },
+    ];
+  }
+  if (dice < 92) {
+    return [
+      'sweep',
+      async (store) => {
+        const { reclaimed, expired, forgotten } = await store.sweep(10_000);
+        return { reclaimed: byId(reclaimed), expired: byId(expired), forgotten };
+      },
+    ];
+  }
+  if (dice < 95) return ['queuePosition', (store) => store.queuePosition(id)];
+  if (dice < 97) return ['counts', (store) => store.counts()];
+  const limit = random.chance(0.5) ? 3 : 100;
+  const status = random.chance(0.5) ? ('succeeded' as const) : undefined;
+  return ['list', (store) => store.list({ limit, cursor: null, ...(status ? { status } : {}) })];
+}
+
+function newJob(random: Random, number: number, now: number): NewJob {
+  return {
+    id: `job-${String(number).padStart(5, '0')}`,
+    model: random.pick(['plants', 'plants', 'clothes']),
+    version: random.chance(0.2) ? random.pick(['1', '2']) : null,
+    input: { contentType: 'text/plain', bytes: Buffer.from(random.pick(['rose', 'tulip'])) },
+    parameters: random.chance(0.5) ? {} : { top_k: random.int(1, 2) },
+    rows: random.chance(0.8) ? 1 : random.int(2, 5),
+    priority: random.chance(0.7) ? 0 : random.int(-2, 2),
+    caller: random.pick(['anna', 'ben', 'cleo']),
+    deadlineAt: random.chance(0.2) ? now + random.int(1, 60_000) : null,
+    idempotencyKey: random.chance(0.2) ? `key-${random.int(1, 5)}` : null,
+  };
+}
+
+function newOutcome(random: Random): Outcome {
+  const dice = random.int(0, 9);
+  const error = { code: 'model_failed', message: 'it broke' } as const;
+  if (dice < 5) {
+    return { type: 'succeeded', output: { contentType: 'text/plain', bytes: Buffer.from('a rose') }, timings: TIMINGS };
+  }
+  if (dice < 7) return { type: 'failed', error, retryable: random.chance(0.7) };
+  if (dice < 8) return { type: 'canceled' };
+  return { type: 'interrupted', error: { code: 'worker_lost', message: 'gone' }, countsAttempt: random.chance(0.5) };
+}
+
+for (const seed of SEEDS) {
+  void test(`the same answers as memory, seed ${seed}`, async () => {
+    const random = createRandom(seed);
+    const clock = createManualClock(1_750_000_000_000);
+    const blobs = createDirectoryBlobs({ folder: join(folder, `${seed}`), clock });
+    await blobs.start();
+    const memory = createMemoryStore({ clock, ...LIMITS });
+    const sqlite = createSqliteStore({ clock, path: join(folder, `${seed}.sqlite`), blobs, ...LIMITS });
+    await memory.start();
+    await sqlite.start();
+    const state = { jobs: 0 };
+    const done: string[] = [];
+    try {
+      let known: Job[] = [];
+      for (let n = 0; n < CALLS; n += 1) {
+        // Mostly moments; sometimes longer than a lease, a deadline, a result's time.
+        if (random.chance(0.3)) clock.advance(random.chance(0.9) ? random.int(1, 3_000) : random.int(10_000, 90_000));
+        const fork = random.fork();
+        const [name, call] = nextCall(fork, known, state, clock.now());
+        done.push(name);
+        const draws = fork.next();
+        const [wanted, got] = [await call(memory), await call(sqlite)];
+        const what = `seed ${seed}, call ${n}: ${name} (${draws}) after ${done.slice(-8).join(' ')}`;
+        assert.deepEqual(plain(got, name === 'claim'), plain(wanted, name === 'claim'), what);
+        known = (await memory.list({ limit: 1_000, cursor: null })).jobs;
+        if (n % 10 === 0) {
+          const views = await Promise.all(known.map(({ id }) => sqlite.get(id)));
+          assert.deepEqual(plain(views), plain(known), `${what}, all jobs`);
+          assert.deepEqual(plain(await sqlite.counts()), plain(await memory.counts()), `${what}, counts`);
+        }
+      }
+    } finally {
+      await memory.stop();
+      await sqlite.stop();
+    }
+  });
+}
