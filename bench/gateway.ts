@@ -1,6 +1,6 @@
 /**
  * What does a request cost? A no-op model, 1 KiB in and out, 64 keep-alive callers; beside it, in the same run and in turn,
- * the skeleton: the least that could carry the same bytes along the same path.
+ * the skeleton: the least that could carry the same bytes along the same path, once with node:http and once with Fastify.
  *
  *   npm run bench:gateway -- [seconds per round, default 5] [rounds, default 3]
  */
@@ -37,30 +37,39 @@ async function round(url: string, gatewayPid: number, workerPid: number): Promis
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-skeleton-'));
 const system = new PosternSystem({ env: { POSTERN_LOG_LEVEL: 'warn' } });
-const skeletons: Round[] = [];
+const skeletons: Record<'node' | 'fastify', Round[]> = { node: [], fastify: [] };
 const posterns: Round[] = [];
 try {
   const gateway = await system.gateway();
   const worker = system.worker(gateway, system.issue('bench'));
   await untilModel(gateway.url, 'echo');
-  const skeleton = await startSkeleton(folder);
+  const fronts = {
+    node: await startSkeleton(join(folder, 'node'), 'node'),
+    fastify: await startSkeleton(join(folder, 'fastify'), 'fastify'),
+  };
   try {
     const url = `${gateway.url}/v1/models/local/echo/predictions`;
     const posternRound = (): Promise<Round> => round(url, gateway.pid, worker.pid);
-    const skeletonRound = (): Promise<Round> => round(skeleton.url, skeleton.gateway.pid, skeleton.worker.pid);
+    const skeletonRound = (front: 'node' | 'fastify'): Promise<Round> =>
+      round(fronts[front].url, fronts[front].gateway.pid, fronts[front].worker.pid);
+    const told = (run: Round): string =>
+      `${run.requestsPerSecond.toFixed(0)}/s (gateway ${run.gatewayUs.toFixed(1)} µs, worker ${run.workerUs.toFixed(1)} µs)`;
     console.log('warming up …');
     await posternRound();
-    await skeletonRound();
+    for (const front of ['node', 'fastify'] as const) await skeletonRound(front);
     for (let n = 1; n <= rounds; n += 1) {
-      posterns.push(await posternRound());
-      skeletons.push(await skeletonRound());
-      const [p, s] = [posterns.at(-1), skeletons.at(-1)];
-      console.log(
-        `round ${n}/${rounds}: Postern ${p?.requestsPerSecond.toFixed(0)}/s (gateway ${p?.gatewayUs.toFixed(1)} µs, worker ${p?.workerUs.toFixed(1)} µs), skeleton ${s?.requestsPerSecond.toFixed(0)}/s (${s?.gatewayUs.toFixed(1)} µs, ${s?.workerUs.toFixed(1)} µs)`,
-      );
+      const postern = await posternRound();
+      posterns.push(postern);
+      console.log(`round ${n}/${rounds}: Postern ${told(postern)}`);
+      for (const front of ['node', 'fastify'] as const) {
+        const skeleton = await skeletonRound(front);
+        skeletons[front].push(skeleton);
+        console.log(`  skeleton on ${front} ${told(skeleton)}`);
+      }
     }
     const of = (runs: readonly Round[], pick: (run: Round) => number): number => median(runs.map(pick));
-    const ratio = median(posterns.map((run, n) => run.requestsPerSecond / (skeletons[n]?.requestsPerSecond ?? NaN)));
+    const ratioTo = (runs: readonly Round[]): number =>
+      median(posterns.map((run, n) => run.requestsPerSecond / (runs[n]?.requestsPerSecond ?? NaN)));
     record(
       'gateway',
       [
@@ -76,7 +85,8 @@ try {
           'µs',
           20,
         ),
-        atLeast("share of the skeleton's requests/s", ratio, '×', 0.6),
+        atLeast('share of the requests/s of a skeleton on node:http', ratioTo(skeletons.node), '×', 0.6),
+        atLeast('share of the requests/s of a skeleton on Fastify', ratioTo(skeletons.fastify), '×', 0.6),
       ],
       {
         callers: 64,
@@ -88,7 +98,7 @@ try {
       },
     );
   } finally {
-    await skeleton.stop();
+    for (const skeleton of Object.values(fronts)) await skeleton.stop();
   }
 } finally {
   await system.remove();

@@ -12,8 +12,8 @@ export interface Skeleton {
   stop(): Promise<void>;
 }
 
-/** `folder` is an empty one of the caller's, which it removes afterwards. */
-export async function startSkeleton(folder: string): Promise<Skeleton> {
+/** `folder` is made; it is the caller's to remove afterwards. */
+export async function startSkeleton(folder: string, front: 'node' | 'fastify'): Promise<Skeleton> {
   const identity = await openIdentity({ folder, hosts: ['localhost'], clock: systemClock });
   const worker = await identity.issueWorker('bench', 3_600_000);
   const files = {
@@ -25,7 +25,7 @@ export async function startSkeleton(folder: string): Promise<Skeleton> {
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o600 });
   const peer = (name: string): string => new URL(`../peers/${name}.ts`, import.meta.url).pathname;
-  const gateway = await start(process.execPath, [peer('skeleton-gateway'), folder]);
+  const gateway = await start(process.execPath, [peer('skeleton-gateway'), folder, front]);
   const dialled = await start(process.execPath, [peer('skeleton-worker'), folder, `${String(gateway.ready.tunnel)}`]);
   return {
     url: `http://127.0.0.1:${String(gateway.ready.http)}/`,
