@@ -1,8 +1,9 @@
 /** One job inside the memory driver: the snapshot that callers see, and what the driver alone needs beside it. */
-import type { Job, JobId, NewJob } from '../dispatch/job.ts';
+import type { Job, JobId, JobStatus, NewJob } from '../dispatch/job.ts';
 import type { LostAttempt } from '../dispatch/verdict.ts';
 import type { Expiring } from './expiry-heap.ts';
 import type { MemoryQueue, Waiting } from './memory-queue.ts';
+import { unpackJob, type PackedJob } from './packed-job.ts';
 
 /** A session as the store knows it: one lease for all its attempts, so that a heartbeat costs the same for 1 or 10,000. */
 export interface Holder {
@@ -20,15 +21,20 @@ export interface ModelState {
 
 /** What is kept of a job for as long as it can be read: small, because there are many and the collector copies each. */
 export interface Stored {
+  readonly id: JobId;
   /** Order of acceptance. */
   readonly seq: number;
-  /** Never changed in place: whoever read it keeps what they read. */
-  job: Job;
+  readonly model: string;
+  /** Of the idempotency key with its caller; null: none was given. */
+  readonly key: string | null;
   /** Of the request body; only where an idempotency key needs it. */
   readonly digest: string | null;
-  /** null: decided. */
+  /** null: decided, and then it is packed. */
   live: Entry | null;
-  /** Monotonic, when it was decided. */
+  packed: PackedJob | null;
+  /** Of a decided job. */
+  status: JobStatus;
+  /** Monotonic, whole milliseconds, when it was decided. */
   decidedAt: number;
   retainedBytes: number;
 }
@@ -36,6 +42,8 @@ export interface Stored {
 /** What only an undecided job needs. */
 export interface Entry extends Waiting, Expiring {
   readonly stored: Stored;
+  /** Never changed in place: whoever read it keeps what they read. */
+  job: Job;
   readonly model: ModelState;
   readonly inputBytes: number;
   spentAttempts: number;
@@ -46,9 +54,44 @@ export interface Entry extends Waiting, Expiring {
 
 const NONE_LOST: readonly LostAttempt[] = [];
 
-export function createEntry(job: NewJob, seq: number, model: ModelState, digest: string | null, nowMs: number): Entry {
+/** The job as it stands. */
+export function read({ live, packed, id }: Stored): Job {
+  if (live !== null) return live.job;
+  if (packed === null) throw new Error(`the job ${id} is neither live nor packed`);
+  return unpackJob(packed);
+}
+
+export interface EntryParts {
+  readonly seq: number;
+  readonly model: ModelState;
+  readonly key: string | null;
+  readonly digest: string | null;
+  readonly nowMs: number;
+}
+
+export function createEntry(job: NewJob, { seq, model, key, digest, nowMs }: EntryParts): Entry {
   const stored: Stored = {
+    id: job.id,
     seq,
+    model: job.model,
+    key,
+    digest,
+    live: null,
+    packed: null,
+    status: 'starting',
+    decidedAt: 0,
+    retainedBytes: 0,
+  };
+  const entry: Entry = {
+    seq,
+    priority: job.priority,
+    caller: job.caller,
+    rows: job.rows,
+    version: job.version,
+    tag: 0,
+    expiresAt: 0,
+    heapIndex: -1,
+    stored,
     job: {
       id: job.id,
       model: job.model,
@@ -74,21 +117,6 @@ export function createEntry(job: NewJob, seq: number, model: ModelState, digest:
       error: null,
       timings: null,
     },
-    digest,
-    live: null,
-    decidedAt: 0,
-    retainedBytes: 0,
-  };
-  const entry: Entry = {
-    seq,
-    priority: job.priority,
-    caller: job.caller,
-    rows: job.rows,
-    version: job.version,
-    tag: 0,
-    expiresAt: 0,
-    heapIndex: -1,
-    stored,
     model,
     inputBytes: job.input.bytes.byteLength,
     spentAttempts: 0,

@@ -1,7 +1,8 @@
 /** Decided jobs until they are forgotten: by age, by number and by bytes. Owner of the two lines and of their bounds. */
 import type { Clock } from '../clock.ts';
-import type { Job, Payload } from '../dispatch/job.ts';
+import type { Job } from '../dispatch/job.ts';
 import type { Stored } from './memory-entry.ts';
+import { packJob } from './packed-job.ts';
 import { createSlab, type Slab } from './slab.ts';
 
 export interface MemoryResultsOptions {
@@ -19,15 +20,15 @@ interface Line {
   /** Entries before this index are gone. */
   head: number;
   readonly ttlMs: number;
-  /** One per line, because a line is forgotten in order: a slab goes when the last of its outputs goes. */
+  /** One per line, because a line is forgotten in order. */
   readonly slab: Slab;
 }
 
 /** Gone entries are cut off when they are half of the array, so each one is moved once on average. */
 const CUT_AT = 1024;
 
-/** An entry without its output: object, strings, map slots. Measured at about 1 KiB; counted, so that 0-byte outputs are bounded. */
-const ENTRY_BYTES = 1024;
+/** What an entry costs beside its packed bytes: two objects, the id, slots of maps and lists. Estimated, on the safe side. */
+const ENTRY_BYTES = 512;
 
 export function createMemoryResults(options: MemoryResultsOptions) {
   const { clock, maxResults, maxResultBytes, forget } = options;
@@ -51,20 +52,22 @@ export function createMemoryResults(options: MemoryResultsOptions) {
   }
 
   return {
-    /** The output in memory of its own: it may be a view on a receive buffer, which it would keep alive for an hour. */
-    keep({ contentType, bytes: view }: Payload, job: Job): Payload {
-      return { contentType, bytes: (job.idempotencyKey === null ? plain : keyed).slab.copy(view) };
-    },
-    add(entry: Stored): void {
-      entry.decidedAt = clock.monotonic();
-      entry.retainedBytes = ENTRY_BYTES + (entry.job.output?.bytes.byteLength ?? 0);
+    /** Keeps `job`, which has just been decided, as the last state of `entry`. */
+    add(entry: Stored, job: Job): void {
+      const line = entry.key === null ? plain : keyed;
+      const packed = packJob(job, line.slab);
+      entry.packed = packed;
+      entry.live = null;
+      entry.status = job.status;
+      entry.decidedAt = Math.floor(clock.monotonic());
+      entry.retainedBytes = ENTRY_BYTES + packed.headBytes + packed.outputBytes;
       bytes += entry.retainedBytes;
-      (entry.job.idempotencyKey === null ? plain : keyed).entries.push(entry);
+      line.entries.push(entry);
       while (kept(plain) + kept(keyed) > maxResults || bytes > maxResultBytes) {
-        const line = kept(plain) > 0 ? plain : keyed;
+        const fuller = kept(plain) > 0 ? plain : keyed;
         // The result that was decided just now stays: its caller is about to read it.
-        if (line.entries[line.head] === entry) break;
-        dropFirst(line);
+        if (fuller.entries[fuller.head] === entry) break;
+        dropFirst(fuller);
       }
     },
     sweep(limit: number): number {

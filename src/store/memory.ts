@@ -10,12 +10,12 @@ import { createService } from '../service.ts';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
-import type { Fence, Job, JobError, JobId, NewJob, Outcome, Payload, SessionId } from '../dispatch/job.ts';
+import type { Fence, Job, JobError, JobId, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
 import { move } from '../dispatch/states.ts';
 import { verdict } from '../dispatch/verdict.ts';
 import { bodyDigest } from './body-digest.ts';
 import { createExpiryHeap } from './expiry-heap.ts';
-import { createEntry, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
+import { createEntry, read, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
 import { createOrderedList } from './ordered-list.ts';
@@ -81,8 +81,6 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   let nextSeq = 1;
   let inputBytes = 0;
 
-  const keyOf = (job: NewJob): string => `${job.caller}\n${job.idempotencyKey ?? ''}`;
-
   function modelOf(name: string): ModelState {
     let found = models.get(name);
     if (!found) models.set(name, (found = { queue: createMemoryQueue(), processingJobs: 0 }));
@@ -93,8 +91,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 
   function enterQueue(entry: Entry): void {
     entry.model.queue.add(entry);
-    const ttlEnd = entry.stored.job.createdAt + waitTtlMs;
-    entry.expiresAt = Math.min(entry.stored.job.deadlineAt ?? Infinity, ttlEnd);
+    const ttlEnd = entry.job.createdAt + waitTtlMs;
+    entry.expiresAt = Math.min(entry.job.deadlineAt ?? Infinity, ttlEnd);
     expiries.put(entry);
   }
 
@@ -102,9 +100,9 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     entry.holder = holder;
     holder.attempts.add(entry);
     entry.model.processingJobs += 1;
-    if (entry.stored.job.deadlineAt === null) expiries.remove(entry);
+    if (entry.job.deadlineAt === null) expiries.remove(entry);
     else {
-      entry.expiresAt = entry.stored.job.deadlineAt;
+      entry.expiresAt = entry.job.deadlineAt;
       expiries.put(entry);
     }
   }
@@ -114,46 +112,39 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     if (entry.holder === null) entry.model.queue.remove(entry);
     else {
       entry.holder.attempts.delete(entry);
-      if (entry.stored.job.cancelRequested) entry.holder.cancels.delete(entry.stored.job.id);
+      if (entry.job.cancelRequested) entry.holder.cancels.delete(entry.job.id);
       entry.holder = null;
       entry.model.processingJobs -= 1;
     }
     expiries.remove(entry);
   }
 
-  /** What is left of an input that nobody needs any more; one object for all of a kind. */
-  let emptied: Payload = { contentType: '', bytes: NO_BYTES };
-  function released({ contentType }: Payload): Payload {
-    if (emptied.contentType !== contentType) emptied = { contentType, bytes: NO_BYTES };
-    return emptied;
-  }
-
   type Decision = Pick<Job, 'status' | 'output' | 'error' | 'timings'>;
   function decide(entry: Entry, decision: Decision): Job {
     leave(entry);
     inputBytes -= entry.inputBytes;
-    const { stored } = entry;
-    const { job } = stored;
-    stored.job = { ...job, ...decision, input: released(job.input), completedAt: clock.now() };
-    stored.live = null;
-    results.add(stored);
-    return stored.job;
+    const { job } = entry;
+    const input = { contentType: job.input.contentType, bytes: NO_BYTES };
+    const decided: Job = { ...job, ...decision, input, completedAt: clock.now() };
+    results.add(entry.stored, decided);
+    return decided;
   }
 
   function forget(stored: Stored): void {
-    entries.delete(stored.job.id);
+    entries.delete(stored.id);
     newest.remove(stored);
-    if (stored.job.idempotencyKey !== null) keys.delete(keyOf(stored.job));
+    if (stored.key !== null) keys.delete(stored.key);
   }
 
   // ---- the steps ---------------------------------------------------------------------------------------------------
 
   function submitOne(job: NewJob): SubmitOutcome {
     let digest: string | null = null;
-    if (job.idempotencyKey !== null) {
+    const key = job.idempotencyKey === null ? null : `${job.caller}\n${job.idempotencyKey}`;
+    if (key !== null) {
       digest = bodyDigest(job);
-      const earlier = keys.get(keyOf(job));
-      if (earlier?.digest === digest) return { type: 'existing', job: earlier.job };
+      const earlier = keys.get(key);
+      if (earlier?.digest === digest) return { type: 'existing', job: read(earlier) };
       if (earlier) return refused('idempotency_mismatch', 'the key came before with another body: use a new key');
     }
     const model = modelOf(job.model);
@@ -164,15 +155,15 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       return refused('overloaded', `the inputs of waiting jobs fill ${maxInputBytes} bytes: try again later`);
     }
     if (entries.has(job.id)) return refused('internal', `the job id ${job.id} was used before`);
-    const entry = createEntry(job, nextSeq++, model, digest, clock.now());
+    const entry = createEntry(job, { seq: nextSeq++, model, key, digest, nowMs: clock.now() });
     inputBytes += entry.inputBytes;
     const { stored } = entry;
     entries.set(job.id, stored);
     newest.insert(stored);
-    if (job.idempotencyKey !== null) keys.set(keyOf(job), stored);
+    if (key !== null) keys.set(key, stored);
     model.queue.tag(entry);
     enterQueue(entry);
-    return { type: 'accepted', job: stored.job };
+    return { type: 'accepted', job: entry.job };
   }
 
   function claimOne(request: ClaimRequest): Claimed {
@@ -189,19 +180,18 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     const startedAt = clock.now();
     const jobs: Job[] = [];
     for (const entry of taken) {
-      const { stored } = entry;
-      stored.job = {
-        ...stored.job,
+      entry.job = {
+        ...entry.job,
         status: move('starting', 'claim'),
         startedAt,
-        attempt: stored.job.attempt + 1,
+        attempt: entry.job.attempt + 1,
         worker: request.worker,
         session: request.session,
         servedVersion: request.version,
         progress: null,
       };
       hold(entry, holder);
-      jobs.push(stored.job);
+      jobs.push(entry.job);
     }
     return { jobs, leftRows: model.queue.rowsFor(request.version) };
   }
@@ -210,14 +200,15 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   function fenced(fence: Fence): Entry | Exclude<FencedOutcome, { type: 'applied' }> {
     const stored = entries.get(fence.job);
     if (!stored) return { type: 'unknown' };
-    const { job, live: entry } = stored;
-    if (entry === null) return { type: 'settled', job };
+    const { live: entry } = stored;
+    if (entry === null) return { type: 'settled', job: read(stored) };
+    const { job } = entry;
     const owns = job.status === 'processing' && job.attempt === fence.attempt && job.session === fence.session;
     return owns ? entry : { type: 'stale' };
   }
 
   function end(entry: Entry, outcome: Outcome): Job {
-    const { job } = entry.stored;
+    const { job } = entry;
     const { attempt, cancelRequested } = job;
     const worker = job.worker ?? '';
     const { spentAttempts, lost } = entry;
@@ -227,7 +218,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         const { output, timings } = outcome as Extract<Outcome, { type: 'succeeded' }>;
         return decide(entry, {
           status: move('processing', 'succeed'),
-          output: results.keep(output, job),
+          output,
           error: null,
           timings,
         });
@@ -240,21 +231,21 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         leave(entry);
         entry.spentAttempts = ruling.spentAttempts;
         entry.lost = [...lost, ruling.lost];
-        entry.stored.job = { ...job, status: move('processing', 'requeue'), session: null, progress: null };
+        entry.job = { ...job, status: move('processing', 'requeue'), session: null, progress: null };
         enterQueue(entry);
-        return entry.stored.job;
+        return entry.job;
     }
   }
 
   function cancelOne(stored: Stored): Job {
-    const { job, live } = stored;
-    if (live === null) return job;
+    const { live } = stored;
+    if (live === null) return read(stored);
     if (live.holder === null) return decide(live, undelivered(move('starting', 'cancel'), null));
-    if (!job.cancelRequested) {
-      stored.job = { ...job, cancelRequested: true };
-      live.holder.cancels.add(job.id);
+    if (!live.job.cancelRequested) {
+      live.job = { ...live.job, cancelRequested: true };
+      live.holder.cancels.add(stored.id);
     }
-    return stored.job;
+    return live.job;
   }
 
   function expire(entry: Entry): Job {
@@ -280,8 +271,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const outcomes = updates.map(({ fence, fraction, message }): FencedOutcome => {
         const entry = fenced(fence);
         if ('type' in entry) return entry;
-        entry.stored.job = { ...entry.stored.job, progress: { fraction, message } };
-        return { type: 'applied', job: entry.stored.job };
+        entry.job = { ...entry.job, progress: { fraction, message } };
+        return { type: 'applied', job: entry.job };
       });
       return Promise.resolve(outcomes);
     },
@@ -308,8 +299,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const kept: Job[] = [];
       const lost: Job[] = [];
       for (const entry of [...(holders.get(session)?.attempts ?? [])]) {
-        const { id, attempt } = entry.stored.job;
-        if (attempts.get(id) === attempt) kept.push(entry.stored.job);
+        const { id, attempt } = entry.job;
+        if (attempts.get(id) === attempt) kept.push(entry.job);
         else lost.push(end(entry, LOST_ON_THE_WAY));
       }
       return Promise.resolve({ kept, lost });
@@ -335,20 +326,23 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     },
     // Nobody else can claim from this process's memory.
     stopClaiming: () => Promise.resolve(),
-    get: (id) => Promise.resolve(entries.get(id)?.job ?? null),
+    get(id) {
+      const stored = entries.get(id);
+      return Promise.resolve(stored ? read(stored) : null);
+    },
     list({ limit, cursor, status, model }) {
       const jobs: Job[] = [];
       let scanned = 0;
       let last: Stored | null = null;
-      for (const one of newest.backwards(cursor === null ? null : { seq: parseCursor(cursor) })) {
+      for (const found of newest.backwards(cursor === null ? null : { seq: parseCursor(cursor) })) {
         if (jobs.length === limit || scanned === MAX_LISTED_SCAN) {
           return Promise.resolve({ jobs, next: last === null ? null : String(last.seq) });
         }
         scanned += 1;
-        last = one as Stored;
-        const { job } = last;
-        if ((status === undefined || job.status === status) && (model === undefined || job.model === model)) {
-          jobs.push(job);
+        last = found as Stored;
+        const one = last.live?.job ?? last;
+        if ((status === undefined || one.status === status) && (model === undefined || one.model === model)) {
+          jobs.push(read(last));
         }
       }
       return Promise.resolve({ jobs, next: null });
