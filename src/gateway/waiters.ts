@@ -6,13 +6,22 @@ import type { Clock, Timer } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import type { Job, JobId } from '../dispatch/job.ts';
 
+/** What a waiter holds on to: through it the whole request. */
+interface Reply {
+  readonly resolve: (decided: Job | null) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly onAbort: (() => void) | undefined;
+}
+
 interface Waiter {
   readonly id: JobId;
   /** Monotonic. */
   readonly until: number;
-  readonly resolve: (decided: Job | null) => void;
-  readonly signal: AbortSignal | undefined;
-  readonly onAbort: (() => void) | undefined;
+  /**
+   * null once it was answered. A Map that grows and shrinks leaves its outgrown tables behind, chained to each other, and
+   * the collector keeps what they hold until its next full round: with the reply still in them, that was every request.
+   */
+  reply: Reply | null;
 }
 
 export interface WaitersOptions {
@@ -28,17 +37,16 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
   const all = new Set<Waiter>();
   let timer: Timer | null = null;
 
-  function detach(waiter: Waiter): void {
-    if (!all.delete(waiter)) return;
-    if (waiter.onAbort) waiter.signal?.removeEventListener('abort', waiter.onAbort);
+  function answer(waiter: Waiter, decided: Job | null): void {
+    const { reply } = waiter;
+    if (reply === null) return;
+    waiter.reply = null;
+    all.delete(waiter);
+    if (reply.onAbort) reply.signal?.removeEventListener('abort', reply.onAbort);
     const found = byJob.get(waiter.id);
     if (found instanceof Set) found.delete(waiter);
     if (found === waiter || (found instanceof Set && found.size === 0)) byJob.delete(waiter.id);
-  }
-
-  function giveUp(waiter: Waiter): void {
-    detach(waiter);
-    waiter.resolve(null);
+    reply.resolve(decided);
   }
 
   function tick(): void {
@@ -47,7 +55,7 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
       timer?.cancel();
       timer = null;
     }
-    for (const waiter of all) if (waiter.until <= now) giveUp(waiter);
+    for (const waiter of all) if (waiter.until <= now) answer(waiter, null);
   }
 
   return {
@@ -62,8 +70,8 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
       }
       return new Promise((resolve) => {
         const until = clock.monotonic() + timeoutMs;
-        const onAbort = signal && ((): void => giveUp(waiter));
-        const waiter: Waiter = { id, until, resolve, signal, onAbort };
+        const onAbort = signal && ((): void => answer(waiter, null));
+        const waiter: Waiter = { id, until, reply: { resolve, signal, onAbort } };
         if (onAbort) signal.addEventListener('abort', onAbort, { once: true });
         all.add(waiter);
         const others = byJob.get(id);
@@ -76,13 +84,10 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
     decided(job: Job): void {
       const found = byJob.get(job.id);
       if (found === undefined) return;
-      for (const waiter of found instanceof Set ? [...found] : [found]) {
-        detach(waiter);
-        waiter.resolve(job);
-      }
+      for (const waiter of found instanceof Set ? [...found] : [found]) answer(waiter, job);
     },
     stop(): void {
-      for (const waiter of all) giveUp(waiter);
+      for (const waiter of all) answer(waiter, null);
       timer?.cancel();
       timer = null;
     },

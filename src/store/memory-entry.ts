@@ -10,7 +10,8 @@ export interface Holder {
   readonly worker: string;
   /** On the monotonic clock: a wall clock that jumps must not reclaim what runs. */
   leaseUntil: number;
-  readonly attempts: Set<Entry>;
+  /** Not the entries: outgrown tables of a Set keep what they hold alive for a while, and an entry holds a whole input. */
+  readonly attempts: Set<Stored>;
   readonly cancels: Set<JobId>;
 }
 

@@ -98,7 +98,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 
   function hold(entry: Entry, holder: Holder): void {
     entry.holder = holder;
-    holder.attempts.add(entry);
+    holder.attempts.add(entry.stored);
     entry.model.processingJobs += 1;
     if (entry.job.deadlineAt === null) expiries.remove(entry);
     else {
@@ -111,7 +111,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   function leave(entry: Entry): void {
     if (entry.holder === null) entry.model.queue.remove(entry);
     else {
-      entry.holder.attempts.delete(entry);
+      entry.holder.attempts.delete(entry.stored);
       if (entry.job.cancelRequested) entry.holder.cancels.delete(entry.job.id);
       entry.holder = null;
       entry.model.processingJobs -= 1;
@@ -291,14 +291,15 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const holder = holders.get(session);
       holders.delete(session);
       const error: JobError = { code: 'worker_lost', message: 'the session of the worker ended' };
-      const held = holder ? [...holder.attempts] : [];
+      const held = holder ? entriesOf(holder) : [];
       return Promise.resolve(held.map((entry) => end(entry, { type: 'interrupted', error, countsAttempt })));
     },
     reconcile(session, held) {
       const attempts = new Map(held);
       const kept: Job[] = [];
       const lost: Job[] = [];
-      for (const entry of [...(holders.get(session)?.attempts ?? [])]) {
+      const holder = holders.get(session);
+      for (const entry of holder ? entriesOf(holder) : []) {
         const { id, attempt } = entry.job;
         if (attempts.get(id) === attempt) kept.push(entry.job);
         else lost.push(end(entry, LOST_ON_THE_WAY));
@@ -310,7 +311,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const monotonic = clock.monotonic();
       for (const [session, holder] of holders) {
         if (holder.leaseUntil > monotonic) continue;
-        for (const entry of holder.attempts) {
+        for (const entry of entriesOf(holder)) {
           if (reclaimed.length === limit) break;
           reclaimed.push(end(entry, LEASE_LOST));
         }
@@ -358,6 +359,11 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       return Promise.resolve(entry?.holder === null ? entry.model.queue.position(entry) : null);
     },
   };
+}
+
+/** What a session holds now, whatever happens to its set meanwhile. */
+function entriesOf(holder: Holder): Entry[] {
+  return [...holder.attempts].flatMap(({ live }) => (live === null ? [] : [live]));
 }
 
 function refused(code: PosternError['code'], message: string): SubmitOutcome {
