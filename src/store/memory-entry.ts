@@ -1,4 +1,5 @@
 /** One job inside the memory driver: the snapshot that callers see, and what the driver alone needs beside it. */
+import { acceptedJob } from '../dispatch/accepted.ts';
 import type { Job, JobId, JobStatus, NewJob } from '../dispatch/job.ts';
 import type { LostAttempt } from '../dispatch/verdict.ts';
 import type { Expiring } from './expiry-heap.ts';
@@ -93,31 +94,7 @@ export function createEntry(job: NewJob, { seq, model, key, digest, nowMs }: Ent
     expiresAt: 0,
     heapIndex: -1,
     stored,
-    job: {
-      id: job.id,
-      model: job.model,
-      version: job.version,
-      input: job.input,
-      parameters: job.parameters,
-      rows: job.rows,
-      priority: job.priority,
-      caller: job.caller,
-      deadlineAt: job.deadlineAt,
-      idempotencyKey: job.idempotencyKey,
-      status: 'starting',
-      createdAt: nowMs,
-      startedAt: null,
-      completedAt: null,
-      attempt: 0,
-      worker: null,
-      session: null,
-      servedVersion: null,
-      progress: null,
-      cancelRequested: false,
-      output: null,
-      error: null,
-      timings: null,
-    },
+    job: acceptedJob(job, nowMs),
     model,
     inputBytes: job.input.bytes.byteLength,
     spentAttempts: 0,

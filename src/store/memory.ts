@@ -14,6 +14,7 @@ import type { Fence, Job, JobError, JobId, NewJob, Outcome, SessionId } from '..
 import { move } from '../dispatch/states.ts';
 import { verdict } from '../dispatch/verdict.ts';
 import { bodyDigest } from './body-digest.ts';
+import { parseCursor } from './cursor.ts';
 import { createExpiryHeap } from './expiry-heap.ts';
 import { createEntry, read, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
 import { createMemoryQueue } from './memory-queue.ts';
@@ -372,11 +373,4 @@ function refused(code: PosternError['code'], message: string): SubmitOutcome {
 
 function undelivered<S extends Job['status']>(status: S, error: JobError | null) {
   return { status, output: null, error, timings: null };
-}
-
-function parseCursor(cursor: string): number {
-  if (!/^\d{1,16}$/.test(cursor)) {
-    throw new PosternError('bad_parameter', 'the cursor must be the one that the previous page gave');
-  }
-  return Number(cursor);
 }

@@ -1,4 +1,5 @@
 /** The Predictions port in memory, for tests of the HTTP side: jobs are decided when the test says so, or at once. */
+import { acceptedJob } from '../../src/dispatch/accepted.ts';
 import type { Job, JobTimings, Outcome } from '../../src/dispatch/job.ts';
 import { TERMINAL } from '../../src/dispatch/job.ts';
 import { PosternError } from '../../src/errors.ts';
@@ -84,24 +85,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       fake.submitted.push(request);
       count += 1;
       const id = `job-${count}`;
-      const job: Job = {
-        ...request,
-        id,
-        rows: 1,
-        status: 'starting',
-        createdAt: 1_700_000_000_000,
-        startedAt: null,
-        completedAt: null,
-        attempt: 0,
-        worker: null,
-        session: null,
-        servedVersion: null,
-        progress: null,
-        cancelRequested: false,
-        output: null,
-        error: null,
-        timings: null,
-      };
+      const job = acceptedJob({ ...request, id, rows: 1 }, 1_700_000_000_000);
       jobs.set(id, job);
       if (fake.ending) decide(id, fake.ending);
       return Promise.resolve(jobs.get(id) ?? job);

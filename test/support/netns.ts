@@ -76,50 +76,14 @@ export function makeTwoHosts(): TwoHosts {
       inside(host, 'ip', 'address', 'add', `${address}/24`, 'dev', link);
       inside(host, 'ip', 'link', 'set', link, 'up');
     }
-    inside(privateHost, 'nft', 'add', 'table', 'inet', 'nat');
-    inside(
-      privateHost,
-      'nft',
-      'add',
-      'chain',
-      'inet',
-      'nat',
-      'in',
-      '{ type filter hook input priority 0; policy accept; }',
-    );
+    const nft = (...command: string[]): string => inside(privateHost, 'nft', ...command);
+    const rule = (text: string): string =>
+      nft('add', 'rule', 'inet', 'nat', 'in', 'iifname', privateLink, ...text.split(' '));
+    nft('add', 'table', 'inet', 'nat');
+    nft('add', 'chain', 'inet', 'nat', 'in', '{ type filter hook input priority 0; policy accept; }');
     // Stateless, so that no connection tracking is needed: a packet that opens a connection is SYN without ACK.
-    inside(
-      privateHost,
-      'nft',
-      'add',
-      'rule',
-      'inet',
-      'nat',
-      'in',
-      'iifname',
-      privateLink,
-      'tcp',
-      'flags',
-      'syn',
-      '/',
-      'syn,ack',
-      'drop',
-    );
-    inside(
-      privateHost,
-      'nft',
-      'add',
-      'rule',
-      'inet',
-      'nat',
-      'in',
-      'iifname',
-      privateLink,
-      'meta',
-      'l4proto',
-      'udp',
-      'drop',
-    );
+    rule('tcp flags syn / syn,ack drop');
+    rule('meta l4proto udp drop');
   } catch (error) {
     remove();
     throw error;

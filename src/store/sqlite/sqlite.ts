@@ -16,7 +16,9 @@ import {
   DEFAULT_WAIT_TTL_MS,
 } from '../../dispatch/job.ts';
 import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
+import { acceptedJob } from '../../dispatch/accepted.ts';
 import { bodyDigest } from '../body-digest.ts';
+import { parseCursor } from '../cursor.ts';
 import type { Claimed, FencedOutcome, Store, SubmitOutcome } from '../store.ts';
 import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
 import { createCollector } from './collect.ts';
@@ -134,7 +136,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   function submitted(job: NewJob, reply: SubmitReply): SubmitOutcome | Promise<SubmitOutcome> {
     switch (reply.type) {
       case 'accepted':
-        return { type: 'accepted', job: accepted(job, reply.createdAt) };
+        return { type: 'accepted', job: acceptedJob(job, reply.createdAt) };
       case 'existing':
         return payloads.withOutput(reply.row).then((existing) => ({ type: 'existing', job: existing }));
       case 'refused':
@@ -298,39 +300,4 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     counts: async () => new Map(await reader.call('counts', null)),
     queuePosition: (id) => reader.call('queuePosition', id),
   };
-}
-
-function accepted(job: NewJob, createdAt: number): Job {
-  return {
-    id: job.id,
-    model: job.model,
-    version: job.version,
-    input: job.input,
-    parameters: job.parameters,
-    rows: job.rows,
-    priority: job.priority,
-    caller: job.caller,
-    deadlineAt: job.deadlineAt,
-    idempotencyKey: job.idempotencyKey,
-    status: 'starting',
-    createdAt,
-    startedAt: null,
-    completedAt: null,
-    attempt: 0,
-    worker: null,
-    session: null,
-    servedVersion: null,
-    progress: null,
-    cancelRequested: false,
-    output: null,
-    error: null,
-    timings: null,
-  };
-}
-
-function parseCursor(cursor: string): number {
-  if (!/^\d{1,16}$/.test(cursor)) {
-    throw new PosternError('bad_parameter', 'the cursor must be the one that the previous page gave');
-  }
-  return Number(cursor);
 }
