@@ -361,12 +361,17 @@ test('memory does not grow with the photos classified', async () => {
   };
   // The first photos fill pools and caches; what the others add would be a leak.
   const first = await round(500);
-  const last = await round(2_000);
   const mib = (bytes: number): number => Math.round(bytes / 1024 / 1024);
-  assert.ok(
-    mib(last.heldBytes - first.heldBytes) <= 16,
-    `JavaScript holds ${mib(last.heldBytes - first.heldBytes)} MiB more`,
-  );
-  // The allocators of libvips and ONNX Runtime keep some freed memory, which comes and goes: 0 … 40 MiB were seen over 10,000.
-  assert.ok(mib(last.rss - first.rss) <= 64, `the process has ${mib(last.rss - first.rss)} MiB more`);
+  // The allocators of libvips and ONNX Runtime keep some freed memory, up to a level that they reach at a time of their own:
+  // 0 … 70 MiB were seen. A leak has no such level: it adds as much in every round as in the first.
+  let before = first;
+  let grownMib = Infinity;
+  for (let rounds = 0; rounds < 3 && grownMib > 64; rounds += 1) {
+    const last = await round(2_000);
+    const heldMib = mib(last.heldBytes - first.heldBytes);
+    assert.ok(heldMib <= 16, `JavaScript holds ${heldMib} MiB more`);
+    grownMib = mib(last.rss - before.rss);
+    before = last;
+  }
+  assert.ok(grownMib <= 64, `the process grows by ${grownMib} MiB with every 2,000 photos`);
 });
