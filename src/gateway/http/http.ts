@@ -167,11 +167,12 @@ function register(app: FastifyInstance, routes: readonly Route[], counts: RouteC
       (method) => !allowed.includes(method),
     );
     const allow = [...allowed, 'OPTIONS'].join(', ');
-    add(others, path, { method: 'GET', path, handle: (call) => notAllowed(call, allow) }, 'other');
+    add(others, path, { method: 'GET', path, scope: 'public', handle: (call) => notAllowed(call, allow) }, 'other');
   }
   const missing: Route = {
     method: 'GET',
     path: '*',
+    scope: 'public',
     handle: ({ request }) => {
       throw new PosternError(
         'not_found',

@@ -15,6 +15,7 @@ export function modelRoutes({
     {
       method: 'GET',
       path: '/v1/models',
+      scope: 'predict',
       async handle(call) {
         const results = (await predictions.models()).map((model) => modelBody(model, baseOf(call)));
         return json(200, JSON.stringify({ results, next: null, previous: null }));
@@ -23,6 +24,7 @@ export function modelRoutes({
     {
       method: 'GET',
       path: '/v1/models/:owner/:name',
+      scope: 'predict',
       async handle(call) {
         const name = call.params.name ?? '';
         const model = (await predictions.models()).find((candidate) => candidate.name === name);
@@ -34,6 +36,7 @@ export function modelRoutes({
     {
       method: 'GET',
       path: '/v1/workers',
+      scope: 'read',
       handle: () => json(200, JSON.stringify({ results: predictions.workers().map(workerBody) })),
     },
   ];

@@ -26,12 +26,13 @@ export function operationRoutes({ predictions, phase, metrics }: OperationRoutes
     return json(200, JSON.stringify({ status: 'ready', workers: connected }));
   };
   return [
-    { method: 'GET', path: '/livez', handle: () => json(200, '{"status":"ok"}') },
-    { method: 'GET', path: '/readyz', handle: ready },
-    { method: 'GET', path: '/health', handle: ready },
+    { method: 'GET', path: '/livez', scope: 'public', handle: () => json(200, '{"status":"ok"}') },
+    { method: 'GET', path: '/readyz', scope: 'public', handle: ready },
+    { method: 'GET', path: '/health', scope: 'public', handle: ready },
     {
       method: 'GET',
       path: '/metrics',
+      scope: 'read',
       async handle() {
         const body = await metrics().render();
         return { status: 200, headers: ['content-type', metrics().contentType, 'cache-control', 'no-store'], body };

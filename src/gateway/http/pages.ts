@@ -63,6 +63,7 @@ export function fixed(address: string, contentType: string, body: Uint8Array | s
   return {
     method: 'GET',
     path: address,
+    scope: 'public',
     handle: ({ request }: Call) => (request.headers['if-none-match'] === etag ? unchanged : full),
   };
 }

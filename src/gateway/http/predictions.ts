@@ -4,6 +4,7 @@ import { ERROR_CODES, PosternError } from '../../errors.ts';
 import type { Clock } from '../../clock.ts';
 import { TERMINAL, type Job, type JobStatus } from '../../dispatch/job.ts';
 import type { Predictions } from '../ports.ts';
+import { ownJob } from './access.ts';
 import type { BodyBudget } from './budget.ts';
 import { readPrediction } from './input.ts';
 import {
@@ -31,8 +32,6 @@ export interface PredictionRoutesOptions {
 const DEFAULT_PAGE = 20;
 const MAX_PAGE = 100;
 const MAX_CURSOR_CHARS = 512;
-/** Until API keys come, all callers are one. */
-const ANONYMOUS = 'anonymous';
 const STATUSES: ReadonlySet<string> = new Set<JobStatus>([...TERMINAL, 'starting', 'processing']);
 
 export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
@@ -63,7 +62,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
         input: body.input,
         parameters: body.parameters,
         priority: body.priority,
-        caller: ANONYMOUS,
+        caller: call.caller,
         deadlineAt: earliest(body.deadlineAt, cancelAfterMs === null ? null : nowMs + cancelAfterMs),
         idempotencyKey,
       });
@@ -101,9 +100,9 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
   async function read(call: Call): Promise<Answer> {
     const id = call.params.id ?? '';
     const waitMs = parseWait(single(call, 'wait'));
-    let job = found(id, await predictions.get(id));
+    let job = ownJob(call.access, id, await predictions.get(id));
     if (waitMs > 0 && !TERMINAL.has(job.status)) {
-      job = found(id, await predictions.wait(id, waitMs, leaving(call.response)));
+      job = ownJob(call.access, id, await predictions.wait(id, waitMs, leaving(call.response)));
     }
     const queuePosition = await positionOf(job);
     const etag = entityTag(job, queuePosition);
@@ -117,7 +116,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
 
   async function readOutput(call: Call): Promise<Answer> {
     const id = call.params.id ?? '';
-    const { output, status } = found(id, await predictions.get(id));
+    const { output, status } = ownJob(call.access, id, await predictions.get(id));
     if (output === null) throw new PosternError('not_found', `The prediction is ${status} and has no output.`);
     const headers = [
       'content-type',
@@ -134,7 +133,8 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
 
   async function cancel(call: Call): Promise<Answer> {
     const id = call.params.id ?? '';
-    const job = found(id, await predictions.cancel(id));
+    ownJob(call.access, id, await predictions.get(id));
+    const job = ownJob(call.access, id, await predictions.cancel(id));
     return json(200, renderPrediction(job, { base: baseOf(call), queuePosition: await positionOf(job) }));
   }
 
@@ -165,29 +165,22 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
   }
 
   return [
-    { method: 'POST', path: '/v1/predictions', handle: (call) => create(call, null) },
+    { method: 'POST', path: '/v1/predictions', scope: 'predict', handle: (call) => create(call, null) },
     {
       method: 'POST',
       path: '/v1/models/:owner/:name/predictions',
+      scope: 'predict',
       handle: (call) => create(call, checkModel(call.params.name ?? '')),
     },
-    { method: 'GET', path: '/v1/predictions', handle: list },
-    { method: 'GET', path: '/v1/predictions/:id', handle: read },
-    { method: 'GET', path: '/v1/predictions/:id/output', handle: readOutput },
-    { method: 'POST', path: '/v1/predictions/:id/cancel', handle: cancel },
+    { method: 'GET', path: '/v1/predictions', scope: 'predict', handle: list },
+    { method: 'GET', path: '/v1/predictions/:id', scope: 'predict', handle: read },
+    { method: 'GET', path: '/v1/predictions/:id/output', scope: 'predict', handle: readOutput },
+    { method: 'POST', path: '/v1/predictions/:id/cancel', scope: 'predict', handle: cancel },
   ];
 }
 
 function isInputFault({ status, error }: Job): boolean {
   return status === 'failed' && error !== null && ERROR_CODES[error.code].status < 500;
-}
-
-function found(id: string, job: Job | null): Job {
-  if (job !== null) return job;
-  throw new PosternError(
-    'prediction_not_found',
-    `There is no prediction "${clip(id)}". Results are kept for a limited time.`,
-  );
 }
 
 /** Why a wait ended early. One object: making an error with its stack per departed caller would be the dearest part of it. */

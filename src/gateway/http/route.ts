@@ -10,6 +10,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import type { PosternError } from '../../errors.ts';
+import { OPEN_ACCESS, type Access, type RouteScope } from './access.ts';
 import { CallerGone, hasBody } from './body.ts';
 import { PROBLEM_TYPE, renderProblem, toCallerError } from './problem.ts';
 
@@ -20,6 +21,9 @@ export interface Call {
   readonly query: Readonly<Record<string, string | string[] | undefined>>;
   /** Echoed as X-Request-Id, and in every problem and log line about this request. */
   readonly id: string;
+  /** The id of the API key, or `anonymous`. */
+  readonly caller: string;
+  readonly access: Access;
 }
 
 export interface Answer {
@@ -32,6 +36,7 @@ export interface Answer {
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  readonly scope: RouteScope;
   handle(call: Call): Answer | Promise<Answer>;
 }
 
@@ -84,6 +89,8 @@ export function serve(
       params: request.params as Call['params'],
       query: request.query as Call['query'],
       id: request.id,
+      caller: OPEN_ACCESS.caller,
+      access: OPEN_ACCESS,
     });
   };
 }
@@ -94,7 +101,7 @@ export function sendProblem(
   { request, response, id }: Pick<Call, 'request' | 'response' | 'id'>,
   desk: Desk,
 ): void {
-  const call: Call = { request, response, params: {}, query: {}, id };
+  const call: Call = { request, response, params: {}, query: {}, id, caller: OPEN_ACCESS.caller, access: OPEN_ACCESS };
   write(call, refusal(thrown, '-', desk, call), desk);
 }
 
