@@ -25,7 +25,7 @@ import { createCollector } from './collect.ts';
 import type { SqliteLimits, WriterOptions } from './options.ts';
 import { createPayloads, NO_BYTES, stored, type PayloadBlobs } from './payloads.ts';
 import { toJob, type JobRow } from './rows.ts';
-import { createThread } from './thread.ts';
+import { createThread, type Thread } from './thread.ts';
 import type { LogState } from './wire.ts';
 
 export interface SqliteStoreOptions extends Partial<SqliteLimits> {
@@ -35,7 +35,21 @@ export interface SqliteStoreOptions extends Partial<SqliteLimits> {
   /** For payloads over 64 KiB. Not started or stopped here. */
   readonly blobs: PayloadBlobs;
   readonly logger?: Logger;
+  /** Where the writer and the reader run: two threads of this process, unless a simulation has its own. */
+  readonly openThreads?: OpenThreads;
 }
+
+export interface SqliteThreads {
+  readonly writer: Thread<WriterCalls>;
+  readonly reader: Thread<ReaderCalls>;
+}
+
+export type OpenThreads = (data: WriterOptions, clock: Clock, onLog: (log: LogState) => void) => SqliteThreads;
+
+const openOwnThreads: OpenThreads = (data, clock, onLog) => ({
+  writer: createThread({ file: new URL('./writer-thread.ts', import.meta.url), data, clock, onLog }),
+  reader: createThread({ file: new URL('./reader-thread.ts', import.meta.url), data, clock, onLog }),
+});
 
 const HOUR_MS = 60 * 60 * 1000;
 const GIB = 1024 * 1024 * 1024;
@@ -59,18 +73,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     maxInputBytes: options.maxInputBytes ?? 16 * GIB,
     leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
   };
-  const writer = createThread<WriterCalls>({
-    file: new URL('./writer-thread.ts', import.meta.url),
-    data,
-    clock,
-    onLog,
-  });
-  const reader = createThread<ReaderCalls>({
-    file: new URL('./reader-thread.ts', import.meta.url),
-    data,
-    clock,
-    onLog,
-  });
+  const { writer, reader } = (options.openThreads ?? openOwnThreads)(data, clock, onLog);
   const payloads = createPayloads(blobs);
   const collector = createCollector({ blobs, clock, reader, writer });
   let checkpoint: Promise<unknown> | null = null;

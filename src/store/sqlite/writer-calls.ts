@@ -18,10 +18,10 @@ export type BoundCalls = {
 
 const NOTHING_SWEPT: SweepReply = { hasRole: false, reclaimed: [], expired: [], forgotten: 0 };
 
-export function createWriterCalls(db: DatabaseSync, options: WriterOptions) {
+export function createWriterCalls(db: DatabaseSync, options: WriterOptions, openRole: typeof createRole = createRole) {
   const ledger = createLedger(db);
   const leases = createLeases(db, options.leaseMs);
-  const role = createRole(options.path, (monotonicMs) => leases.renewAll(monotonicMs));
+  const role = openRole(options.path, (monotonicMs) => leases.renewAll(monotonicMs));
   const writer = createWriter(db, ledger, leases, options);
   const sweeps = createSweeps(db, ledger, leases, writer, options);
   const dropUnnamed = db.prepare('DELETE FROM unnamed_blob WHERE key = ?');
