@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { PosternSystem, untilModel } from '../test/support/postern.ts';
 import { load, type LoadResult } from './support/load.ts';
 import { cpuSeconds, memoryBytes } from './support/process.ts';
-import { atLeast, atMost, median, record } from './support/record.ts';
+import { atLeast, atMost, median, record, storeUsed } from './support/record.ts';
 import { startSkeleton } from './support/skeleton.ts';
 
 const seconds = Number(process.argv[2] ?? 5);
@@ -89,6 +89,7 @@ try {
         atLeast('share of the requests/s of a skeleton on Fastify', ratioTo(skeletons.fastify), '×', 0.6),
       ],
       {
+        store: storeUsed(),
         callers: 64,
         bodyBytes: body.length,
         secondsPerRound: seconds,

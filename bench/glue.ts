@@ -7,7 +7,7 @@
 import { PosternSystem, untilModel } from '../test/support/postern.ts';
 import { startGlue } from './support/glue.ts';
 import { load, type LoadResult } from './support/load.ts';
-import { atLeast, atMost, median, record } from './support/record.ts';
+import { atLeast, atMost, median, record, storeUsed } from './support/record.ts';
 
 const seconds = Number(process.argv[2] ?? 5);
 const rounds = Number(process.argv[3] ?? 3);
@@ -58,7 +58,7 @@ try {
         1,
       ),
     ],
-    { callers: 64, bodyBytes: body.length, secondsPerRound: seconds, ...results },
+    { store: storeUsed(), callers: 64, bodyBytes: body.length, secondsPerRound: seconds, ...results },
   );
 } finally {
   await system.remove();

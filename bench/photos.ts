@@ -14,7 +14,7 @@ import sharp from 'sharp';
 import { PosternSystem, untilModel } from '../test/support/postern.ts';
 import { load } from './support/load.ts';
 import { cpuSeconds, start } from './support/process.ts';
-import { atLeast, median, record } from './support/record.ts';
+import { atLeast, median, record, storeUsed } from './support/record.ts';
 
 const seconds = Number(process.argv[2] ?? 6);
 const rounds = Number(process.argv[3] ?? 3);
@@ -99,7 +99,7 @@ try {
         0.85,
       ),
     ],
-    { photoBytes: body.length, callers: 32, secondsPerRound: seconds, rows },
+    { store: storeUsed(), photoBytes: body.length, callers: 32, secondsPerRound: seconds, rows },
   );
 } finally {
   await system.remove();

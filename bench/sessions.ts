@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PosternSystem, until } from '../test/support/postern.ts';
 import { cpuSeconds, memoryBytes, start } from './support/process.ts';
-import { atMost, record } from './support/record.ts';
+import { atMost, record, storeUsed } from './support/record.ts';
 
 const sessions = Number(process.argv[2] ?? 1_000);
 const system = new PosternSystem({ env: { POSTERN_LOG_LEVEL: 'error' } });
@@ -64,6 +64,7 @@ try {
         atMost('all sessions back after a restart', backMs / 1_000, 's', 10),
       ],
       {
+        store: storeUsed(),
         sessions,
         before,
         after,

@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../test/support/postern.ts';
-import { atMost, median, record } from './support/record.ts';
+import { atMost, median, record, storeUsed } from './support/record.ts';
 
 const runs = Number(process.argv[2] ?? 5);
 const root = new URL('..', import.meta.url).pathname;
@@ -48,4 +48,4 @@ for (let n = 1; n <= runs; n += 1) {
   times.push(tookMs);
   console.log(`run ${n}/${runs}: ready after ${(tookMs / 1_000).toFixed(2)} s`);
 }
-record('start', [atMost('npm start until ready', median(times) / 1_000, 's', 5)], { runs: times });
+record('start', [atMost('npm start until ready', median(times) / 1_000, 's', 5)], { store: storeUsed(), runs: times });

@@ -30,6 +30,9 @@ export const atMost = (name: string, value: number, unit: string, bound: number)
 
 const git = (...args: string[]): string => execFileSync('git', args).toString().trim();
 
+/** Which store the gateways of this benchmark keep their jobs in: what a user gets, unless the environment says otherwise. */
+export const storeUsed = (): string => process.env.POSTERN_STORE || 'sqlite';
+
 /** Writes bench/results/<name>.json and prints the table of checks. `figures` are the raw measurements. */
 export function record(name: string, checks: readonly Check[], figures: unknown): void {
   const results = {

@@ -29,7 +29,7 @@ void test('an empty environment gives the defaults of the table', () => {
       tunnelHost: null,
       tunnelPort: 37_373,
       bodyLimitBytes: 20 * 1024 * 1024,
-      store: 'memory',
+      store: 'sqlite',
       queueLimitJobs: 10_000,
       targetHost: '127.0.0.1',
       targetPort: 37_373,

@@ -24,7 +24,7 @@ export interface Setting {
   readonly about: string;
 }
 
-export const STORES = ['memory', 'sqlite'] as const;
+export const STORES = ['sqlite', 'memory'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export const SETTINGS = {
@@ -75,9 +75,9 @@ export const SETTINGS = {
   POSTERN_STORE: {
     kind: { type: 'choice', choices: STORES },
     use: 'gateway',
-    fallback: 'memory',
+    fallback: 'sqlite',
     about:
-      'Where jobs live. `memory`: they are gone when the gateway is. `sqlite`: in a file under `POSTERN_DATA_DIR`, and accepted jobs survive a kill and a power cut.',
+      'Where jobs live. `sqlite`: in a file under `POSTERN_DATA_DIR`, and accepted jobs survive a kill and a power cut. `memory`: they are gone when the gateway is, and cost no disk.',
   },
   POSTERN_QUEUE_LIMIT_JOBS: {
     kind: { type: 'integer', min: 1, max: 1_000_000 },

@@ -57,8 +57,8 @@ const jobs = z.strictObject({
 });
 
 const store = z.strictObject({
-  /** `memory`: jobs die with the process. `sqlite`: an accepted job survives it, and costs a share of a disk flush. */
-  driver: z.enum(['memory', 'sqlite']).default('memory'),
+  /** `sqlite`: an accepted job survives the process, and costs a share of a disk flush. `memory`: it does not. */
+  driver: z.enum(['sqlite', 'memory']).default('sqlite'),
 });
 
 const schema = z.strictObject({

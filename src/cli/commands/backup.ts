@@ -5,7 +5,7 @@ import { EXIT_CODES_HELP } from '../options.ts';
 export function addBackup(program: Command): void {
   program
     .command('backup')
-    .description('copy the jobs and payloads of POSTERN_STORE=sqlite into a new folder, while the gateway runs')
+    .description('copy the jobs and payloads of a gateway into a new folder, while the gateway runs')
     .argument('<folder>', 'where to write it; it must not exist')
     .addHelpText(
       'after',

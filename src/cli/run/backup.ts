@@ -13,7 +13,5 @@ export async function backup(folder: string): Promise<void> {
 export async function restore(folder: string): Promise<void> {
   const { dataDir } = loadConfig();
   const { blobs } = await restoreStore(resolve(folder), dataDir, systemClock);
-  process.stdout.write(
-    `Restored with ${blobs} large payloads to ${dataDir}. Start the gateway with POSTERN_STORE=sqlite.\n`,
-  );
+  process.stdout.write(`Restored with ${blobs} large payloads to ${dataDir}. The gateway may be started.\n`);
 }
