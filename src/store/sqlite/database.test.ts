@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
-import { assertDurable, checkVersion, openDatabase } from './database.ts';
+import { assertDurable, checkVersion } from '../../sqlite.ts';
+import { openDatabase } from './database.ts';
 import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-database-'));
@@ -15,7 +16,7 @@ const cacheKib = 1_024;
 void test('a new file is durable, has the tables, and is for its owner alone', () => {
   const path = join(folder, 'new.sqlite');
   const db = openDatabase({ path, cacheKib });
-  assertDurable(db);
+  assertDurable(db, 'store');
   assert.equal(db.prepare('PRAGMA user_version').get()?.user_version, MIGRATIONS.length);
   assert.equal(db.prepare('PRAGMA application_id').get()?.application_id, APPLICATION_ID);
   for (const end of ['', '-wal', '-shm']) assert.equal(statSync(path + end).mode & 0o777, 0o600);
@@ -28,14 +29,14 @@ void test('a connection that would not flush its commits is refused', () => {
   const db = openDatabase({ path: join(folder, 'weak.sqlite'), cacheKib });
   for (const weaker of ['synchronous = NORMAL', 'synchronous = OFF', 'foreign_keys = OFF']) {
     db.exec(`PRAGMA ${weaker}`);
-    assert.throws(() => assertDurable(db), { code: 'config_invalid' }, weaker);
+    assert.throws(() => assertDurable(db, 'store'), { code: 'config_invalid' }, weaker);
     db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
-    assertDurable(db);
+    assertDurable(db, 'store');
   }
   db.close();
   const inMemory = new DatabaseSync(':memory:');
   inMemory.exec('PRAGMA synchronous = FULL');
-  assert.throws(() => assertDurable(inMemory), /journal_mode/);
+  assert.throws(() => assertDurable(inMemory, 'store'), /journal_mode/);
   inMemory.close();
 });
 

@@ -1,0 +1,138 @@
+/**
+ * The control records: who may connect and who may call, in `<data dir>/control.sqlite`. Several processes have it open: a
+ * command writes while gateways run. Each area (workers, keys, …) brings its own tables as numbered steps and its own
+ * functions; this file is the owner of the connection, of the steps taken, and of noticing what other processes wrote.
+ *
+ * Nothing on a hot path asks SQLite. It reads a {@link Snapshot}, which is loaded anew after each change: at once after a
+ * commit of this process, within {@link POLL_MS} after one of another.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import type { Clock, Timer } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import { openSqliteFile, pragma, transact } from '../sqlite.ts';
+
+const APPLICATION_ID = 0x504f5343; // "POSC"
+/** A few thousand rows in all. */
+const CACHE_KIB = 1_024;
+/** What is taken back must be noticed within a second, also by other processes; the question costs some microseconds. */
+export const POLL_MS = 200;
+
+/** The tables of one concern. A step is never changed once it was released; the next one is added behind it. */
+export interface RecordArea {
+  readonly name: string;
+  readonly steps: readonly string[];
+}
+
+/** What was in the records after the last change that was noticed. */
+export interface Snapshot<T> {
+  readonly value: T;
+}
+
+export interface Records {
+  /** Makes the tables of an area. To be called before anything else of it, by whoever owns the area. */
+  prepare(area: RecordArea): void;
+  /** For questions that must not be older than this very moment. */
+  readonly db: DatabaseSync;
+  /** One durable step: what `body` wrote is flushed when this returns, and nothing of it stands when it throws. */
+  write<T>(body: (db: DatabaseSync) => T): T;
+  /** Loads now, and again after each change. When a load fails, the last value stays and `onFailure` hears of it. */
+  snapshot<T>(load: (db: DatabaseSync) => T): Snapshot<T>;
+  /** Called after each change, when the snapshots are new. Returns how to end that. */
+  onChange(observer: () => void): () => void;
+  /** Begins to notice what other processes write. */
+  watch(clock: Clock, onFailure: (error: unknown) => void): void;
+  close(): void;
+}
+
+export const recordsPath = (dataDir: string): string => join(dataDir, 'control.sqlite');
+
+/** Opens the records of this data folder, made when missing. Throws config_invalid when they cannot be used. */
+export function openRecords(dataDir: string): Records {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const path = recordsPath(dataDir);
+  const file = { path, what: 'control records', applicationId: APPLICATION_ID, cacheKib: CACHE_KIB };
+  const db = openSqliteFile(file, prepareFile);
+  const snapshots = new Set<() => void>();
+  const observers = new Set<() => void>();
+  let seenVersion = dataVersion(db);
+  let polling: Timer | undefined;
+
+  function changed(): void {
+    for (const load of snapshots) load();
+    for (const observe of [...observers]) observe();
+  }
+
+  return {
+    db,
+    prepare: (area) => takeSteps(db, path, area),
+    write(body) {
+      const result = transact(db, () => body(db));
+      changed();
+      return result;
+    },
+    snapshot<T>(load: (db: DatabaseSync) => T): Snapshot<T> {
+      let value = load(db);
+      snapshots.add(() => (value = load(db)));
+      return {
+        get value() {
+          return value;
+        },
+      };
+    },
+    onChange(observer) {
+      observers.add(observer);
+      return () => observers.delete(observer);
+    },
+    watch(clock, onFailure) {
+      polling ??= clock.every(POLL_MS, () => {
+        try {
+          const version = dataVersion(db);
+          if (version === seenVersion) return;
+          changed();
+          // Only after the loads: one that failed is tried again with the next poll.
+          seenVersion = version;
+        } catch (error) {
+          onFailure(error);
+        }
+      });
+    },
+    close() {
+      polling?.cancel();
+      observers.clear();
+      if (db.isOpen) db.close();
+    },
+  };
+}
+
+/** Grows with each commit of another connection, and only with those. */
+const dataVersion = (db: DatabaseSync): number => pragma(db, 'PRAGMA data_version') as number;
+
+function prepareFile(db: DatabaseSync): void {
+  if (pragma(db, 'PRAGMA application_id') === APPLICATION_ID) return;
+  transact(db, () => {
+    db.exec('CREATE TABLE IF NOT EXISTS area (name TEXT PRIMARY KEY, steps INTEGER NOT NULL) STRICT, WITHOUT ROWID');
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+  });
+}
+
+function takeSteps(db: DatabaseSync, path: string, { name, steps }: RecordArea): void {
+  const taken = (): number => (db.prepare('SELECT steps FROM area WHERE name = ?').get(name)?.steps as number) ?? 0;
+  if (taken() === steps.length) return;
+  transact(db, () => {
+    // Asked inside: another process may have been first.
+    const done = taken();
+    if (done > steps.length) {
+      throw new PosternError(
+        'config_invalid',
+        `${path} has format ${done} of ${name} and this Postern knows ${steps.length}: use the release that wrote it, or a newer one`,
+      );
+    }
+    for (const step of steps.slice(done)) db.exec(step);
+    db.prepare('INSERT INTO area VALUES (?, ?) ON CONFLICT DO UPDATE SET steps = excluded.steps').run(
+      name,
+      steps.length,
+    );
+  });
+}
