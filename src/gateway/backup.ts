@@ -1,19 +1,23 @@
 /**
- * A backup is a folder: the store's file, copied at one moment, and the blobs that it names. It is made while the gateway
- * runs. A blob that a job no longer needs may be removed between the copy of the file and its own; the file is then
+ * A backup is a folder: the store's file, copied at one moment, the blobs that it names, the control records (workers, keys)
+ * and the gateway's identity. It is made while the gateway runs. A blob that a job no longer needs may be removed between the copy of the file and its own; the file is then
  * copied anew, and only what is missing is fetched, so each round is shorter than the one before.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { BlobStore } from '../blobs/blobs.ts';
 import { createDirectoryBlobs } from '../blobs/directory.ts';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
+import { copyRecords, recordsPath } from '../identity/records.ts';
 import { copyStore, namedBlobs } from '../store/sqlite/backup.ts';
 import { blobsFolder, storePath } from './store.ts';
 
 export interface BackupSummary {
   readonly blobs: number;
+  /** Were the control records and the identity copied too? */
+  readonly control: boolean;
 }
 
 const MAX_ROUNDS = 5;
@@ -27,8 +31,9 @@ export async function backupStore(dataDir: string, to: string, clock: Clock): Pr
   try {
     const [from, copy] = [await openBlobs(dataDir, clock), await openBlobs(draft, clock)];
     const blobs = await copyUntilComplete(dataDir, draft, from, copy);
+    const control = await copyControl(dataDir, draft);
     await rename(draft, to);
-    return { blobs };
+    return { blobs, control };
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
@@ -60,9 +65,24 @@ export async function restoreStore(backup: string, dataDir: string, clock: Clock
   if (!(await copyBlobs(keys, from, copy))) {
     throw new PosternError('storage_failed', `${backup} is not complete: a payload that it names is missing`);
   }
+  const control = await copyControl(backup, dataDir);
   await copyStore(storePath(backup), target);
-  return { blobs: keys.length };
+  return { blobs: keys.length, control };
 }
+
+/**
+ * The records and the identity go together, and only to where neither is: those of a running installation are newer than
+ * any backup of them, and an older one would give back what was revoked since.
+ */
+async function copyControl(from: string, to: string): Promise<boolean> {
+  const folder = identityFolder(from);
+  if (existsSync(recordsPath(to)) || existsSync(identityFolder(to))) return false;
+  const records = await copyRecords(from, to);
+  if (existsSync(folder)) await cp(folder, identityFolder(to), { recursive: true });
+  return records || existsSync(folder);
+}
+
+const identityFolder = (dataDir: string): string => join(dataDir, 'identity');
 
 /** False when one is gone. Each one is checked against its name as it is read. */
 async function copyBlobs(keys: readonly string[], from: BlobStore, to: BlobStore): Promise<boolean> {

@@ -6,11 +6,12 @@
  * Nothing on a hot path asks SQLite. It reads a {@link Snapshot}, which is loaded anew after each change: at once after a
  * commit of this process, within {@link POLL_MS} after one of another.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock, Timer } from '../clock.ts';
 import { PosternError } from '../errors.ts';
+import { copySqliteFile } from '../sqlite-copy.ts';
 import { openSqliteFile, pragma, transact } from '../sqlite.ts';
 
 const APPLICATION_ID = 0x504f5343; // "POSC"
@@ -104,6 +105,18 @@ export function openRecords(dataDir: string): Records {
       if (db.isOpen) db.close();
     },
   };
+}
+
+/** Copies the records of one data folder into another, as they are at this moment. False: there are none. */
+export async function copyRecords(fromDataDir: string, toDataDir: string): Promise<boolean> {
+  if (!existsSync(recordsPath(fromDataDir))) return false;
+  const records = openRecords(fromDataDir);
+  try {
+    await copySqliteFile(records.db, recordsPath(toDataDir), 'control records');
+    return true;
+  } finally {
+    records.close();
+  }
 }
 
 /** Grows with each commit of another connection, and only with those. */
