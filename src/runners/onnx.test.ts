@@ -4,10 +4,15 @@ import { Worker } from 'node:worker_threads';
 import { makeModelFolder } from '../../test/support/model-folder.ts';
 import type { ModelFolder } from '../../test/support/model-folder.ts';
 import { PosternError } from '../errors.ts';
-import type { Runner, RunnerOptions, Tensor } from '../worker/runner.ts';
+import type { RunCall, Runner, RunnerOptions, Tensor } from '../worker/runner.ts';
 import { createOnnxRunner, createRunnerInThread } from './onnx.ts';
 
-const never = new AbortController().signal;
+const callOf = (signal: AbortSignal): RunCall => ({
+  signal,
+  signalOf: () => signal,
+  events: { partial: () => undefined, progress: () => undefined },
+});
+const never = callOf(new AbortController().signal);
 
 /** `rows` images of one colour. */
 function images(rows: number, dims = [rows, 3, 24, 32]): Record<string, Tensor> {
@@ -87,7 +92,7 @@ describe('the ONNX runner', () => {
   test('does not run what was cancelled before', async () => {
     const runner = createOnnxRunner(options);
     await runner.load();
-    await assert.rejects(runner.run(images(1), AbortSignal.abort()), codeIs('canceled'));
+    await assert.rejects(runner.run(images(1), callOf(AbortSignal.abort())), codeIs('canceled'));
     await runner.unload();
   });
 

@@ -87,7 +87,7 @@ export function createRunnerInThread(options: RunnerOptions, spawn: () => Worker
       });
       return promise;
     },
-    run(inputs, signal) {
+    run(inputs, { signal }) {
       if (signal.aborted) return Promise.reject(new PosternError('canceled', 'canceled before it ran'));
       if (!thread) return Promise.reject(new PosternError('model_unavailable', 'the model is not loaded'));
       if (running) return Promise.reject(new PosternError('internal', 'run was called while the runner was busy'));

@@ -5,7 +5,7 @@
 import { PosternError, toPosternError } from '../errors.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import type { ModelReport, Timings } from '../protocol/messages.ts';
+import type { ModelReport } from '../protocol/messages.ts';
 import type { Service } from '../service.ts';
 import { createService } from '../service.ts';
 import { createGate } from './gate.ts';
@@ -14,18 +14,16 @@ import type { Attempt, AttemptEnd, Assignment, LinkEvents, WorkerLink } from './
 import { readRepository } from './repository.ts';
 import type { RepositoryEntry } from './repository.ts';
 import { createServed } from './served.ts';
-import type { ModelEntry, Served } from './served.ts';
-import type { ServedBatch } from './served-batch.ts';
+import type { ModelEntry } from './served.ts';
+import type { ServedModel } from './served-batch.ts';
 import type { WorkerConfig } from './config.ts';
 
 /** How often callers are told where a slow attempt is; faster ones need no progress. */
 const PROGRESS_MS = 1_000;
-/** An answer that was there at once; the same object every time, because it is the hot path. */
-const NO_TIME: Timings = Object.freeze({ queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 });
 
 export interface ExecutorOptions {
   readonly config: WorkerConfig;
-  readonly link: Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'end'>;
+  readonly link: Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'partial' | 'end'>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
@@ -41,7 +39,7 @@ export interface Executor extends Service, Pick<LinkEvents, 'onAssign' | 'onCanc
 
 interface Held {
   readonly entry: LaneEntry;
-  readonly model: ServedBatch;
+  readonly model: ServedModel;
   reported: Stage | null;
 }
 
@@ -50,7 +48,7 @@ const keyOf = (attempt: Attempt): string => `${attempt.job}#${attempt.attempt}`;
 export function createExecutor(options: ExecutorOptions): Executor {
   const { config, link, clock, logger } = options;
   const gate = createGate(config.maxDecodes);
-  const served = new Map<string, Served>();
+  const served = new Map<string, ServedModel>();
   const broken: ModelReport[] = [];
   const held = new Map<string, Held>();
   let reservedMb = 0;
@@ -60,7 +58,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const reports = (): ModelReport[] => [...[...served.values()].map((model) => model.report()), ...broken];
 
-  function onModelChange(model: Served): void {
+  function onModelChange(model: ServedModel): void {
     if (stopped) return;
     // First the state, then the credit: the gateway never holds credit for a model that it was not told of.
     link.announce(reports());
@@ -68,7 +66,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   function onEnd(attempt: Attempt, end: AttemptEnd): void {
-    held.delete(keyOf(attempt));
+    if (held.size > 0) held.delete(keyOf(attempt));
     link.end({ job: attempt.job, attempt: attempt.attempt }, end);
   }
 
@@ -77,26 +75,20 @@ export function createExecutor(options: ExecutorOptions): Executor {
     try {
       if (!model)
         throw new PosternError('model_unavailable', `${assignment.model} ${assignment.version} is not served here`);
-      if (model.type === 'batch') {
-        hold(model, assignment);
-        return;
-      }
-      const { contentType, bytes } = model.answer(assignment.contentType, assignment.input);
-      link.end(assignment, { type: 'result', contentType, output: bytes, timings: NO_TIME });
+      hold(model, assignment);
     } catch (thrown) {
       const error = toPosternError(thrown);
       link.end(assignment, { type: 'failure', error, retryable: error.retryable });
     }
   }
 
-  function hold(model: ServedBatch, assignment: Assignment): void {
-    const key = keyOf(assignment);
+  function hold(model: ServedModel, assignment: Assignment): void {
     // A second assignment of what is held changes nothing: it is answered when that ends. (Of what has ended, too: the
     // link keeps the result and recognises the attempt.)
-    if (held.has(key)) return;
+    if (held.size > 0 && held.has(keyOf(assignment))) return;
     const entry = model.accept(assignment);
     if (entry.ended) return;
-    held.set(key, { entry, model, reported: null });
+    held.set(keyOf(assignment), { entry, model, reported: null });
     progress ??= clock.after(PROGRESS_MS, reportProgress);
   }
 
@@ -110,8 +102,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
     progress = undefined;
     const now = clock.monotonic();
     for (const one of held.values()) {
-      const { assignment, stage } = one.entry;
-      if (stage === one.reported || now - assignment.receivedAt < PROGRESS_MS) continue;
+      const { assignment, stage, toldProgress } = one.entry;
+      if (toldProgress || stage === one.reported || now - assignment.receivedAt < PROGRESS_MS) continue;
       one.reported = stage;
       link.progress(assignment, null, stage);
     }
@@ -143,6 +135,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       clock,
       random: options.random,
       logger,
+      reports: link,
       onChange: () => onModelChange(model),
       onEnd,
     });

@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import type { BatchKind } from './kinds/kind.ts';
 import { NO_PARAMETERS } from './kinds/kind.ts';
-import type { CreateRunner, Runner, RunnerInfo, RunnerOptions, Tensor } from './runner.ts';
+import type { CreateRunner, RunCall, Runner, RunnerInfo, RunnerOptions, Tensor } from './runner.ts';
 
 /** A crash at once, then 0.2 s, 0.4 s … 30 s, each ± 50 %, so that a model that cannot stay up costs little. */
 const RELOAD_BASE_MS = 200;
@@ -19,6 +19,13 @@ const RELOAD_MAX_MS = 30_000;
 
 /** A stop waits so long for the runner to let go: native code (a load, a batch) cannot be interrupted. */
 const UNLOAD_MS = 10_000;
+
+/** Nobody cancels a warm-up, and nobody hears its parts. */
+const WARM_UP: RunCall = {
+  signal: new AbortController().signal,
+  signalOf: () => WARM_UP.signal,
+  events: { partial: () => undefined, progress: () => undefined },
+};
 
 export type InstanceState = 'loading' | 'idle' | 'busy' | 'failed' | 'stopped';
 
@@ -42,7 +49,7 @@ export interface Instance {
   /** Loads that failed in a row. */
   readonly failures: number;
   start(): Promise<void>;
-  run(inputs: Readonly<Record<string, Tensor>>, signal: AbortSignal): Promise<Readonly<Record<string, Tensor>>>;
+  run(inputs: Readonly<Record<string, Tensor>>, call: RunCall): Promise<Readonly<Record<string, Tensor>>>;
   stop(): Promise<void>;
 }
 
@@ -93,10 +100,9 @@ export function createInstance(options: InstanceOptions): Instance {
   async function warmUp(current: Runner, info: RunnerInfo): Promise<void> {
     const sample = await kind.sample();
     const item = await kind.prepare(sample, 'image/jpeg', NO_PARAMETERS);
-    const signal = new AbortController().signal;
     for (let run = 0; run < options.warmUpRuns; run++) {
       const items = Array.from({ length: run % 2 === 0 ? 1 : options.maxRows }, () => item);
-      const outcomes = kind.finish(await current.run(kind.assemble(items), signal), items);
+      const outcomes = kind.finish(await current.run(kind.assemble(items), WARM_UP), items);
       const bad = outcomes.find((outcome) => outcome instanceof PosternError);
       if (bad) throw new PosternError('model_invalid', `the warm-up on ${info.device} failed: ${bad.message}`);
     }
@@ -148,12 +154,12 @@ export function createInstance(options: InstanceOptions): Instance {
       loading = load();
       return loading;
     },
-    async run(inputs, signal) {
+    async run(inputs, call) {
       if (state !== 'idle' || !runner) throw new PosternError('model_unavailable', 'the model is not loaded');
       const current = runner;
       move('busy');
       try {
-        return await current.run(inputs, signal);
+        return await current.run(inputs, call);
       } finally {
         if (runner === current) move('idle');
       }

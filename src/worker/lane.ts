@@ -12,6 +12,9 @@ import type { BatchEntry } from './batcher.ts';
 import type { Gate } from './gate.ts';
 import type { Instance } from './instance.ts';
 import type { BatchKind, Item, Output } from './kinds/kind.ts';
+import { Parts } from './parts.ts';
+import type { Reports } from './parts.ts';
+import type { Part, RunCall, RunEvents } from './runner.ts';
 
 /**
  * Rows in a lane for every row that runs: one batch runs while the next is decoded, so 2. More would only hoard work
@@ -28,6 +31,7 @@ export interface LaneOptions {
   readonly maxDelayMs: number;
   readonly gate: Gate;
   readonly clock: Clock;
+  readonly reports: Reports;
   /** Called exactly once for every accepted attempt. */
   readonly onEnd: (assignment: Assignment, end: AttemptEnd) => void;
 }
@@ -45,6 +49,8 @@ export interface Lane {
 export interface LaneEntry extends BatchEntry {
   readonly assignment: Assignment;
   readonly stage: Stage;
+  /** The model itself tells how far it is. */
+  readonly toldProgress: boolean;
 }
 
 interface Entry extends LaneEntry {
@@ -56,6 +62,13 @@ interface Entry extends LaneEntry {
   startedAt: number;
   readyAt: number;
   batch: Batch | null;
+  /** What it has put out; null: nothing yet. */
+  parts: Parts | null;
+  /** Its own failure while its batch goes on: it put out more than it may. */
+  fault: PosternError | null;
+  /** Made when the runner asks for it. */
+  abort: AbortController | null;
+  toldProgress: boolean;
   ended: boolean;
 }
 
@@ -145,7 +158,12 @@ export function createLane(options: LaneOptions): Lane {
     const begunAt = clock.monotonic();
     try {
       const items = entries.map((entry) => entry.item!);
-      const outcomes = kind.finish(await instance.run(kind.assemble(items), batch.abort.signal), items);
+      const call: RunCall = {
+        signal: batch.abort.signal,
+        signalOf: (index) => signalOf(entries[index]!),
+        events: eventsOf(entries, items),
+      };
+      const outcomes = kind.finish(await instance.run(kind.assemble(items), call), items);
       const endedAt = clock.monotonic();
       entries.forEach((entry, index) => settle(entry, outcomes[index]!, begunAt, endedAt));
     } catch (thrown) {
@@ -154,14 +172,58 @@ export function createLane(options: LaneOptions): Lane {
       // another matter: what is retryable goes back to the gateway.
       if (entries.length === 1 || error.retryable || batch.abort.signal.aborted)
         entries.forEach((entry) => fail(entry, error));
-      else runAlone(entries);
+      else runAlone(entries, error);
     }
     pump();
   }
 
-  function runAlone(entries: readonly Entry[]): void {
-    const wanted = entries.filter((entry) => !entry.cancelRequested);
-    for (const entry of entries) if (entry.cancelRequested) end(entry, { type: 'canceled' });
+  /** What the runner may call while it runs. Late calls, of items that have ended or were canceled, go nowhere. */
+  function eventsOf(entries: readonly Entry[], items: readonly Item[]): RunEvents {
+    const wanted = (index: number): Entry | null => {
+      const entry = entries[index];
+      if (!entry) throw new PosternError('model_failed', `there is no item ${index} in a batch of ${entries.length}`);
+      return entry.ended || entry.cancelRequested || entry.fault !== null ? null : entry;
+    };
+    return {
+      partial(index, part) {
+        const entry = wanted(index);
+        if (entry === null) return undefined;
+        try {
+          entry.parts ??= new Parts(entry.assignment, options.reports);
+          return entry.parts.add(partOutput(part, items[index]!));
+        } catch (thrown) {
+          entry.fault = toPosternError(thrown, 'output_invalid');
+          throw entry.fault;
+        }
+      },
+      progress(index, fraction, message) {
+        const entry = wanted(index);
+        if (entry === null) return;
+        entry.toldProgress = true;
+        options.reports.progress(entry.assignment, fraction, message);
+      },
+    };
+  }
+
+  function partOutput(part: Part, item: Item): Output {
+    if (part.bytes instanceof Uint8Array) return part as Output;
+    if (kind.part) return kind.part(part as Exclude<Part, Output>, item);
+    throw new PosternError('output_invalid', 'this kind of model puts out its parts as bytes, not as tensors');
+  }
+
+  function signalOf(entry: Entry): AbortSignal {
+    entry.abort ??= new AbortController();
+    if (entry.cancelRequested) entry.abort.abort();
+    return entry.abort.signal;
+  }
+
+  function runAlone(entries: readonly Entry[], error: PosternError): void {
+    for (const entry of entries) {
+      if (entry.cancelRequested) end(entry, { type: 'canceled' });
+      // A second run would put the same parts out again, under other numbers.
+      else if (entry.parts !== null) fail(entry, entry.fault ?? error);
+    }
+    const wanted = entries.filter((entry) => !entry.ended);
     for (const entry of wanted) {
       entry.stage = 'ready';
       entry.solo = true;
@@ -174,8 +236,9 @@ export function createLane(options: LaneOptions): Lane {
       end(entry, { type: 'canceled' });
       return;
     }
-    if (outcome instanceof PosternError) {
-      fail(entry, outcome);
+    const whole = entry.fault ?? (entry.parts === null ? outcome : wholeOf(entry.parts));
+    if (whole instanceof PosternError) {
+      fail(entry, whole);
       return;
     }
     const timings = {
@@ -184,7 +247,15 @@ export function createLane(options: LaneOptions): Lane {
       batchMs: milliseconds(begunAt - entry.readyAt),
       computeMs: milliseconds(endedAt - begunAt),
     };
-    end(entry, { type: 'result', contentType: outcome.contentType, output: outcome.bytes, timings });
+    end(entry, { type: 'result', contentType: whole.contentType, output: whole.bytes, timings });
+  }
+
+  function wholeOf(parts: Parts): Output | PosternError {
+    try {
+      return parts.output();
+    } catch (thrown) {
+      return toPosternError(thrown, 'output_invalid');
+    }
   }
 
   return {
@@ -199,6 +270,10 @@ export function createLane(options: LaneOptions): Lane {
         startedAt: 0,
         readyAt: 0,
         batch: null,
+        parts: null,
+        fault: null,
+        abort: null,
+        toldProgress: false,
         solo: false,
         ended: false,
       };
@@ -214,6 +289,7 @@ export function createLane(options: LaneOptions): Lane {
         end(entry, { type: 'canceled' });
         return;
       }
+      entry.abort?.abort();
       const batch = entry.batch!;
       batch.wantedEntries--;
       if (batch.wantedEntries === 0) batch.abort.abort();

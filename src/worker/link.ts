@@ -359,12 +359,13 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       control?.send(of.progress);
     },
     partial(attempt, seq, contentType, bytes) {
-      if (!attempts.isRunning(attempt)) return;
+      if (!attempts.isRunning(attempt)) return undefined;
       const { job } = attempt;
       control?.send(
         { type: 'partial', job, attempt: attempt.attempt, seq, contentType, bytes: bytes.byteLength },
         bytes,
       );
+      return undefined;
     },
     end,
     drain(deadlineMs) {

@@ -35,7 +35,9 @@ export interface WorkerLink extends Service {
    * difference, and after a reconnect starts again from what is really free. */
   setCapacity(model: string, version: string, rows: number): void;
   progress(attempt: Attempt, fraction: number | null, message: string | null): void;
-  partial(attempt: Attempt, seq: number, contentType: string, bytes: Uint8Array): void;
+  /** A part of a running attempt's output, numbered from 0 without gaps. Kept until the attempt ends, because a gateway that
+   * was restarted has none of them. A promise: the reader is behind, wait for it before the next one. */
+  partial(attempt: Attempt, seq: number, contentType: string, bytes: Uint8Array): Promise<void> | undefined;
   /** Ends an attempt; results and failures are kept until the gateway acked them, and sent again after a reconnect. */
   end(attempt: Attempt, end: AttemptEnd): void;
   /** Tells the gateway that nothing more is accepted, waits for what runs, then closes. */

@@ -27,6 +27,37 @@ export interface RunnerInfo {
   readonly warnings: readonly string[];
 }
 
+/** Bytes with a media type: a whole output, or a part of one. */
+export interface Output {
+  readonly contentType: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A part of an item's output: as bytes, or as tensors that the model's kind turns into bytes. */
+export type Part = Output | Readonly<Record<string, Tensor>>;
+
+/** What a run tells while it runs. Items are numbered as they stand in the batch, from 0. */
+export interface RunEvents {
+  /**
+   * Puts out the next part of the item's output. The parts, in order, are then its whole output, and what the run returns for
+   * that item counts no more. A promise means: the reader is behind, wait for it before the next part of this item (it
+   * also settles when the item ends). Parts of an item that was canceled go nowhere. Throws output_too_large beyond the
+   * limits of `parts.ts`; the item then fails.
+   */
+  partial(item: number, part: Part): Promise<void> | undefined;
+  /** 0 to 1, or null when nobody knows; a few words, or null. */
+  progress(item: number, fraction: number | null, message: string | null): void;
+}
+
+/** One run, from the inside. */
+export interface RunCall {
+  /** Aborted when nobody wants any item any more: the run may end early, however it likes. */
+  readonly signal: AbortSignal;
+  /** Aborted when this item is not wanted any more, while others of the batch may be. */
+  signalOf(item: number): AbortSignal;
+  readonly events: RunEvents;
+}
+
 /** Start is load; stop is unload. One instance runs one batch at a time; a model's `concurrency` is its instances. */
 export interface Runner {
   load(): Promise<RunnerInfo>;
@@ -35,13 +66,26 @@ export interface Runner {
    * model_failed when the batch is at fault, or with model_unavailable when the runner is gone (see `onExit`). An
    * aborted run may finish or reject; either way the promise settles only when the runner is free again.
    */
-  run(inputs: Readonly<Record<string, Tensor>>, signal: AbortSignal): Promise<Readonly<Record<string, Tensor>>>;
+  run(inputs: Readonly<Record<string, Tensor>>, call: RunCall): Promise<Readonly<Record<string, Tensor>>>;
   unload(): Promise<void>;
 }
 
-/** A runner that answers bytes with bytes, at once: no rows, no batches, no waiting. */
+export type Parameters = Readonly<Record<string, JsonValue>>;
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+export interface BytesInput {
+  readonly contentType: string;
+  readonly input: Uint8Array;
+  readonly parameters: Parameters;
+}
+
+/**
+ * A runner that answers bytes with bytes: no rows, no batches, any number at once. It answers on the spot, or later; `null`
+ * when the parts that it told are the output. The call has one item, number 0. A promise settles only when the slot is free
+ * again; after an abort it may do either.
+ */
 export interface BytesRunner {
-  answer(contentType: string, input: Uint8Array): { readonly contentType: string; readonly bytes: Uint8Array };
+  answer(input: BytesInput, call: RunCall): Output | null | Promise<Output | null>;
 }
 
 export interface RunnerOptions {

@@ -13,6 +13,7 @@ import type { Instance } from './instance.ts';
 import type { BatchKind } from './kinds/kind.ts';
 import { createLane, LANE_DEPTH } from './lane.ts';
 import type { Lane, LaneEntry } from './lane.ts';
+import type { Reports } from './parts.ts';
 import type { AttemptEnd, Assignment } from './ports.ts';
 import type { CreateRunner, RunnerOptions } from './runner.ts';
 
@@ -33,13 +34,14 @@ export interface ServedBatchOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
+  readonly reports: Reports;
   /** The report or the capacity changed. */
   readonly onChange: () => void;
   readonly onEnd: (assignment: Assignment, end: AttemptEnd) => void;
 }
 
-export interface ServedBatch {
-  readonly type: 'batch';
+/** One version of a model as it is served. */
+export interface ServedModel {
   readonly name: string;
   readonly version: string;
   report(): ModelReport;
@@ -54,7 +56,7 @@ export interface ServedBatch {
 
 const isLive = (instance: Instance): boolean => instance.state === 'idle' || instance.state === 'busy';
 
-export function createServedBatch(options: ServedBatchOptions): ServedBatch {
+export function createServedBatch(options: ServedBatchOptions): ServedModel {
   const { name, version, maxRows, clock, random } = options;
   const logger = options.logger.child({ model: name, version });
   let instances: readonly Instance[] = [];
@@ -99,17 +101,16 @@ export function createServedBatch(options: ServedBatchOptions): ServedBatch {
 
   async function load(): Promise<void> {
     const { kind, createRunner } = await options.build();
-    const { runnerOptions, warmUpRuns, gate, maxDelayMs, onEnd } = options;
+    const { runnerOptions, warmUpRuns, gate, maxDelayMs, reports, onEnd } = options;
     const common = { createRunner, runnerOptions, kind, maxRows, warmUpRuns, clock, random, logger };
     instances = Array.from({ length: options.concurrency }, () =>
       createInstance({ ...common, onChange: onInstanceChange }),
     );
-    lane = createLane({ kind, instances, maxRows, maxDelayMs, gate, clock, onEnd });
+    lane = createLane({ kind, instances, maxRows, maxDelayMs, gate, clock, reports, onEnd });
     await Promise.all(instances.map((instance) => instance.start()));
   }
 
   return {
-    type: 'batch',
     name,
     version,
     report,

@@ -7,14 +7,15 @@ import { silentLogger } from '../../src/logger.ts';
 import { createGate } from '../../src/worker/gate.ts';
 import type { BatchKind, Item } from '../../src/worker/kinds/kind.ts';
 import type { AttemptEnd, Assignment } from '../../src/worker/ports.ts';
-import type { CreateRunner, RunnerOptions, Tensor } from '../../src/worker/runner.ts';
+import type { CreateRunner, RunCall, RunnerOptions, Tensor } from '../../src/worker/runner.ts';
 import { createServedBatch } from '../../src/worker/served-batch.ts';
-import type { ServedBatch, ServedBatchOptions } from '../../src/worker/served-batch.ts';
+import type { ServedBatchOptions, ServedModel } from '../../src/worker/served-batch.ts';
 import { createJournal } from './journal.ts';
 import type { Journal } from './journal.ts';
 import { createManualClock } from './manual-clock.ts';
 import type { ManualClock } from './manual-clock.ts';
-import { assignmentOf } from './recording-link.ts';
+import { assignmentOf, createRecordingLink } from './recording-link.ts';
+import type { RecordingLink } from './recording-link.ts';
 
 interface WordItem extends Item {
   readonly word: string;
@@ -23,14 +24,17 @@ interface WordItem extends Item {
 /** One batch that the runner was given and has not answered. */
 export interface Run {
   readonly words: readonly string[];
+  readonly call: RunCall;
   readonly signal: AbortSignal;
   succeed(): void;
   fail(error: PosternError): void;
 }
 
 export interface ControlledModel {
-  readonly served: ServedBatch;
+  readonly served: ServedModel;
   readonly clock: ManualClock;
+  /** What the runs told of their attempts. */
+  readonly link: RecordingLink;
   readonly runs: Journal<Run>;
   readonly ends: Journal<{ job: string; end: AttemptEnd }>;
   readonly changes: Journal<string>;
@@ -52,6 +56,7 @@ export interface ControlledModel {
 
 export async function startControlledModel(parts: Partial<ServedBatchOptions> = {}): Promise<ControlledModel> {
   const clock = createManualClock();
+  const link = createRecordingLink();
   const runs = createJournal<Run>();
   const ends = createJournal<{ job: string; end: AttemptEnd }>();
   const changes = createJournal<string>();
@@ -93,12 +98,13 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
       live = { options, running: null };
       return Promise.resolve({ inputs: [], outputs: [], device: 'test', warnings: [] });
     },
-    run(inputs, signal) {
+    run(inputs, call) {
       const words = texts.get(inputs.words!.data) ?? [];
       if (words.includes('warm-up')) return Promise.resolve({});
       const running = Promise.withResolvers<Record<string, Tensor>>();
       if (live) live.running = running;
-      runs.add({ words, signal, succeed: () => running.resolve({}), fail: (error) => running.reject(error) });
+      const { signal } = call;
+      runs.add({ words, call, signal, succeed: () => running.resolve({}), fail: (error) => running.reject(error) });
       return running.promise;
     },
     unload: () => unloading,
@@ -119,6 +125,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
     clock,
     random: () => 0.5,
     logger: silentLogger,
+    reports: link,
     onChange: () => changes.add(served.report().state),
     onEnd: (assignment, end) => ends.add({ job: assignment.job, end }),
     ...parts,
@@ -128,6 +135,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
   return {
     served,
     clock,
+    link,
     runs,
     ends,
     changes,

@@ -3,13 +3,19 @@ import type { AttemptEnd, Attempt, Assignment, WorkerLink } from '../../src/work
 import type { ModelReport } from '../../src/protocol/messages.ts';
 import { createJournal } from './journal.ts';
 
-export interface RecordingLink extends Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'end'> {
+export interface RecordingLink extends Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'partial' | 'end'> {
   readonly announced: readonly ModelReport[][];
   /** Latest capacity by `model@version`. */
   readonly capacity: ReadonlyMap<string, number>;
   /** How each attempt ended, by job id; every end, to find doubles. */
   readonly ends: ReadonlyMap<string, AttemptEnd[]>;
-  readonly progressed: readonly { attempt: Attempt; message: string | null }[];
+  readonly progressed: readonly { attempt: Attempt; fraction: number | null; message: string | null }[];
+  /** Parts by job id, in order. */
+  readonly parts: ReadonlyMap<string, { seq: number; contentType: string; text: string }[]>;
+  /** From now on every part meets a reader that is behind; call what it returns to let it catch up. */
+  hold(): () => void;
+  /** Resolves when so many parts of the job were put out. */
+  partsOf(job: string, count: number): Promise<readonly { seq: number; contentType: string; text: string }[]>;
   /** Resolves with how the job ended. */
   ended(job: string): Promise<AttemptEnd>;
   /** Resolves as soon as the latest announcement satisfies the condition. */
@@ -20,7 +26,9 @@ export function createRecordingLink(): RecordingLink {
   const announced: ModelReport[][] = [];
   const capacity = new Map<string, number>();
   const ends = new Map<string, AttemptEnd[]>();
-  const progressed: { attempt: Attempt; message: string | null }[] = [];
+  const progressed: { attempt: Attempt; fraction: number | null; message: string | null }[] = [];
+  const parts = new Map<string, { seq: number; contentType: string; text: string }[]>();
+  let behind: Promise<void> | undefined;
   const journal = createJournal<void>();
 
   return {
@@ -28,18 +36,35 @@ export function createRecordingLink(): RecordingLink {
     capacity,
     ends,
     progressed,
+    parts,
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      behind = promise;
+      return () => {
+        behind = undefined;
+        resolve();
+      };
+    },
     announce(models) {
       announced.push([...models]);
       journal.add();
     },
     setCapacity: (model, version, rows) => void capacity.set(`${model}@${version}`, rows),
-    progress: (attempt, _fraction, message) => void progressed.push({ attempt, message }),
+    progress: (attempt, fraction, message) => void progressed.push({ attempt, fraction, message }),
+    partial({ job }, seq, contentType, bytes) {
+      const list = parts.get(job) ?? [];
+      list.push({ seq, contentType, text: Buffer.from(bytes).toString() });
+      parts.set(job, list);
+      journal.add();
+      return behind;
+    },
     end(attempt, end) {
       const list = ends.get(attempt.job) ?? [];
       list.push(end);
       ends.set(attempt.job, list);
       journal.add();
     },
+    partsOf: (job, count) => journal.until(() => ((parts.get(job)?.length ?? 0) >= count ? parts.get(job) : undefined)),
     ended: (job) => journal.until(() => ends.get(job)?.[0]),
     announcedThat: (condition) => journal.until(() => announced.findLast((models) => condition(models))),
   };

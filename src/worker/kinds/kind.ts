@@ -4,15 +4,9 @@
  * prepare → batch → run → finish. A kind keeps no state of an attempt between these calls but what is in the item.
  */
 import type { PosternError } from '../../errors.ts';
-import type { Assign } from '../../protocol/messages.ts';
-import type { RunnerInfo, Tensor } from '../runner.ts';
+import type { Output, Parameters, RunnerInfo, Tensor } from '../runner.ts';
 
-export type Parameters = NonNullable<Assign['parameters']>;
-
-export interface Output {
-  readonly contentType: string;
-  readonly bytes: Uint8Array;
-}
+export type { Output, Parameters } from '../runner.ts';
 
 /** A prepared input. `rows` is what it takes of a batch. */
 export interface Item {
@@ -28,6 +22,9 @@ export interface BatchKind<I extends Item = Item> {
   assemble(items: readonly I[]): Readonly<Record<string, Tensor>>;
   /** One outcome per item, in order. Throws output_invalid when the outputs do not have the promised shape. */
   finish(outputs: Readonly<Record<string, Tensor>>, items: readonly I[]): readonly (Output | PosternError)[];
+  /** A part that the runner put out as tensors, as callers see it. A kind without this takes parts as bytes only. Throws
+   * output_invalid when it does not have the promised shape. */
+  part?(tensors: Readonly<Record<string, Tensor>>, item: I): Output;
   /** A real input as a caller could send it, for the warm-up. */
   sample(): Promise<Uint8Array>;
 }
