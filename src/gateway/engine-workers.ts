@@ -36,6 +36,7 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'bad_parameter',
   'model_failed',
   'model_unavailable',
+  'runner_crashed',
   'output_too_large',
   'output_invalid',
   'deadline_exceeded',

@@ -143,6 +143,11 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'Each attempt was interrupted: workers were lost while they had this job.',
     todo: 'Try again later. If it is always the same input, that input may be what kills the worker.',
   },
+  runner_crashed: {
+    meaning:
+      'The process that runs the model died while it had this input. A worker reports it for each input of the batch.',
+    todo: 'Nothing: the input is tried again, alone. If it is always the same input, that input kills the runner.',
+  },
   worker_lost: {
     meaning: 'The worker was not heard any more while it had the job.',
     todo: 'Try again; the job is given to another worker by itself while attempts are left.',
