@@ -9,9 +9,9 @@
 import { PosternError, toPosternError } from '../errors.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import type { BatchKind } from './kinds/kind.ts';
-import { NO_PARAMETERS } from './kinds/kind.ts';
-import type { CreateRunner, RunCall, Runner, RunnerInfo, RunnerOptions, Tensor } from './runner.ts';
+import { runItems } from './kinds/kind.ts';
+import type { BatchKind, Item } from './kinds/kind.ts';
+import type { CreateRunner, Output, RunCall, Runner, RunnerInfo, RunnerOptions } from './runner.ts';
 
 /** A crash at once, then 0.2 s, 0.4 s … 30 s, each ± 50 %, so that a model that cannot stay up costs little. */
 const RELOAD_BASE_MS = 200;
@@ -49,7 +49,8 @@ export interface Instance {
   /** Loads that failed in a row. */
   readonly failures: number;
   start(): Promise<void>;
-  run(inputs: Readonly<Record<string, Tensor>>, call: RunCall): Promise<Readonly<Record<string, Tensor>>>;
+  /** One batch: an outcome for each item, in order. */
+  run(items: readonly Item[], call: RunCall): Promise<readonly (Output | PosternError)[]>;
   stop(): Promise<void>;
 }
 
@@ -99,10 +100,10 @@ export function createInstance(options: InstanceOptions): Instance {
   /** Ready means that a real inference passed: one row, then a full batch, as often as the manifest asks. */
   async function warmUp(current: Runner, info: RunnerInfo): Promise<void> {
     const sample = await kind.sample();
-    const item = await kind.prepare(sample, 'image/jpeg', NO_PARAMETERS);
+    const item = await kind.prepare(sample.input, sample.contentType, sample.parameters);
     for (let run = 0; run < options.warmUpRuns; run++) {
       const items = Array.from({ length: run % 2 === 0 ? 1 : options.maxRows }, () => item);
-      const outcomes = kind.finish(await current.run(kind.assemble(items), WARM_UP), items);
+      const outcomes = await runItems(kind, current, items, WARM_UP);
       const bad = outcomes.find((outcome) => outcome instanceof PosternError);
       if (bad) throw new PosternError('model_invalid', `the warm-up on ${info.device} failed: ${bad.message}`);
     }
@@ -154,12 +155,12 @@ export function createInstance(options: InstanceOptions): Instance {
       loading = load();
       return loading;
     },
-    async run(inputs, call) {
+    async run(items, call) {
       if (state !== 'idle' || !runner) throw new PosternError('model_unavailable', 'the model is not loaded');
       const current = runner;
       move('busy');
       try {
-        return await current.run(inputs, call);
+        return await runItems(kind, current, items, call);
       } finally {
         if (runner === current) move('idle');
       }

@@ -163,7 +163,7 @@ export function createLane(options: LaneOptions): Lane {
         signalOf: (index) => signalOf(entries[index]!),
         events: eventsOf(entries, items),
       };
-      const outcomes = kind.finish(await instance.run(kind.assemble(items), call), items);
+      const outcomes = await instance.run(items, call);
       const endedAt = clock.monotonic();
       entries.forEach((entry, index) => settle(entry, outcomes[index]!, begunAt, endedAt));
     } catch (thrown) {

@@ -67,6 +67,11 @@ export interface Runner {
    * aborted run may finish or reject; either way the promise settles only when the runner is free again.
    */
   run(inputs: Readonly<Record<string, Tensor>>, call: RunCall): Promise<Readonly<Record<string, Tensor>>>;
+  /**
+   * The same for values that are no tensors (JSON, texts, files): one outcome for each, in order, so that one of them can
+   * fail by itself. A runner without it takes tensors only.
+   */
+  runValues?(values: readonly BytesInput[], call: RunCall): Promise<readonly (Output | PosternError)[]>;
   unload(): Promise<void>;
 }
 

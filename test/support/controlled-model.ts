@@ -69,6 +69,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
   let live: { options: RunnerOptions; running: PromiseWithResolvers<Record<string, Tensor>> | null } | undefined;
 
   const kind: BatchKind<WordItem> = {
+    type: 'tensors',
     check: () => undefined,
     async prepare(input) {
       const word = Buffer.from(input).toString();
@@ -89,7 +90,7 @@ export async function startControlledModel(parts: Partial<ServedBatchOptions> = 
     },
     finish: (_outputs, items) =>
       items.map((item) => ({ contentType: 'text/plain', bytes: Buffer.from(item.word.toUpperCase()) })),
-    sample: () => Promise.resolve(Buffer.from('warm-up')),
+    sample: () => Promise.resolve({ contentType: 'text/plain', input: Buffer.from('warm-up'), parameters: {} }),
   };
 
   const createRunner: CreateRunner = (options) => ({

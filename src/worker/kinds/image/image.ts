@@ -4,7 +4,8 @@ import type { Clock } from '../../../clock.ts';
 import { MAX_TOP_K } from '../../manifest.ts';
 import type { ImageClassificationManifest } from '../../manifest.ts';
 import type { TensorShape } from '../../runner.ts';
-import type { BatchKind, Item, Parameters } from '../kind.ts';
+import type { Item, Parameters, TensorKind } from '../kind.ts';
+import { NO_PARAMETERS } from '../kind.ts';
 import { createClassifier } from './classify.ts';
 import type { Classification } from './classify.ts';
 import { createDecoder, loadSharp } from './decode.ts';
@@ -27,7 +28,7 @@ interface ImageItem extends Item {
   readonly topK: number;
 }
 
-export async function createImageKind(options: ImageKindOptions): Promise<BatchKind<ImageItem>> {
+export async function createImageKind(options: ImageKindOptions): Promise<TensorKind<ImageItem>> {
   const { manifest } = options;
   const { input, output } = manifest;
   const labels = await readLabels(options.folder, output.labels);
@@ -50,6 +51,7 @@ export async function createImageKind(options: ImageKindOptions): Promise<BatchK
   const model = { name: manifest.name, version: manifest.version };
 
   return {
+    type: 'tensors',
     check(info) {
       const problems = [
         ...shapeProblems('input', info.inputs, input.name, manifest.batch.max_rows, [
@@ -92,11 +94,12 @@ export async function createImageKind(options: ImageKindOptions): Promise<BatchK
     async sample() {
       const noise = { type: 'gaussian', mean: 128, sigma: 40 } as const;
       const background = { r: 128, g: 128, b: 128 };
-      return await sharp({
+      const photo = await sharp({
         create: { width: SAMPLE_SIDE_PX, height: SAMPLE_SIDE_PX, channels: CHANNELS, background, noise },
       })
         .jpeg()
         .toBuffer();
+      return { contentType: 'image/jpeg', input: photo, parameters: NO_PARAMETERS };
     },
   };
 }
