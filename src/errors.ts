@@ -20,6 +20,8 @@ export const ERROR_CODES = {
   bad_parameter: { status: 400, title: 'A parameter has an unusable value', retryable: false },
   deadline_in_past: { status: 400, title: 'The deadline has already passed', retryable: false },
   missing_input: { status: 400, title: 'The request carries no input', retryable: false },
+  unauthorized: { status: 401, title: 'An API key is needed', retryable: false },
+  forbidden: { status: 403, title: 'This API key does not allow it', retryable: false },
   body_too_large: { status: 413, title: 'The body is larger than the limit', retryable: false },
   unsupported_media_type: { status: 415, title: 'The content type is not supported here', retryable: false },
   not_found: { status: 404, title: 'There is nothing at this address', retryable: false },
@@ -36,6 +38,8 @@ export const ERROR_CODES = {
   empty_input: { status: 422, title: 'The input has zero bytes', retryable: false },
   input_invalid: { status: 422, title: 'The model does not take this input', retryable: false },
   // What the service can not do now.
+  rate_limited: { status: 429, title: 'Too many requests with this API key', retryable: true },
+  quota_exceeded: { status: 429, title: 'Too many undecided predictions with this API key', retryable: true },
   queue_full: { status: 429, title: 'The queue is full', retryable: true },
   no_worker: { status: 503, title: 'No worker serves this model now', retryable: true },
   draining: { status: 503, title: 'The gateway is draining', retryable: true },

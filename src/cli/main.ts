@@ -4,11 +4,13 @@
  */
 import { Command, CommanderError } from 'commander';
 import { PosternError, toPosternError } from '../errors.ts';
+import { addAudit } from './commands/audit.ts';
 import { addBackup, addRestore } from './commands/backup.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEval } from './commands/eval.ts';
 import { addGateway } from './commands/gateway.ts';
 import { addIssue } from './commands/issue.ts';
+import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addPredict } from './commands/predict.ts';
 import { addUp } from './commands/up.ts';
@@ -53,6 +55,8 @@ function buildProgram(): Command {
     addGateway,
     addWorker,
     addIssue,
+    addKeys,
+    addAudit,
     addPredict,
     addModels,
     addWorkers,

@@ -40,6 +40,16 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'There is no input: no body, no `input` in the JSON, or no file in the form.',
     todo: 'Send one. With curl: `-F image=@photo.jpg`; without the `@` only the name is sent.',
   },
+  unauthorized: {
+    meaning:
+      'No API key came with the request, or one that does not count: mistyped, unknown here, revoked or expired.',
+    todo: 'Send `Authorization: Bearer <key>`. Whoever runs the gateway makes keys with `postern keys create`.',
+  },
+  forbidden: {
+    meaning:
+      'The key counts, but not for this: it lacks the scope or the model that `detail` names. Or a page of another site sent the request.',
+    todo: 'Use a key with that scope or model.',
+  },
   body_too_large: {
     meaning:
       'The body is larger than the limit (20 MiB unless it was set otherwise). It was refused before it was read.',
@@ -93,6 +103,14 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
   input_invalid: {
     meaning: 'The input or a parameter is not what this kind of model takes.',
     todo: 'Read `detail`; look at the kind of the model in `GET /v1/models`.',
+  },
+  rate_limited: {
+    meaning: 'The key was used more often than its rate allows.',
+    todo: 'Wait as long as `Retry-After` says, then try again.',
+  },
+  quota_exceeded: {
+    meaning: 'As many predictions of this key are undecided as it may have at once.',
+    todo: 'Wait for one of them to be decided, or cancel one, then try again.',
   },
   queue_full: {
     meaning: 'As many jobs wait for this model as are allowed to.',
@@ -237,7 +255,7 @@ export const ERROR_CHAPTERS: readonly Chapter[] = [
   {
     title: 'What the service cannot do now',
     text: 'The same request may succeed later: wait as long as `Retry-After` says.',
-    codes: between('queue_full', 'storage_failed'),
+    codes: between('rate_limited', 'storage_failed'),
   },
   {
     title: 'How a prediction ended',
