@@ -26,7 +26,7 @@ module.exports = {
     only('identity', ['^src/protocol/']),
     only('gateway', ['^src/protocol/', '^src/dispatch/', '^src/store/', '^src/blobs/', '^src/identity/']),
     only('worker', ['^src/protocol/', '^src/identity/', '^src/runners/registry\\.ts$']),
-    only('runners', ['^src/worker/runner\\.ts$']),
+    only('runners', ['^src/worker/runner\\.ts$', '^src/protocol/datatypes\\.ts$']),
     only('client', ['^src/protocol/']),
     {
       name: 'nothing-imports-cli',

@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   bad_multipart: { status: 400, title: 'The multipart body is malformed', retryable: false },
   bad_parameter: { status: 400, title: 'A parameter has an unusable value', retryable: false },
   deadline_in_past: { status: 400, title: 'The deadline has already passed', retryable: false },
+  bad_tensor: { status: 400, title: "A tensor's data does not fit its datatype and shape", retryable: false },
   missing_input: { status: 400, title: 'The request carries no input', retryable: false },
   unauthorized: { status: 401, title: 'An API key is needed', retryable: false },
   forbidden: { status: 403, title: 'This API key does not allow it', retryable: false },

@@ -6,6 +6,7 @@
  * Who sends what is part of the schema's comment: `W→G` worker to gateway, `G→W` gateway to worker.
  */
 import { z } from 'zod';
+import { DATATYPES, MAX_DIMENSIONS, MAX_TENSOR_NAME_CHARS, MAX_TENSORS } from './datatypes.ts';
 import { DEFAULT_LIMITS, MAX_CREDIT_ROWS, MAX_PAYLOAD_BYTES } from './limits.ts';
 
 const id = z.string().min(1).max(64);
@@ -83,6 +84,14 @@ export const pong = z.object({ type: z.literal('pong'), nonce: z.int().min(0) })
 
 export const modelState = z.enum(['loading', 'ready', 'draining', 'failed']);
 
+/** A tensor that a model takes or gives. -1 in the shape: any size. */
+const tensorSpec = z.object({
+  name: z.string().min(1).max(MAX_TENSOR_NAME_CHARS),
+  datatype: z.enum(DATATYPES),
+  shape: z.array(z.int().min(-1)).max(MAX_DIMENSIONS),
+});
+export const tensorSpecs = z.array(tensorSpec).max(MAX_TENSORS);
+
 export const modelReport = z.object({
   name: modelName,
   version: modelVersion,
@@ -93,6 +102,10 @@ export const modelReport = z.object({
   maxRows: rows,
   /** Why it failed, when it did. */
   message: text.optional(),
+  /** Of a model that takes tensors, once it is known: what it is made for (`onnx_onnxv1`), its inputs and outputs. */
+  platform: z.string().min(1).max(64).optional(),
+  inputs: tensorSpecs.optional(),
+  outputs: tensorSpecs.optional(),
 });
 
 /** All models of the worker and their states; replaces the previous list. W→G */
@@ -231,6 +244,7 @@ export type MessageOf<T extends MessageType> = Extract<Message, { type: T }>;
 export type Hello = z.infer<typeof hello>;
 export type Welcome = z.infer<typeof welcome>;
 export type ModelReport = z.infer<typeof modelReport>;
+export type TensorSpec = z.infer<typeof tensorSpec>;
 export type ModelState = z.infer<typeof modelState>;
 export type Timings = z.infer<typeof timings>;
 export type Assign = z.infer<typeof assign>;

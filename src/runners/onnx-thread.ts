@@ -2,7 +2,8 @@
 import { parentPort } from 'node:worker_threads';
 import type * as onnxruntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import type { RunnerInfo, Tensor, TensorShape } from '../worker/runner.ts';
+import { joinTexts, splitTexts } from '../protocol/datatypes.ts';
+import type { ElementType, RunnerInfo, Tensor, TensorShape } from '../worker/runner.ts';
 import type { FromThread, ToThread } from './onnx-messages.ts';
 
 const port = parentPort;
@@ -35,6 +36,8 @@ port.on('message', (message: ToThread) => {
 /** An optional dependency: a worker that serves no ONNX model does not need its 300 MB. */
 async function importRuntime(): Promise<Runtime> {
   try {
+    // Its native part knows float16 as Uint16Array only, and its JavaScript takes Float16Array wherever there is one.
+    Reflect.deleteProperty(globalThis, 'Float16Array');
     const runtime = await import('onnxruntime-node');
     // It throws what it logs, and the worker logs what is thrown.
     runtime.env.logLevel = 'fatal';
@@ -89,26 +92,31 @@ async function run(inputs: Readonly<Record<string, Tensor>>): Promise<void> {
   const outputs: Record<string, Tensor> = {};
   const transfer: ArrayBuffer[] = [];
   for (const [name, value] of Object.entries(results)) {
-    // The memory behind an output belongs to the runtime and cannot be moved to another thread: it is copied, once.
-    const data = (await value.getData()).slice() as Float32Array;
-    outputs[name] = { type: value.type as Tensor['type'], dims: value.dims, data };
+    const data = await dataOf(value);
+    outputs[name] = { type: value.type as ElementType, dims: value.dims, data };
     transfer.push(data.buffer as ArrayBuffer);
     value.dispose();
   }
   say({ type: 'done', outputs }, transfer);
 }
 
-function toOrt({ Tensor: OrtTensor }: Runtime, tensor: Tensor): OrtTensor {
-  switch (tensor.type) {
-    case 'float32':
-      return new OrtTensor('float32', tensor.data as Float32Array, tensor.dims);
-    case 'uint8':
-      return new OrtTensor('uint8', tensor.data as Uint8Array, tensor.dims);
-    case 'int64':
-      return new OrtTensor('int64', tensor.data as BigInt64Array, tensor.dims);
-    default:
-      return tensor.type satisfies never;
-  }
+function toOrt({ Tensor: OrtTensor }: Runtime, { type, dims, data }: Tensor): OrtTensor {
+  if (type === 'string') return new OrtTensor('string', textsOf(data as Uint8Array), dims);
+  if (type === 'bfloat16') throw new Error('bfloat16 is a type that onnxruntime-node does not have');
+  // The port's views are those of ONNX Runtime, under the same names.
+  return new OrtTensor(type as 'float32', data as Float32Array, dims);
+}
+
+function textsOf(data: Uint8Array): string[] {
+  return splitTexts(data).map((bytes) =>
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'),
+  );
+}
+
+/** The memory behind an output belongs to the runtime and cannot be moved to another thread: it is copied, once. */
+async function dataOf(value: OrtTensor): Promise<Tensor['data']> {
+  const data = await value.getData();
+  return Array.isArray(data) ? joinTexts(data) : (data as Float32Array).slice();
 }
 
 async function unload(): Promise<void> {

@@ -13,6 +13,8 @@ export interface BatchEntry {
   readonly deadlineAt: number | null;
   /** Already ended (cancelled): passed over at assembly. */
   readonly ended: boolean;
+  /** Only entries of one group share a batch. */
+  readonly group?: string | undefined;
   /** Its batch failed as a whole: it runs by itself, to find out whether it was the cause. */
   readonly solo: boolean;
 }
@@ -38,6 +40,9 @@ export interface Batcher<E extends BatchEntry> {
   takeAll(): readonly E[];
   readonly size: number;
 }
+
+const fits = (entry: BatchEntry, oldest: BatchEntry): boolean =>
+  !entry.solo && !oldest.solo && entry.group === oldest.group;
 
 export function createBatcher<E extends BatchEntry>(limits: BatchLimits): Batcher<E> {
   // Bounded by the credit that the worker grants: the gateway cannot send more than that.
@@ -66,7 +71,7 @@ export function createBatcher<E extends BatchEntry>(limits: BatchLimits): Batche
       let count = 0;
       for (const entry of queue) {
         // The first is always taken, so that an entry with too many rows fails in the runner instead of blocking the queue.
-        if (count > 0 && (entry.solo || oldest.solo || rows + entry.rows > limits.maxRows)) break;
+        if (count > 0 && !(fits(entry, oldest) && rows + entry.rows <= limits.maxRows)) break;
         rows += entry.rows;
         count++;
       }

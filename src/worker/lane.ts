@@ -56,6 +56,7 @@ export interface LaneEntry extends BatchEntry {
 interface Entry extends LaneEntry {
   stage: Stage;
   rows: number;
+  group: string | undefined;
   item: Item | null;
   cancelRequested: boolean;
   solo: boolean;
@@ -122,6 +123,7 @@ export function createLane(options: LaneOptions): Lane {
         if (entry.ended) return;
         entry.item = item;
         entry.rows = item.rows;
+        entry.group = item.group;
         entry.readyAt = clock.monotonic();
         entry.stage = 'ready';
         batcher.add(entry);
@@ -264,6 +266,7 @@ export function createLane(options: LaneOptions): Lane {
         assignment,
         stage: 'waiting',
         rows: assignment.rows,
+        group: undefined,
         deadlineAt: assignment.deadlineAt,
         item: null,
         cancelRequested: false,

@@ -6,7 +6,7 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { PosternError } from '../errors.ts';
-import { modelName, modelVersion } from '../protocol/messages.ts';
+import { modelName, modelVersion, tensorSpecs } from '../protocol/messages.ts';
 
 /** A manifest is some thirty lines; a file beyond this is something else. */
 export const MAX_MANIFEST_BYTES = 65_536;
@@ -77,13 +77,27 @@ const imageClassification = z.strictObject({
   providers: providers.default(['cpu']),
 });
 
-const schemas = { echo, 'image-classification': imageClassification };
+const tensors = z.strictObject({
+  ...common,
+  kind: z.literal('tensors'),
+  runner: z.literal('onnx'),
+  file: fileName,
+  inputs: tensorSpecs.min(1).optional(),
+  outputs: tensorSpecs.min(1).optional(),
+  batch,
+  warm_up: z.strictObject({ runs: z.int().min(1).max(100).default(1), input: fileName.optional() }).prefault({}),
+  threads: z.int().min(0).max(256).default(0),
+  providers: providers.default(['cpu']),
+});
+
+const schemas = { echo, 'image-classification': imageClassification, tensors };
 export type KindName = keyof typeof schemas;
 export const KIND_NAMES = Object.keys(schemas) as KindName[];
 
 export type EchoManifest = Readonly<z.infer<typeof echo>>;
 export type ImageClassificationManifest = Readonly<z.infer<typeof imageClassification>>;
-export type Manifest = EchoManifest | ImageClassificationManifest;
+export type TensorsManifest = Readonly<z.infer<typeof tensors>>;
+export type Manifest = EchoManifest | ImageClassificationManifest | TensorsManifest;
 
 /** Throws model_invalid with one line per problem. */
 export function parseManifest(text: string): Manifest {

@@ -5,10 +5,31 @@
 import type { PosternError } from '../errors.ts';
 
 /** Element types that cross the port, with their JavaScript views. */
+export interface ElementViews {
+  readonly bool: Uint8Array;
+  readonly uint8: Uint8Array;
+  readonly uint16: Uint16Array;
+  readonly uint32: Uint32Array;
+  readonly uint64: BigUint64Array;
+  readonly int8: Int8Array;
+  readonly int16: Int16Array;
+  readonly int32: Int32Array;
+  readonly int64: BigInt64Array;
+  /** The bits; half the runtimes have no other view of them. */
+  readonly float16: Uint16Array;
+  readonly bfloat16: Uint16Array;
+  readonly float32: Float32Array;
+  readonly float64: Float64Array;
+  /** Each element a u32 length (little-endian) and so many bytes, as the BYTES of `protocol/tensors.ts`. */
+  readonly string: Uint8Array;
+}
+
+export type ElementType = keyof ElementViews;
+
 export interface Tensor {
-  readonly type: 'float32' | 'uint8' | 'int64';
+  readonly type: ElementType;
   readonly dims: readonly number[];
-  readonly data: Float32Array | Uint8Array | BigInt64Array;
+  readonly data: ElementViews[ElementType];
 }
 
 /** A named tensor of the network; `null` in dims: any size. */

@@ -10,7 +10,7 @@ import type { ModelReport } from '../protocol/messages.ts';
 import type { Gate } from './gate.ts';
 import { createInstance } from './instance.ts';
 import type { Instance } from './instance.ts';
-import type { BatchKind } from './kinds/kind.ts';
+import type { BatchKind, TensorMetadata } from './kinds/kind.ts';
 import { createLane, LANE_DEPTH } from './lane.ts';
 import type { Lane, LaneEntry } from './lane.ts';
 import type { Reports } from './parts.ts';
@@ -61,6 +61,7 @@ export function createServedBatch(options: ServedBatchOptions): ServedModel {
   const logger = options.logger.child({ model: name, version });
   let instances: readonly Instance[] = [];
   let lane: Lane | undefined;
+  let metadata: (() => TensorMetadata | null) | undefined;
   /** Why it could not even be put together (labels are missing, …). */
   let broken: PosternError | undefined;
   let reported = '';
@@ -82,6 +83,7 @@ export function createServedBatch(options: ServedBatchOptions): ServedModel {
       state: state(),
       maxRows,
       ...(options.description === undefined ? {} : { description: options.description }),
+      ...metadata?.(),
       ...(error ? { message: error.message.slice(0, 2_000) } : {}),
     };
   }
@@ -101,6 +103,7 @@ export function createServedBatch(options: ServedBatchOptions): ServedModel {
 
   async function load(): Promise<void> {
     const { kind, createRunner } = await options.build();
+    metadata = kind.metadata?.bind(kind);
     const { runnerOptions, warmUpRuns, gate, maxDelayMs, reports, onEnd } = options;
     const common = { createRunner, runnerOptions, kind, maxRows, warmUpRuns, clock, random, logger };
     instances = Array.from({ length: options.concurrency }, () =>

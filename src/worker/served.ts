@@ -7,6 +7,7 @@ import type { Logger } from '../logger.ts';
 import { loadBytesRunner, loadRunner } from '../runners/registry.ts';
 import type { Gate } from './gate.ts';
 import { createImageKind } from './kinds/image/image.ts';
+import { createTensorsKind } from './kinds/tensors/tensors.ts';
 import type { Reports } from './parts.ts';
 import type { AttemptEnd, Assignment } from './ports.ts';
 import type { RepositoryEntry } from './repository.ts';
@@ -59,6 +60,29 @@ export function createServed(options: ServedOptions): ServedModel {
         runnerOptions: { folder, file: manifest.file, providers: manifest.providers, threads: manifest.threads },
         build: async () => ({
           kind: await createImageKind({ folder, manifest, maxPixels: options.maxImagePixels, clock }),
+          createRunner: await loadRunner(manifest.runner),
+        }),
+        gate,
+        clock,
+        random,
+        logger,
+        reports,
+        onChange,
+        onEnd,
+      });
+    case 'tensors':
+      return createServedBatch({
+        name: manifest.name,
+        version: manifest.version,
+        kindName: manifest.kind,
+        description: manifest.description,
+        maxRows: manifest.batch.max_rows,
+        maxDelayMs: manifest.batch.max_delay_ms,
+        warmUpRuns: manifest.warm_up.runs,
+        concurrency: manifest.concurrency,
+        runnerOptions: { folder, file: manifest.file, providers: manifest.providers, threads: manifest.threads },
+        build: async () => ({
+          kind: await createTensorsKind({ folder, manifest }),
           createRunner: await loadRunner(manifest.runner),
         }),
         gate,

@@ -20,13 +20,30 @@ const bytes = (field: number, value: Buffer | string): Field => {
 };
 const message = (field: number, ...parts: Field[]): Field => bytes(field, Buffer.concat(parts));
 
-const FLOAT = 1;
-const INT64 = 7;
+/** TensorProto.DataType, by the names of the Open Inference Protocol. */
+export const ONNX_TYPES = {
+  FP32: 1,
+  UINT8: 2,
+  INT8: 3,
+  UINT16: 4,
+  INT16: 5,
+  INT32: 6,
+  INT64: 7,
+  BYTES: 8,
+  BOOL: 9,
+  FP16: 10,
+  FP64: 11,
+  UINT32: 12,
+  UINT64: 13,
+  BF16: 16,
+} as const;
+const FLOAT = ONNX_TYPES.FP32;
+const INT64 = ONNX_TYPES.INT64;
 
 /** A dimension is a number, or a name where any size goes. */
-function valueInfo(field: number, name: string, dims: readonly (number | string)[]): Field {
+function valueInfo(field: number, name: string, dims: readonly (number | string)[], type: number = FLOAT): Field {
   const shape = dims.map((dim) => message(1, typeof dim === 'number' ? number(1, dim) : bytes(2, dim)));
-  return message(field, bytes(1, name), message(2, message(1, number(1, FLOAT), message(2, ...shape))));
+  return message(field, bytes(1, name), message(2, message(1, number(1, type), message(2, ...shape))));
 }
 
 function tensor(name: string, dims: readonly number[], values: Float32Array | BigInt64Array): Field {
@@ -102,6 +119,52 @@ export function colourModel(options: ColourModelOptions): Buffer {
     valueInfo(11, inputName, [batch, 3, height, width]),
     valueInfo(12, outputName, [batch, classes]),
   );
-  // ir_version 8 with operator set 17: what ONNX Runtime has read since 1.13.
+  return model(graph);
+}
+
+/** ir_version 8 with operator set 17: what ONNX Runtime has read since 1.13. */
+function model(graph: Field): Buffer {
   return Buffer.concat([number(1, 8), graph, message(8, bytes(1, ''), number(2, 17))]);
+}
+
+export interface TensorSpec {
+  readonly name: string;
+  readonly datatype: keyof typeof ONNX_TYPES;
+  readonly shape: readonly (number | string)[];
+}
+
+/** One node for each output; its inputs and output by name. */
+export interface NodeSpec {
+  readonly op: string;
+  readonly inputs: string[];
+  readonly output: string;
+  readonly integers?: Record<string, number[]>;
+}
+
+/** Any small graph of operators without weights. */
+export function graphModel(parts: {
+  readonly nodes: readonly NodeSpec[];
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}): Buffer {
+  const info = (field: number, { name, datatype, shape }: TensorSpec): Field =>
+    valueInfo(field, name, shape, ONNX_TYPES[datatype]);
+  return model(
+    message(
+      7,
+      ...parts.nodes.map(({ op, inputs, output, integers }) => node(op, inputs, output, integers)),
+      bytes(2, 'graph'),
+      ...parts.inputs.map((spec) => info(11, spec)),
+      ...parts.outputs.map((spec) => info(12, spec)),
+    ),
+  );
+}
+
+/** Gives every input back under `<name>_out`. */
+export function identityModel(inputs: readonly TensorSpec[]): Buffer {
+  return graphModel({
+    nodes: inputs.map(({ name }) => ({ op: 'Identity', inputs: [name], output: `${name}_out` })),
+    inputs,
+    outputs: inputs.map((spec) => ({ ...spec, name: `${spec.name}_out` })),
+  });
 }

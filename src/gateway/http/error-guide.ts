@@ -36,6 +36,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The deadline (`Cancel-After` or `deadline`) lies before now, by the clock of the gateway.',
     todo: 'Send a later one; check the clock and the unit (seconds, or an ISO 8601 time with a zone).',
   },
+  bad_tensor: {
+    meaning: 'A tensor has more or fewer bytes or elements than its datatype and shape say, or its data is cut off.',
+    todo: 'Compare the shape with the data. In the binary form, `binary_data_size` is the length of the data in bytes.',
+  },
   missing_input: {
     meaning: 'There is no input: no body, no `input` in the JSON, or no file in the form.',
     todo: 'Send one. With curl: `-F image=@photo.jpg`; without the `@` only the name is sent.',

@@ -4,6 +4,7 @@
  * prepare → batch → run → finish. A kind keeps no state of an attempt between these calls but what is in the item.
  */
 import { PosternError } from '../../errors.ts';
+import type { TensorSpec } from '../../protocol/messages.ts';
 import type { BytesInput, Output, Parameters, RunCall, Runner, RunnerInfo, Tensor } from '../runner.ts';
 
 export type { Output, Parameters } from '../runner.ts';
@@ -11,6 +12,15 @@ export type { Output, Parameters } from '../runner.ts';
 /** A prepared input. `rows` is what it takes of a batch. */
 export interface Item {
   readonly rows: number;
+  /** Only items of the same group share a batch. Without one an item goes with all that have none. */
+  readonly group?: string | undefined;
+}
+
+/** What callers of a tensor API are told of the model. */
+export interface TensorMetadata {
+  readonly platform: string;
+  readonly inputs: TensorSpec[];
+  readonly outputs: TensorSpec[];
 }
 
 interface Common<I extends Item> {
@@ -21,8 +31,10 @@ interface Common<I extends Item> {
   /** A part that the runner put out as tensors, as callers see it. A kind without this takes parts as bytes only. Throws
    * output_invalid when it does not have the promised shape. */
   part?(tensors: Readonly<Record<string, Tensor>>, item: I): Output;
-  /** A real input as a caller could send it, for the warm-up. */
+  /** A real input as a caller could send it, for the warm-up. Asked for after `check`. */
   sample(): Promise<BytesInput>;
+  /** Of kinds that take tensors; null while it is not known, which it is after `check`. */
+  metadata?(): TensorMetadata | null;
 }
 
 /** Items become rows of tensors, and rows of tensors outputs. */
