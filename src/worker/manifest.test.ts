@@ -101,5 +101,6 @@ describe('postern.yaml', () => {
 test('docs/models.md lists every key of postern.yaml and no other', async () => {
   const text = await readFile(new URL('../../docs/models.md', import.meta.url), 'utf8');
   const listed = [...text.matchAll(/^\| `([a-z_.]+)`/gm)].map((match) => match[1]);
-  assert.deepEqual(listed.toSorted(), manifestKeys());
+  // A key that two kinds have is listed with each.
+  assert.deepEqual([...new Set(listed)].toSorted(), manifestKeys());
 });

@@ -61,7 +61,7 @@ export function createServedBatch(options: ServedBatchOptions): ServedModel {
   const logger = options.logger.child({ model: name, version });
   let instances: readonly Instance[] = [];
   let lane: Lane | undefined;
-  let metadata: (() => TensorMetadata | null) | undefined;
+  let metadata = (): TensorMetadata | null => null;
   /** Why it could not even be put together (labels are missing, …). */
   let broken: PosternError | undefined;
   let reported = '';
@@ -83,7 +83,7 @@ export function createServedBatch(options: ServedBatchOptions): ServedModel {
       state: state(),
       maxRows,
       ...(options.description === undefined ? {} : { description: options.description }),
-      ...metadata?.(),
+      ...metadata(),
       ...(error ? { message: error.message.slice(0, 2_000) } : {}),
     };
   }
@@ -103,7 +103,7 @@ export function createServedBatch(options: ServedBatchOptions): ServedModel {
 
   async function load(): Promise<void> {
     const { kind, createRunner } = await options.build();
-    metadata = kind.metadata?.bind(kind);
+    metadata = () => kind.metadata?.() ?? null;
     const { runnerOptions, warmUpRuns, gate, maxDelayMs, reports, onEnd } = options;
     const common = { createRunner, runnerOptions, kind, maxRows, warmUpRuns, clock, random, logger };
     instances = Array.from({ length: options.concurrency }, () =>
