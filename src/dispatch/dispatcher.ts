@@ -54,11 +54,18 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
 
   // ---- sessions ----------------------------------------------------------------------------------------------------
 
-  /** A control connection is up. A session that was known keeps its flights; another run of the same worker is replaced. */
-  function opened(id: SessionId, worker: string): void {
+  /**
+   * A control connection is up. A session that was known keeps its flights; another run of the same worker is replaced. One
+   * of `previous` still has ends to deliver: it stays away, with its flights, until `forgotten` or its lease ends.
+   */
+  function opened(id: SessionId, worker: string, previous: readonly SessionId[] = []): void {
     for (const other of sessions.values()) {
       if (other.worker !== worker || other.id === id) continue;
       effects.close(other.id, 'superseded', 'a newer run of this worker connected');
+      if (previous.includes(other.id)) {
+        if (other.state !== 'away') closed(other.id, false);
+        continue;
+      }
       // A process that was told to go and went took nothing down with it; one that vanished may have died of its jobs.
       gone(other, !wasTold(other));
     }
@@ -82,6 +89,14 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     session.wasDraining = session.state === 'draining';
     session.state = 'away';
     session.awaySince = monotonic();
+  }
+
+  /** An earlier run of a worker has nothing more to deliver: what it still held was lost with it. */
+  function forgotten(id: SessionId): void {
+    const session = sessions.get(id);
+    if (session) gone(session, !wasTold(session));
+    // A gateway that was restarted never heard of it, but the store may have.
+    else effects.release(id, true);
   }
 
   /** Was the session draining when it was last connected? */
@@ -345,6 +360,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
   return {
     opened,
     closed,
+    forgotten,
     draining,
     tick,
     models,

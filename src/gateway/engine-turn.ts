@@ -187,6 +187,10 @@ export function createTurn(options: TurnOptions) {
     claim(ask: Ask): void {
       asks.push(ask);
     },
+    /** Hands the ends over before anything that is asked of the store next. */
+    settleNow(): void {
+      if (ends.length > 0) settleEnds();
+    },
     end(end: End): void {
       ends.push(end);
       schedule();

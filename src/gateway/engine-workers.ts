@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
 import type { Turn } from './engine-turn.ts';
 import type { GatewaySession, SessionEvents } from './ports.ts';
+import type { Streams } from './streams.ts';
 
 export interface SessionEventsOptions {
   readonly clock: Clock;
@@ -20,6 +21,7 @@ export interface SessionEventsOptions {
   readonly catalogue: ReturnType<typeof createCatalogue>;
   readonly sessions: Map<SessionId, GatewaySession>;
   readonly turn: Turn;
+  readonly streams: Streams;
   readonly leaseMs: number;
   /** Attempts ended without a word of the worker. */
   readonly cameBack: (jobs: readonly Job[]) => void;
@@ -46,7 +48,7 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 ]);
 
 export function createSessionEvents(options: SessionEventsOptions) {
-  const { clock, logger, store, dispatcher, catalogue, sessions, turn, leaseMs } = options;
+  const { clock, logger, store, dispatcher, catalogue, sessions, turn, streams, leaseMs } = options;
   /** Monotonic time at which each session was heard, and whether the store knows. */
   const heard = new Map<SessionId, { atMs: number; told: boolean }>();
 
@@ -55,6 +57,11 @@ export function createSessionEvents(options: SessionEventsOptions) {
 
   /** Events of a connection that was replaced are void: what counts will come again on the new one. */
   const current = (session: GatewaySession): boolean => sessions.get(session.id) === session;
+
+  function holds({ job, attempt, session }: Fence): boolean {
+    const fence = dispatcher.flight(job)?.fence;
+    return fence?.attempt === attempt && fence.session === session;
+  }
 
   function hear(session: GatewaySession): void {
     const entry = heard.get(session.id);
@@ -107,6 +114,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
       counts.add(job.id);
       if (endedMeanwhile.has(job.id)) continue;
       dispatcher.adopted(job);
+      // Its parts come from where this gateway has them: all, when it was started meanwhile.
+      session.ackParts({ job: job.id, attempt: job.attempt, session: session.id }, streams.keptOf(job.id, job.attempt));
       if (job.cancelRequested) dispatcher.cancel(job.id, 'caller');
     }
     for (const [job, attempt] of attempts) {
@@ -124,7 +133,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
       sessions.set(session.id, session);
       hear(session);
       catalogue.opened(session);
-      dispatcher.opened(session.id, session.worker);
+      dispatcher.opened(session.id, session.worker, session.previous);
       logger.info('worker connected', { worker: session.worker, session: session.id, resumed });
     },
     onModels(session, models) {
@@ -143,12 +152,23 @@ export function createSessionEvents(options: SessionEventsOptions) {
       dispatcher.resumed(session.id, attempts);
       reconcile(session, attempts).catch((error: unknown) => options.storeFailed('resume', error));
     },
-    onProgress(session, fence, fraction, message) {
-      if (current(session)) turn.progress({ fence, fraction, message });
+    onGone(session, previous) {
+      // One that lives speaks for itself.
+      if (!current(session) || !session.previous.includes(previous)) return;
+      turn.settleNow();
+      dispatcher.forgotten(previous);
     },
-    onPartial(session, fence) {
-      // Nothing reads partial outputs yet; the result carries the whole output, so leaving them out loses nothing.
-      if (current(session)) logger.debug('partial output left out', { job: fence.job, worker: session.worker });
+    onProgress(session, fence, fraction, message) {
+      if (!current(session)) return;
+      turn.progress({ fence, fraction, message });
+      streams.progress(fence, fraction, message);
+    },
+    onPartial(session, fence, seq, part) {
+      // Of an attempt that it does not hold (any more) nothing is taken, and nothing acked: it was told, or will be.
+      if (!current(session) || !holds(fence)) return;
+      const kept = streams.part(fence, seq, part);
+      if (kept === null) session.close('flow_control', `part ${seq} of ${fence.job} is beyond the window`);
+      else session.ackParts(fence, kept);
     },
     onResult(session, fence, output, timings) {
       if (!current(session)) return;

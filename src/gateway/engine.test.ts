@@ -23,14 +23,16 @@ function setup(storeOptions: Partial<MemoryStoreOptions> = {}, engineOptions: { 
   return { clock, store, engine };
 }
 
-function fakeSession(id: string, worker = 'gpu-1') {
+function fakeSession(id: string, worker = 'gpu-1', previous: readonly string[] = []) {
   const sent: { job: Job; version: string; timeoutMs: number | null }[] = [];
   const canceled: { fence: Fence; reason: string }[] = [];
   const acked: Fence[] = [];
+  const partsAcked: [string, number, number][] = [];
   const closes: string[] = [];
   const session: GatewaySession = {
     id,
     worker,
+    previous,
     agent: 'test',
     address: '127.0.0.1',
     certificateEndsAt: 0,
@@ -40,10 +42,11 @@ function fakeSession(id: string, worker = 'gpu-1') {
     assign: (job, version, timeoutMs) => void sent.push({ job, version, timeoutMs }),
     cancel: (fence, reason) => void canceled.push({ fence, reason }),
     ack: (fences) => void acked.push(...fences),
+    ackParts: ({ job, attempt }, seq) => void partsAcked.push([job, attempt, seq]),
     drain: () => Promise.resolve(),
     close: (code) => void closes.push(code),
   };
-  return { session, sent, canceled, acked, closes };
+  return { session, sent, canceled, acked, partsAcked, closes };
 }
 
 const REPORT = { name: 'plants', version: '1', state: 'ready', kind: 'echo', maxRows: 8 } as const;

@@ -20,6 +20,7 @@ import { createTotals, type EngineStats } from './engine-stats.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
 import type { GatewaySession, PredictionRequest, Predictions, SessionEvents } from './ports.ts';
+import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
 
 export interface EngineOptions {
@@ -30,6 +31,8 @@ export interface EngineOptions {
   readonly leaseMs?: number;
   /** Callers that wait at once. */
   readonly maxWaiters?: number;
+  /** Callers that read along at once. */
+  readonly maxWatches?: number;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
   readonly randomBytes?: (count: number) => Uint8Array;
@@ -79,6 +82,7 @@ export function createEngine(options: EngineOptions): Engine {
       assign({ fence, offer }, job) {
         const timeoutMs = job.deadlineAt === null ? null : Math.max(0, job.deadlineAt - clock.now());
         sessions.get(fence.session)?.assign(job, offer.version, timeoutMs);
+        streams.changed(job);
         if (cancelEarly.delete(job.id)) dispatcher.cancel(job.id, 'caller');
       },
       giveBack: (fence) => turn.end({ fence, outcome: GIVEN_BACK, ackTo: null }),
@@ -94,6 +98,14 @@ export function createEngine(options: EngineOptions): Engine {
     },
   });
   const catalogue = createCatalogue(dispatcher, sessions);
+
+  const streams = createStreams({
+    clock,
+    logger,
+    read: (id) => store.get(id),
+    isHere: (id) => undecided.has(id) || dispatcher.flight(id) !== undefined,
+    maxWatches: options.maxWatches ?? 1_000,
+  });
 
   const turn = createTurn({
     store,
@@ -125,6 +137,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (TERMINAL.has(job.status)) decided(job);
       else if (job.status === 'starting') {
         counters.of(job.model).retried += 1;
+        streams.changed(job);
         dispatcher.arrived(job.model, job.rows);
         turn.schedule();
       }
@@ -136,6 +149,7 @@ export function createEngine(options: EngineOptions): Engine {
     counters.decided(job);
     rateOf(job.model).add(clock.monotonic(), 1);
     waiters.decided(job);
+    streams.changed(job);
     for (const observer of observers) {
       try {
         observer(job);
@@ -231,6 +245,7 @@ export function createEngine(options: EngineOptions): Engine {
       cameBack(reclaimed);
       cameBack(expired);
       dispatcher.tick();
+      streams.prune((id) => dispatcher.flight(id) !== undefined);
       for (const [model, { waitingRows }] of await store.counts()) {
         if (waitingRows > 0) dispatcher.seenWaiting(model, waitingRows);
       }
@@ -273,6 +288,7 @@ export function createEngine(options: EngineOptions): Engine {
     catalogue,
     sessions,
     turn,
+    streams,
     leaseMs,
     cameBack,
     storeFailed,
@@ -286,6 +302,7 @@ export function createEngine(options: EngineOptions): Engine {
       accepting = false;
       timer?.cancel();
       waiters.stop();
+      streams.stop();
       await store.stop();
     },
   });
@@ -298,6 +315,7 @@ export function createEngine(options: EngineOptions): Engine {
     cancel,
     get: (id) => store.get(id),
     list: (request) => store.list(request),
+    watch: (id, onChange) => streams.watch(id, onChange),
     queuePosition: (id) => store.queuePosition(id),
     models: async () => catalogue.models(await store.counts()),
     workers: () => catalogue.workers(),

@@ -20,7 +20,7 @@ import { createDoorway } from './doorway.ts';
 import type { Arrival } from './doorway.ts';
 import type { SessionEvents, WorkerListener } from './ports.ts';
 import { createProbe, MAX_PROBE_MS } from './probe.ts';
-import { Session } from './session.ts';
+import { Session, sessionId } from './session.ts';
 import { createSessions } from './sessions.ts';
 
 export interface WorkerListenerConfig {
@@ -191,9 +191,9 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     const { resumed } = sessions.prepare(name, hello);
     const ticket = randomBytes(24).toString('base64url');
     const session = new Session({
-      // The worker's name is part of the id, so that no worker can speak for another one's session.
-      id: `${name}/${hello.session}`,
+      id: sessionId(name, hello.session),
       worker: name,
+      previous: (hello.previous ?? []).map((session) => sessionId(name, session)),
       agent: hello.agent,
       address: arrival.address,
       certificateEndsAt,

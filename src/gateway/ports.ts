@@ -48,6 +48,17 @@ export interface WorkerView {
   readonly certificateEndsAt: number;
 }
 
+/** One job for somebody who reads along. All of it is as it stands now; `onChange` of the watch says when to look again. */
+export interface JobWatch {
+  readonly job: Job;
+  /** The attempt whose parts these are: a newer one begins again with part 0. */
+  readonly attempt: number;
+  /** Parts of its output that are here. Of a decided job there may be fewer than there were: the output has all. */
+  readonly partCount: number;
+  part(seq: number): Payload;
+  close(): void;
+}
+
 /** The predictions interface: what the HTTP APIs and the field guide use. Rejections are PosternErrors. */
 export interface Predictions {
   /** Resolves when the job is as durable as the store makes it. Throws model_not_found, queue_full, draining, …. */
@@ -61,6 +72,8 @@ export interface Predictions {
     readonly jobs: Job[];
     readonly next: string | null;
   }>;
+  /** Follows a job and the parts of its output. null: no such job. Throws overloaded when too many do. */
+  watch(id: JobId, onChange: () => void): Promise<JobWatch | null>;
   queuePosition(id: JobId): Promise<number | null>;
   models(): Promise<readonly ModelView[]>;
   workers(): readonly WorkerView[];
@@ -73,6 +86,8 @@ export interface GatewaySession {
   readonly id: SessionId;
   /** From the certificate. */
   readonly worker: string;
+  /** Earlier runs of this worker whose ends it still has. */
+  readonly previous: readonly SessionId[];
   readonly agent: string;
   readonly address: string;
   readonly certificateEndsAt: number;
@@ -83,6 +98,8 @@ export interface GatewaySession {
   assign(job: Job, version: string, timeoutMs: number | null): void;
   cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
   ack(fences: readonly Fence[]): void;
+  /** Of a running attempt: all parts up to `seq` are here. −1: none are, and they are wanted from the first. */
+  ackParts(fence: Fence, seq: number): void;
   /** Tells the worker to finish and go; resolves when it said drained, was lost, or the deadline passed. */
   drain(deadlineMs: number, reason: string): Promise<void>;
   close(code: string, reason: string): void;
@@ -96,8 +113,12 @@ export interface SessionEvents {
   onGrant(session: GatewaySession, model: string, version: string, rows: number): void;
   /** After a reconnect: every attempt that the worker still holds. */
   onResume(session: GatewaySession, attempts: readonly (readonly [JobId, number])[]): void;
+  /** Nothing more will come of an earlier run of this worker. */
+  onGone(session: GatewaySession, previous: SessionId): void;
   onProgress(session: GatewaySession, fence: Fence, fraction: number | null, message: string | null): void;
+  /** In any order within the window: parts of one attempt may travel on several connections. */
   onPartial(session: GatewaySession, fence: Fence, seq: number, part: Payload): void;
+  /** The fence may be one of an earlier run of the same worker; the same holds for a failure. */
   onResult(session: GatewaySession, fence: Fence, output: Payload, timings: Timings): void;
   onFailure(session: GatewaySession, fence: Fence, code: string, message: string, retryable: boolean): void;
   onCanceled(session: GatewaySession, fence: Fence): void;

@@ -21,6 +21,7 @@ const MAX_ACKS_PER_MESSAGE = 1_024;
 export interface SessionParts {
   readonly id: SessionId;
   readonly worker: string;
+  readonly previous: readonly SessionId[];
   readonly agent: string;
   readonly address: string;
   readonly certificateEndsAt: number;
@@ -45,9 +46,13 @@ interface InFlight {
   } | null;
 }
 
+/** The worker's name is part of the id, so that no worker can speak for another one's session. */
+export const sessionId = (worker: string, session: string): SessionId => `${worker}/${session}`;
+
 export class Session implements GatewaySession {
   readonly id: SessionId;
   readonly worker: string;
+  readonly previous: readonly SessionId[];
   readonly agent: string;
   readonly address: string;
   readonly certificateEndsAt: number;
@@ -56,6 +61,8 @@ export class Session implements GatewaySession {
   readonly #data = new Set<Connection>();
   readonly #inFlight = new Map<JobId, InFlight>();
   #acks: [JobId, number][] = [];
+  /** The highest part to be acked, by job. */
+  #partAcks = new Map<JobId, [JobId, number, number]>();
   #heardBytes = 0;
   #lastSeenAt: number;
   #ended = false;
@@ -66,6 +73,7 @@ export class Session implements GatewaySession {
     this.#parts = parts;
     this.id = parts.id;
     this.worker = parts.worker;
+    this.previous = parts.previous;
     this.agent = parts.agent;
     this.address = parts.address;
     this.certificateEndsAt = parts.certificateEndsAt;
@@ -111,12 +119,22 @@ export class Session implements GatewaySession {
 
   ack(fences: readonly Fence[]): void {
     if (this.#ended) return;
-    // One message for everything that is acked before the event loop goes on.
-    if (this.#acks.length === 0) process.nextTick(this.#flushAcks);
+    this.#flushSoon();
     for (const { job, attempt } of fences) {
       this.#acks.push([job, attempt]);
       this.#forget(job, attempt);
     }
+  }
+
+  ackParts({ job, attempt }: Fence, seq: number): void {
+    if (this.#ended) return;
+    this.#flushSoon();
+    this.#partAcks.set(job, [job, attempt, seq]);
+  }
+
+  /** One message for everything that is acked before the event loop goes on. */
+  #flushSoon(): void {
+    if (this.#acks.length === 0 && this.#partAcks.size === 0) process.nextTick(this.#flushAcks);
   }
 
   drain(deadlineMs: number, reason: string): Promise<void> {
@@ -163,6 +181,9 @@ export class Session implements GatewaySession {
       case 'resume':
         for (const [job, attempt] of message.attempts) this.#inFlight.set(job, { attempt, sent: null });
         events.onResume(this, message.attempts);
+        return;
+      case 'gone':
+        events.onGone(this, this.#idOf(message.session));
         return;
       case 'drain':
         this.#workerDrains = true;
@@ -246,8 +267,14 @@ export class Session implements GatewaySession {
     return best;
   }
 
-  #fence(message: { job: JobId; attempt: number }): Fence {
-    return { job: message.job, attempt: message.attempt, session: this.id };
+  #fence(message: { job: JobId; attempt: number; session?: string | undefined }): Fence {
+    const session = message.session === undefined ? this.id : this.#idOf(message.session);
+    return { job: message.job, attempt: message.attempt, session };
+  }
+
+  /** Of a run of this worker, and of no other's. */
+  #idOf(session: string): SessionId {
+    return sessionId(this.worker, session);
   }
 
   #forget(job: JobId, attempt: number): void {
@@ -255,11 +282,15 @@ export class Session implements GatewaySession {
   }
 
   readonly #flushAcks = (): void => {
-    if (this.#ended || this.#acks.length === 0) return;
+    if (this.#ended) return;
     const acks = this.#acks;
+    const partAcks = [...this.#partAcks.values()];
     this.#acks = [];
-    for (let i = 0; i < acks.length; i += MAX_ACKS_PER_MESSAGE) {
-      this.#parts.control.send({ type: 'ack', attempts: acks.slice(i, i + MAX_ACKS_PER_MESSAGE) });
+    this.#partAcks.clear();
+    for (let i = 0; i < Math.max(acks.length, partAcks.length); i += MAX_ACKS_PER_MESSAGE) {
+      const attempts = acks.slice(i, i + MAX_ACKS_PER_MESSAGE);
+      const partials = partAcks.slice(i, i + MAX_ACKS_PER_MESSAGE);
+      this.#parts.control.send({ type: 'ack', attempts, ...(partials.length === 0 ? {} : { partials }) });
     }
     this.#answerDrain();
   };

@@ -25,6 +25,13 @@ export const MAX_CREDIT_ROWS = 1_000_000;
 /** A whole payload, input or output. */
 export const MAX_PAYLOAD_BYTES = 64 * 1024 * 1024;
 
+/** A part of an output: twice a large photo. */
+export const MAX_PARTIAL_BYTES = 8 * 1024 * 1024;
+/** Partials of one attempt that the gateway has not acked yet: 1 MiB at a round trip of 100 ms are 10 MB/s. One part may go
+ * beyond, so that a large one can go at all. */
+export const PARTIAL_WINDOW_BYTES = 1024 * 1024;
+export const PARTIAL_WINDOW_COUNT = 1_024;
+
 export const PING_MS = 5_000;
 export const DEAD_MS = 15_000;
 export const WRITE_STALL_MS = 10_000;

@@ -49,6 +49,8 @@ export const hello = z.object({
   ticket: z.string().max(128).optional(),
   agent: z.string().min(1).max(100),
   limits,
+  /** Earlier runs of this worker whose ends it still has: their attempts stay theirs until `gone`, or until their lease ends. */
+  previous: z.array(id).max(8).optional(),
 });
 
 /** Answers hello. G→W */
@@ -148,7 +150,7 @@ export const progress = z.object({
   message: text.optional(),
 });
 
-/** A part of the output, numbered from 0 without gaps; kept by the worker until `acked`. The part is the payload. W→G */
+/** A part of the output, numbered from 0 without gaps; kept by the worker until the attempt ends. The part is the payload. W→G */
 export const partial = z.object({
   type: z.literal('partial'),
   job: id,
@@ -171,7 +173,16 @@ export const timings = z.object({
 });
 
 /** The output of an attempt, as the payload. The worker keeps it until acked, and sends it again after a reconnect. W→G */
-export const result = z.object({ type: z.literal('result'), job: id, attempt, contentType, bytes, timings });
+export const result = z.object({
+  type: z.literal('result'),
+  job: id,
+  attempt,
+  contentType,
+  bytes,
+  timings,
+  /** The earlier run that the attempt belongs to; absent: this one. */
+  session: id.optional(),
+});
 
 /** An attempt that ended without output. Kept until acked, like a result. W→G */
 export const failure = z.object({
@@ -182,21 +193,23 @@ export const failure = z.object({
   message: text,
   /** True: another attempt may succeed (crash, unload, drain); false: the input or the model is at fault. */
   retryable: z.boolean(),
+  /** As in `result`. */
+  session: id.optional(),
 });
 
 /** The results or failures that are committed (or will never be needed): the worker may forget them. G→W */
 export const ack = z.object({
   type: z.literal('ack'),
-  attempts: z
-    .array(z.tuple([id, attempt]))
-    .min(1)
-    .max(1_024),
-  /** The highest partial kept, where the attempt still runs. */
+  attempts: z.array(z.tuple([id, attempt])).max(1_024),
+  /** Of attempts that still run: up to which partial the gateway has all. −1: it has none, and wants them from 0. */
   partials: z
-    .array(z.tuple([id, attempt, z.int().min(0)]))
+    .array(z.tuple([id, attempt, z.int().min(-1)]))
     .max(1_024)
     .optional(),
 });
+
+/** Nothing more will come of an earlier run: what it held may run elsewhere. W→G */
+export const gone = z.object({ type: z.literal('gone'), session: id });
 
 /** After a reconnect, all attempts that the worker still holds; the gateway takes back what is not in the list. W→G */
 export const resume = z.object({
@@ -231,6 +244,7 @@ export const message = z.discriminatedUnion('type', [
   failure,
   ack,
   resume,
+  gone,
   drain,
   drained,
   probe,

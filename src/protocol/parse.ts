@@ -27,6 +27,7 @@ export const DIRECTIONS = {
   failure: 'worker',
   ack: 'gateway',
   resume: 'worker',
+  gone: 'worker',
   drain: 'both',
   drained: 'both',
   probe: 'worker',

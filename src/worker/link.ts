@@ -27,6 +27,7 @@ import type { DataConnections } from './data-connections.ts';
 import { createDialContext, dialGateway } from './dial.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
+import { createPartSender } from './part-sender.ts';
 import type { Attempt, AttemptEnd, LinkEvents, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
 
@@ -68,6 +69,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const session = randomUUID();
   const attempts = new Attempts();
   const ledger = createCreditLedger();
+  const parts = createPartSender({ send: sendPayload });
   const redial = createRedial({ clock, random, connect, onGone });
   const budget = createByteBudget();
   let state: WorkerLink['state'] = 'connecting';
@@ -164,6 +166,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     maxOutputBytes = minLimits(config.limits, welcome.limits).maxPayloadBytes;
     attempts.restart();
     ledger.restart();
+    parts.restart();
     data = createDataConnections({
       count: config.dataConnections,
       clock,
@@ -175,6 +178,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         }),
       onLost(lost) {
         for (const kept of attempts.kept()) if (kept.via === lost) transmit(kept);
+        parts.lost(lost);
       },
     });
     logger.info('connected to the gateway', { gateway: welcome.gateway, worker: welcome.worker, epoch });
@@ -191,6 +195,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   function detach(): void {
     control = null;
+    parts.stop();
     data?.close();
     data = null;
     scheduleFlush();
@@ -203,6 +208,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         return;
       case 'ack':
         for (const [job, attempt] of message.attempts) attempts.forget({ job, attempt });
+        for (const [job, attempt, seq] of message.partials ?? []) parts.acked({ job, attempt }, seq);
         scheduleFlush();
         return;
       case 'cancel':
@@ -269,14 +275,18 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   // ---- sending -----------------------------------------------------------------------------------------------------
 
   function transmit(kept: Kept): void {
-    if (!control) return;
+    kept.via = sendPayload(kept.message, kept.payload);
+  }
+
+  /** Large payloads go by a data connection, which is then returned. */
+  function sendPayload(message: Message, payload: Uint8Array | undefined): Connection | null {
     let via: Connection | null = null;
-    if ((kept.payload?.byteLength ?? 0) > MAX_INLINE_BYTES && data) {
+    if ((payload?.byteLength ?? 0) > MAX_INLINE_BYTES && data) {
       data.want();
       via = data.pick();
     }
-    kept.via = via;
-    (via ?? control).send(kept.message, kept.payload);
+    (via ?? control)?.send(message, payload);
+    return via;
   }
 
   /** Grants and drain answers go out once for everything that one turn of the event loop brought. */
@@ -311,6 +321,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   function end(attempt: Attempt, how: AttemptEnd): void {
     const finished = attempts.finish(attempt);
     if (!finished) return;
+    parts.end(finished);
     const { job } = finished;
     ledger.release(finished.model, finished.version, finished.rows);
     scheduleFlush();
@@ -359,13 +370,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       control?.send(of.progress);
     },
     partial(attempt, seq, contentType, bytes) {
-      if (!attempts.isRunning(attempt)) return undefined;
-      const { job } = attempt;
-      control?.send(
-        { type: 'partial', job, attempt: attempt.attempt, seq, contentType, bytes: bytes.byteLength },
-        bytes,
-      );
-      return undefined;
+      return attempts.isRunning(attempt) ? parts.add(attempt, seq, contentType, bytes) : undefined;
     },
     end,
     drain(deadlineMs) {

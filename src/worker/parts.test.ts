@@ -6,7 +6,8 @@ import { assignmentOf, createRecordingLink } from '../../test/support/recording-
 import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { echoRunner } from '../runners/echo.ts';
-import { MAX_PART_BYTES, Parts } from './parts.ts';
+import { MAX_PARTIAL_BYTES } from '../protocol/limits.ts';
+import { Parts } from './parts.ts';
 import type { AttemptEnd, Assignment } from './ports.ts';
 import { createServedBytes } from './served-bytes.ts';
 
@@ -38,7 +39,7 @@ void test('texts become an array of strings, JSON an array of values, other byte
 
 void test('a part beyond the limit is refused, and costs nothing', () => {
   const parts = partsOf(text('a'));
-  assert.throws(() => parts.add(raw('x'.repeat(MAX_PART_BYTES + 1))), codeIs('output_too_large'));
+  assert.throws(() => parts.add(raw('x'.repeat(MAX_PARTIAL_BYTES + 1))), codeIs('output_too_large'));
   assert.equal(parts.count, 1);
 });
 

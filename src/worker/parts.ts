@@ -3,12 +3,10 @@
  * whole output of them. Owner of the order; the link owns what is sent of it and when.
  */
 import { PosternError } from '../errors.ts';
-import { MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
+import { MAX_PARTIAL_BYTES, MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
 import type { Attempt, WorkerLink } from './ports.ts';
 import type { Output } from './runner.ts';
 
-/** One part: twice a large photo. What is in flight of a stream is at most its window and one part beyond. */
-export const MAX_PART_BYTES = 8 * 1024 * 1024;
 /** Parts of one attempt: hours of speech at 20 tokens a second, and 20 MB of bookkeeping. */
 export const MAX_PARTS = 262_144;
 
@@ -33,8 +31,8 @@ export class Parts {
   /** Throws output_too_large beyond the limits. The bytes are kept as they are: they must not be changed afterwards. */
   add(part: Output): Promise<void> | undefined {
     const size = part.bytes.byteLength;
-    if (size > MAX_PART_BYTES) {
-      throw tooLarge(`a part of ${size} bytes; a part may have ${MAX_PART_BYTES}`);
+    if (size > MAX_PARTIAL_BYTES) {
+      throw tooLarge(`a part of ${size} bytes; a part may have ${MAX_PARTIAL_BYTES}`);
     }
     if (this.#bytes + size > MAX_PAYLOAD_BYTES)
       throw tooLarge(`parts of more than ${MAX_PAYLOAD_BYTES} bytes together`);

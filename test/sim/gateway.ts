@@ -105,6 +105,7 @@ export function createSimGateway({ world, store, onDecided }: SimGatewayOptions)
     const session: SimSession = {
       id: sessionId,
       worker: worker.name,
+      previous: [],
       agent: 'sim',
       address: '127.0.0.1',
       certificateEndsAt: 0,
@@ -124,6 +125,8 @@ export function createSimGateway({ world, store, onDecided }: SimGatewayOptions)
       ack(fences: readonly Fence[]) {
         toWorker((to) => to.onAck(link, fences));
       },
+      // Simulated workers do not stream.
+      ackParts: () => undefined,
       drain(deadlineMs) {
         toWorker((to) => to.onGatewayDrain(link));
         world.after(deadlineMs, () => session.end(null));

@@ -1,6 +1,6 @@
 /** The Predictions port in memory, for tests of the HTTP side: jobs are decided when the test says so, or at once. */
 import { acceptedJob } from '../../src/dispatch/accepted.ts';
-import type { Job, JobTimings, Outcome } from '../../src/dispatch/job.ts';
+import type { Job, JobTimings, Outcome, Payload } from '../../src/dispatch/job.ts';
 import { TERMINAL } from '../../src/dispatch/job.ts';
 import { PosternError } from '../../src/errors.ts';
 import type { ModelView, PredictionRequest, Predictions, WorkerView } from '../../src/gateway/ports.ts';
@@ -18,6 +18,12 @@ export interface FakePredictions extends Predictions {
   readonly onDecided: (observer: (job: Job) => void) => () => void;
   /** Waits that have not ended. */
   readonly waiting: number;
+  /** Readers that have not left. */
+  readonly reading: number;
+  /** Puts out the next part of the job's current attempt. */
+  part(id: string, contentType: string, text: string): void;
+  /** As after a restart, or for a new attempt. */
+  dropParts(id: string): void;
   workerList: WorkerView[];
 }
 
@@ -39,12 +45,15 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
   const jobs = new Map<string, Job>();
   const waiters = new Map<string, Set<() => void>>();
   const observers = new Set<(job: Job) => void>();
+  const watched = new Map<string, Set<() => void>>();
+  const parts = new Map<string, Payload[]>();
   let count = 0;
 
   function change(id: string, update: Partial<Job>): void {
     const job = jobs.get(id);
     if (!job) throw new Error(`no job ${id}`);
     jobs.set(id, { ...job, ...update });
+    for (const look of watched.get(id) ?? []) look();
     if (!TERMINAL.has(update.status ?? job.status)) return;
     for (const wake of waiters.get(id) ?? []) wake();
     for (const observer of observers) observer({ ...job, ...update });
@@ -73,6 +82,9 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
     change,
     get waiting() {
       return [...waiters.values()].reduce((sum, set) => sum + set.size, 0);
+    },
+    get reading() {
+      return [...watched.values()].reduce((sum, set) => sum + set.size, 0);
     },
     onDecided(observer) {
       observers.add(observer);
@@ -120,6 +132,29 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       const from = cursor === null ? 0 : Number(cursor);
       const next = from + limit < all.length ? String(from + limit) : null;
       return Promise.resolve({ jobs: all.slice(from, from + limit), next });
+    },
+    part(id, contentType, text) {
+      parts.set(id, [...(parts.get(id) ?? []), { contentType, bytes: Buffer.from(text) }]);
+      for (const look of watched.get(id) ?? []) look();
+    },
+    dropParts: (id) => void parts.delete(id),
+    watch(id, onChange) {
+      if (!jobs.has(id)) return Promise.resolve(null);
+      const looks = watched.get(id) ?? new Set();
+      watched.set(id, looks.add(onChange));
+      return Promise.resolve({
+        get job() {
+          return jobs.get(id)!;
+        },
+        get attempt() {
+          return jobs.get(id)!.attempt;
+        },
+        get partCount() {
+          return parts.get(id)?.length ?? 0;
+        },
+        part: (seq: number) => parts.get(id)![seq]!,
+        close: () => void looks.delete(onChange),
+      });
     },
     queuePosition: (id) => Promise.resolve(jobs.get(id)?.status === 'starting' ? 0 : null),
     models: () => Promise.resolve(models.map(viewOf)),

@@ -19,6 +19,7 @@ import { pageRoutes } from './pages.ts';
 import { predictionRoutes } from './predictions.ts';
 import { problem, serve, type Call, type Desk, type Route } from './route.ts';
 import { createApp } from './server.ts';
+import { streamRoutes } from './stream.ts';
 
 export interface HttpServiceOptions {
   readonly predictions: Predictions;
@@ -53,6 +54,8 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   let app: FastifyInstance | null = null;
   let draining: Promise<void> | null = null;
 
+  const streams = streamRoutes({ predictions, clock });
+
   const desk: Desk = {
     clock,
     logger,
@@ -67,6 +70,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       const baseOf = createBaseOf(config.publicUrl);
       routes = [
         ...predictionRoutes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, baseOf }),
+        ...streams.routes,
         ...modelRoutes({ predictions, baseOf }),
         ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),
         ...(await pageRoutes()),
@@ -115,6 +119,8 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
 
   function drain(deadlineMs: number): Promise<void> {
     phase = 'draining';
+    // Whoever reads along finds the rest at the next gateway.
+    streams.drain();
     const { server } = app ?? { server: null };
     if (!server) return Promise.resolve();
     server.close();

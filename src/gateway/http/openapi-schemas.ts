@@ -76,6 +76,7 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
       urls: object({
         get: text('Itself.'),
         cancel: text('POST here to cancel it.'),
+        stream: text('The prediction as it goes on, as server-sent events.'),
         output: text('The output, as it is.'),
       }),
     },
@@ -217,6 +218,14 @@ export const PARAMETERS = {
       type: 'number',
       minimum: 0,
       maximum: MAX_WAIT_S,
+    },
+  ),
+  lastEventId: parameter(
+    'header',
+    'Last-Event-ID',
+    'The `id` of the last event that you have; what follows it is sent.',
+    {
+      type: 'string',
     },
   ),
   ifNoneMatch: parameter('header', 'If-None-Match', 'The ETag of what you have; 304 when nothing changed.', {

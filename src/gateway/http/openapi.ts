@@ -118,6 +118,20 @@ const PATHS: Readonly<Record<string, object>> = {
       },
     },
   },
+  '/v1/predictions/{id}/stream': {
+    get: {
+      tags: ['Predictions'],
+      summary: 'Follow a prediction',
+      description:
+        'Server-sent events: `status`, `progress`, `output` (a part of the output, or all of it), `reset` (a new attempt: the output begins again), `error`, `reconnect` (this gateway stops: ask again), and at last `done`. A reader that comes late gets the whole output so far; one that comes back with `Last-Event-ID` gets what it missed, and 204 when there is nothing more.',
+      parameters: [PARAMETERS.id, PARAMETERS.lastEventId],
+      responses: {
+        200: plain('The events.', 'text/event-stream'),
+        204: { description: 'Nothing follows.' },
+        ...problems('prediction_not_found', 'overloaded'),
+      },
+    },
+  },
   '/v1/predictions/{id}/cancel': {
     post: {
       tags: ['Predictions'],

@@ -32,7 +32,7 @@ export function renderPrediction(job: Job, { base, queuePosition, maxOutputBytes
     `,"queue_position":${queuePosition},"attempt":${job.attempt},"worker":${quoted(job.worker)}` +
     `,"created_at":${moment(job.createdAt)},"started_at":${moment(job.startedAt)},"completed_at":${moment(job.completedAt)}` +
     `,"deadline_at":${moment(job.deadlineAt)},"metrics":${renderMetrics(job)}` +
-    `,"urls":{"get":"${get}","cancel":"${get}/cancel"${job.output === null ? '' : `,"output":"${get}/output"`}}}`
+    `,"urls":{"get":"${get}","cancel":"${get}/cancel","stream":"${get}/stream"${job.output === null ? '' : `,"output":"${get}/output"`}}}`
   );
 }
 

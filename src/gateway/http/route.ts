@@ -33,11 +33,21 @@ export interface Answer {
   readonly body: string | Uint8Array;
 }
 
+/** An answer that goes on: `stream` writes until it is over. */
+export interface StreamAnswer {
+  readonly status: number;
+  readonly headers: readonly string[];
+  /** Resolves when nothing more is to be written; the response is ended then. */
+  stream(response: ServerResponse): Promise<void>;
+  /** The caller left before it began, or asked for the headers alone. */
+  abandon(): void;
+}
+
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly scope: RouteScope;
-  handle(call: Call): Answer | Promise<Answer>;
+  handle(call: Call): Answer | Promise<Answer | StreamAnswer>;
 }
 
 /** Answers of this kind go out by the thousand; everything else about them is the same. */
@@ -109,7 +119,7 @@ async function answer(route: Route, counts: StatusCounts, desk: Desk, call: Call
   desk.onInFlight(1);
   let status = CALLER_LEFT;
   try {
-    let result: Answer;
+    let result: Answer | StreamAnswer;
     try {
       result = await route.handle(call);
     } catch (thrown) {
@@ -118,6 +128,11 @@ async function answer(route: Route, counts: StatusCounts, desk: Desk, call: Call
         return;
       }
       result = refusal(thrown, route.path, desk, call);
+    }
+    if ('stream' in result) {
+      if (!call.response.destroyed) status = result.status;
+      await writeStream(call, result, desk);
+      return;
     }
     if (call.response.destroyed) return;
     write(call, result, desk);
@@ -162,4 +177,17 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   request.once('end', done);
   request.once('close', done);
   request.resume();
+}
+
+async function writeStream({ request, response, id }: Call, answer: StreamAnswer, desk: Desk): Promise<void> {
+  if (response.destroyed || request.method === 'HEAD') answer.abandon();
+  if (response.destroyed) return;
+  const lines = [...answer.headers, 'x-request-id', id];
+  if (desk.draining()) lines.push('connection', 'close');
+  response.writeHead(answer.status, lines);
+  if (request.method !== 'HEAD') {
+    response.flushHeaders();
+    await answer.stream(response);
+  }
+  response.end();
 }
