@@ -37,7 +37,7 @@ interface Stream {
 
 export interface PartSenderOptions {
   /** Sends on the connection of its choice. Not called before `restart` and after `stop`. */
-  send(message: Message, payload: Uint8Array): Connection | null;
+  readonly send: (message: Message, payload: Uint8Array) => Connection | null;
 }
 
 export interface PartSender {
