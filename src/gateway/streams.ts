@@ -103,15 +103,15 @@ export function createStreams({ clock, logger, read, isHere, maxWatches }: Strea
     /** A part came, of an attempt that its session holds. Up to which all are here; null: it was beyond the window. */
     part({ job, attempt }: Fence, seq: number, part: Payload): number | null {
       const entry = entryOf(job);
-      if (entry.log === null || entry.log.attempt !== attempt) {
-        if (entry.log !== null && entry.log.attempt > attempt) return -1;
-        entry.log?.close();
-        entry.log = new StreamLog(attempt, budget);
+      let { log } = entry;
+      if (log?.attempt !== attempt) {
+        log?.close();
+        entry.log = log = new StreamLog(attempt, budget);
       }
-      const before = entry.log.count;
-      if (!entry.log.add(seq, part)) return null;
-      if (entry.log.count > before) tell(entry);
-      return entry.log.highest;
+      const before = log.count;
+      if (!log.add(seq, part)) return null;
+      if (log.count > before) tell(entry);
+      return log.highest;
     },
     keptOf(id: JobId, attempt: number): number {
       const log = entries.get(id)?.log;
@@ -119,8 +119,9 @@ export function createStreams({ clock, logger, read, isHere, maxWatches }: Strea
     },
     progress({ job, attempt }: Fence, fraction: number | null, message: string | null): void {
       const entry = entries.get(job);
-      if (!entry?.job || entry.job.attempt !== attempt || entry.job.status !== 'processing') return;
-      update(entry, { ...entry.job, progress: { fraction, message } });
+      const before = entry?.job;
+      if (!entry || before?.attempt !== attempt || before.status !== 'processing') return;
+      update(entry, { ...before, progress: { fraction, message } });
     },
     /** The job was assigned, came back, or was decided. */
     changed(job: Job): void {
