@@ -31,6 +31,9 @@ export const ERROR_CODES = {
   model_not_found: { status: 404, title: 'There is no model with this name', retryable: false },
   headers_too_large: { status: 431, title: 'The headers are larger than the limit', retryable: false },
   request_timeout: { status: 408, title: 'The request took too long to arrive', retryable: true },
+  input_url_refused: { status: 400, title: 'The address of the input is not one that is fetched', retryable: false },
+  input_url_failed: { status: 422, title: 'The input could not be fetched from its address', retryable: true },
+  webhook_refused: { status: 400, title: 'The address of the webhook is not one that is called', retryable: false },
   idempotency_mismatch: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
   // What the input turned out to be, found by the worker.
   not_an_image: { status: 422, title: 'The input is not an image that can be decoded', retryable: false },

@@ -31,6 +31,8 @@ void test('an empty environment gives the defaults of the table', () => {
       bodyLimitBytes: 20 * 1024 * 1024,
       store: 'sqlite',
       queueLimitJobs: 10_000,
+      outboundAllow: [],
+      outboundHttp: false,
       targetHost: '127.0.0.1',
       targetPort: 37_373,
       modelsDir: '/srv/models',

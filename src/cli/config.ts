@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { PosternError } from '../errors.ts';
+import { parseAllowRule } from '../gateway/outbound/rules.ts';
 import { isSettingKey, SETTINGS, type LOG_LEVELS, type Setting, type SettingKey, type STORES } from './settings.ts';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -21,6 +22,8 @@ export interface Config {
   readonly bodyLimitBytes: number;
   readonly store: (typeof STORES)[number];
   readonly queueLimitJobs: number;
+  readonly outboundAllow: readonly string[];
+  readonly outboundHttp: boolean;
   readonly targetHost: string;
   readonly targetPort: number;
   readonly modelsDir: string;
@@ -59,6 +62,10 @@ function problemWith(setting: Setting, text: string): string | null {
       return integer(kind.min, kind.max);
     case 'choice':
       return kind.choices.includes(text) ? null : `expected one of ${kind.choices.join(', ')}`;
+    case 'destinations':
+      return text.split(',').every((entry) => parseAllowRule(entry) !== null)
+        ? null
+        : 'expected networks, addresses and hosts with commas between, like 10.0.0.0/8,hooks.internal:8443';
     case 'url':
       return isHttpUrl(text) ? null : 'expected a URL like http://127.0.0.1:8080';
     default:
@@ -108,6 +115,8 @@ export function parseConfig(env: Environment, folder: string): Config {
     bodyLimitBytes: Number(required('POSTERN_BODY_LIMIT_BYTES')),
     store: required('POSTERN_STORE') as Config['store'],
     queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
+    outboundAllow: text('POSTERN_OUTBOUND_ALLOW')?.split(',') ?? [],
+    outboundHttp: required('POSTERN_OUTBOUND_HTTP') === '1',
     targetHost: required('TARGET_HOST'),
     targetPort: Number(required('TARGET_PORT')),
     modelsDir: path('POSTERN_MODELS_DIR'),

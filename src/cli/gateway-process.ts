@@ -34,6 +34,7 @@ export async function startGateway(config: Config, defaultTunnelHost: string, lo
       tunnel: { host: tunnelHost, port: config.tunnelPort },
       store: { driver: config.store },
       jobs: { maxQueueJobs: config.queueLimitJobs },
+      outbound: { allow: [...config.outboundAllow], plainHttp: config.outboundHttp },
       drainMs: config.drainMs,
     }),
     identity,

@@ -13,6 +13,7 @@ export type SettingKind =
   | { readonly type: 'folder' }
   | { readonly type: 'url' }
   | { readonly type: 'flag' }
+  | { readonly type: 'destinations' }
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
   | { readonly type: 'choice'; readonly choices: readonly string[] };
 
@@ -84,6 +85,20 @@ export const SETTINGS = {
     use: 'gateway',
     fallback: '10000',
     about: 'Jobs that may wait for one model. Beyond it a caller gets 429 with Retry-After.',
+  },
+  POSTERN_OUTBOUND_ALLOW: {
+    kind: { type: 'destinations' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Where webhooks and inputs by URL may lead besides public `https://` addresses, with commas between: networks (`10.0.0.0/8`), addresses, hosts, `*.domain`, each perhaps with a port. Nobody checks where a listed host leads.',
+  },
+  POSTERN_OUTBOUND_HTTP: {
+    kind: { type: 'flag' },
+    use: 'gateway',
+    fallback: '0',
+    about:
+      '1 allows plain `http://` for webhooks and inputs by URL. Whoever is on the way can then read and change them.',
   },
   TARGET_HOST: {
     kind: { type: 'host' },

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_LEASE_MS, DEFAULT_QUEUE_LIMIT } from '../dispatch/job.ts';
+import { parseAllowRule, type OutboundRules } from './outbound/rules.ts';
 import { DRAIN_MS, MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
 
 const MIB = 1024 * 1024;
@@ -61,6 +62,16 @@ const store = z.strictObject({
   driver: z.enum(['sqlite', 'memory']).default('sqlite'),
 });
 
+const outbound = z.strictObject({
+  /** What may be requested although it is private, plain http, or on another port: networks, hosts, `*.domain`, each perhaps with a port. */
+  allow: z
+    .array(z.string().refine((entry) => parseAllowRule(entry) !== null, 'expected a network, an address or a host'))
+    .max(256)
+    .default([]),
+  /** Plain http to public addresses. */
+  plainHttp: z.boolean().default(false),
+});
+
 const schema = z.strictObject({
   /** State of the gateway: its identity, its jobs and their payloads. Created with mode 0700. */
   dataDir: z.string().min(1),
@@ -70,12 +81,18 @@ const schema = z.strictObject({
   tunnel: tunnel.prefault({}),
   jobs: jobs.prefault({}),
   store: store.prefault({}),
+  outbound: outbound.prefault({}),
   drainMs: z.int().min(0).default(DRAIN_MS),
 });
 
 export type GatewayConfig = z.infer<typeof schema>;
 export type GatewayConfigInput = z.input<typeof schema>;
 export type HttpConfig = GatewayConfig['http'];
+
+/** The rules that the configuration stands for. */
+export function outboundRules({ allow, plainHttp }: GatewayConfig['outbound']): OutboundRules {
+  return { allow: allow.map((entry) => parseAllowRule(entry)!), plainHttp };
+}
 
 /** Throws `config_invalid` naming every key that is wrong. */
 export function parseGatewayConfig(input: GatewayConfigInput): GatewayConfig {

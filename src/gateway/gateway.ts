@@ -6,10 +6,11 @@ import type { Clock } from '../clock.ts';
 import type { GatewayIdentity } from '../identity/identity.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
-import type { GatewayConfig } from './config.ts';
+import { outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { createHttpService } from './http/http.ts';
 import { createWorkerListener } from './listener.ts';
+import { createOutbound } from './outbound/outbound.ts';
 import { createGatewayStore } from './store.ts';
 
 export interface GatewayOptions {
@@ -39,7 +40,9 @@ export function createGateway({ config, identity, logger, clock }: GatewayOption
     logger,
     clock,
   });
+  const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });
   const http = createHttpService({
+    outbound,
     predictions: engine,
     onDecided: (observer) => engine.onDecided(observer),
     config: config.http,

@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
-import { parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
+import { createOutbound } from '../../src/gateway/outbound/outbound.ts';
+import { outboundRules, parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
 import type { LogFields, Logger } from '../../src/logger.ts';
 import { createFakePredictions, type FakePredictions } from './fake-predictions.ts';
@@ -19,7 +20,12 @@ export interface RunningHttp {
   readonly errors: (LogFields & { message: string })[];
 }
 
-export async function startHttp(t: TestContext, http: GatewayConfigInput['http'] = {}): Promise<RunningHttp> {
+export async function startHttp(
+  t: TestContext,
+  http: GatewayConfigInput['http'] = {},
+  /** What may be requested on a caller's behalf beside public addresses. */
+  allow: string[] = [],
+): Promise<RunningHttp> {
   const fake = createFakePredictions(['plants', 'echo']);
   const errors: RunningHttp['errors'] = [];
   const quiet = (): void => undefined;
@@ -30,11 +36,13 @@ export async function startHttp(t: TestContext, http: GatewayConfigInput['http']
     error: (message, fields) => void errors.push({ ...fields, message }),
     child: () => logger,
   };
-  const { http: config } = parseGatewayConfig({ dataDir: '/nowhere', http: { port: 0, ...http } });
+  const parsed = parseGatewayConfig({ dataDir: '/nowhere', http: { port: 0, ...http }, outbound: { allow } });
+  const { http: config } = parsed;
   const service = createHttpService({
     predictions: fake,
     onDecided: fake.onDecided,
     config,
+    outbound: createOutbound({ clock: systemClock, rules: outboundRules(parsed.outbound) }),
     logger,
     clock: systemClock,
   });

@@ -54,10 +54,10 @@ describe('bodies', () => {
       code: 'bad_json',
     },
     {
-      name: 'the address of a file',
+      name: 'an address that is not fetched',
       type: 'application/json',
       body: '{"input":{"image":"http://169.254.169.254/"}}',
-      code: 'bad_parameter',
+      code: 'input_url_refused',
     },
     {
       name: 'a webhook',

@@ -87,6 +87,21 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The request did not arrive completely in time (60 s unless it was set otherwise).',
     todo: 'Try again over a better connection, or send less.',
   },
+  input_url_refused: {
+    meaning:
+      'The input names an address that the gateway does not fetch: it is not on the public internet, not `https://`, on a port of another protocol, or carries a password. Redirects are checked too.',
+    todo: 'Send the file itself or a data URL. For a server in your own network, its operator lists it in `POSTERN_OUTBOUND_ALLOW`.',
+  },
+  input_url_failed: {
+    meaning:
+      'The server at the address of the input did not give the file: no answer, another status than 200, too slow.',
+    todo: 'Read `detail`; try the address from a machine that is not in your network.',
+  },
+  webhook_refused: {
+    meaning:
+      'The webhook is an address that the gateway does not call: not on the public internet, not `https://`, on a port of another protocol, or with a password.',
+    todo: 'Use a public `https://` address. For a receiver in your own network, its operator lists it in `POSTERN_OUTBOUND_ALLOW`.',
+  },
   idempotency_mismatch: {
     meaning: 'The `Idempotency-Key` was used before with a different request.',
     todo: 'Use a new key for a new request; repeat a request unchanged.',

@@ -9,6 +9,7 @@ import { silentLogger } from '../../logger.ts';
 import { createFakePredictions, ROSE, succeeded } from '../../../test/support/fake-predictions.ts';
 import { startHttp, until } from '../../../test/support/http-service.ts';
 import { parseGatewayConfig } from '../config.ts';
+import { createOutbound } from '../outbound/outbound.ts';
 import { createHttpService } from './http.ts';
 
 const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 1, 2, 3]);
@@ -349,6 +350,7 @@ describe('running the service', () => {
       predictions: fake,
       onDecided: fake.onDecided,
       config,
+      outbound: createOutbound({ clock: systemClock, rules: { allow: [], plainHttp: false } }),
       logger: silentLogger,
       clock: systemClock,
     });

@@ -10,8 +10,10 @@ import { createService, type Service } from '../../service.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import type { HttpConfig } from '../config.ts';
+import type { Outbound } from '../outbound/outbound.ts';
 import type { Predictions } from '../ports.ts';
 import { createBodyBudget } from './budget.ts';
+import { createInputFetcher } from './input-url.ts';
 import { createMetrics, type Metrics, type OnDecided, type RouteCounts } from './metrics.ts';
 import { modelRoutes } from './models.ts';
 import { operationRoutes, type Phase } from './operations.ts';
@@ -25,6 +27,8 @@ export interface HttpServiceOptions {
   readonly predictions: Predictions;
   readonly onDecided: OnDecided;
   readonly config: HttpConfig;
+  /** For what is requested on a caller's behalf. */
+  readonly outbound: Outbound;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -44,7 +48,7 @@ export interface HttpService extends Service {
 const DRAIN_LOOK_MS = 20;
 
 export function createHttpService(options: HttpServiceOptions): HttpService {
-  const { predictions, config, logger, clock } = options;
+  const { predictions, config, outbound, logger, clock } = options;
   const budget = createBodyBudget(config.maxInFlightBytes);
   const counts: RouteCounts[] = [];
   let routes: Route[] = [];
@@ -67,9 +71,11 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
 
   const service = createService({
     async start() {
+      const { maxBodyBytes } = config;
+      const inputs = createInputFetcher({ outbound, maxBytes: maxBodyBytes });
       const baseOf = createBaseOf(config.publicUrl);
       routes = [
-        ...predictionRoutes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, baseOf }),
+        ...predictionRoutes({ predictions, budget, clock, maxBodyBytes, inputs, baseOf }),
         ...streams.routes,
         ...modelRoutes({ predictions, baseOf }),
         ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),

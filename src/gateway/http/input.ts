@@ -5,6 +5,7 @@ import { PosternError } from '../../errors.ts';
 import type { Json, Payload } from '../../dispatch/job.ts';
 import { admit, hasBody, readBody, type BodyLimits } from './body.ts';
 import { readDataUrl } from './data-url.ts';
+import type { InputAddress } from './input-url.ts';
 import { FILE_FIELDS, readMultipart } from './multipart.ts';
 import {
   badParameter,
@@ -23,7 +24,7 @@ import {
 export interface PredictionBody {
   readonly model: string | null;
   readonly version: string | null;
-  readonly input: Payload;
+  readonly input: Payload | InputAddress;
   readonly parameters: Readonly<Record<string, Json>>;
   /** Epoch ms. */
   readonly deadlineAt: number | null;
@@ -129,7 +130,7 @@ class Envelope {
     else this.version = checkVersion(text);
   }
 
-  with(input: Payload, parameters: Readonly<Record<string, Json>>): PredictionBody {
+  with(input: Payload | InputAddress, parameters: Readonly<Record<string, Json>>): PredictionBody {
     const { model, version, deadlineAt, priority } = this;
     return { model, version, input, parameters, deadlineAt, priority };
   }
@@ -178,8 +179,8 @@ function jsonPrediction({ nowMs }: BodySource, bytes: Buffer): PredictionBody {
   return envelope.with(payload, parameters);
 }
 
-/** An input with a data URL in it is those bytes and parameters; any other input goes to the model as the JSON it is. */
-function splitInput(input: Json): { payload: Payload; parameters: Readonly<Record<string, Json>> } {
+/** An input with a URL in it is the bytes behind it and parameters; any other input goes to the model as the JSON it is. */
+function splitInput(input: Json): { payload: Payload | InputAddress; parameters: Readonly<Record<string, Json>> } {
   const whole = fileOf('input', input);
   if (whole !== null) return { payload: whole, parameters: NO_PARAMETERS };
   if (typeof input === 'object' && input !== null && !Array.isArray(input)) {
@@ -198,14 +199,10 @@ function splitInput(input: Json): { payload: Payload; parameters: Readonly<Recor
   };
 }
 
-/** The bytes behind a data URL; null when the value is no URL at all. */
-function fileOf(field: string, value: Json | undefined): Payload | null {
+/** The bytes behind a data URL, or where they are; null when the value is no URL at all. */
+function fileOf(field: string, value: Json | undefined): Payload | InputAddress | null {
   if (typeof value !== 'string') return null;
-  if (/^https?:\/\//i.test(value)) {
-    throw badParameter(
-      `"${field}" is the address of a file. Addresses are not fetched; send the file itself, or a data URL.`,
-    );
-  }
+  if (/^https?:\/\//i.test(value)) return { field, url: value };
   return /^data:/i.test(value) ? readDataUrl(field, value) : null;
 }
 
@@ -213,12 +210,13 @@ async function formPrediction({ request, limits, nowMs }: BodySource): Promise<P
   const form = await readMultipart(request, limits);
   const envelope = new Envelope(nowMs);
   const parameters = new ParameterSet();
-  let input = form.file === null ? null : { contentType: partType(form.file.contentType), bytes: form.file.bytes };
+  let input: Payload | InputAddress | null =
+    form.file === null ? null : { contentType: partType(form.file.contentType), bytes: form.file.bytes };
   for (const [name, value] of form.fields) {
     if (envelope.set(name, value)) continue;
     const inField = FILE_FIELDS.has(name) ? (fileOf(name, value) ?? jsonField(name, value)) : null;
     if (inField === null) parameters.add(name, readScalar(value));
-    else if (input === null) input = inField as { contentType: string; bytes: Buffer };
+    else if (input === null) input = inField;
     else throw badParameter(`The form carries two inputs; "${clip(name)}" is the second.`);
   }
   if (input === null) {
@@ -227,7 +225,8 @@ async function formPrediction({ request, limits, nowMs }: BodySource): Promise<P
       'The form has no file; expected one in the field "image", "file" or "input".',
     );
   }
-  if (input.bytes.length === 0) throw new PosternError('empty_input', 'The file in the form has zero bytes.');
+  if ('bytes' in input && input.bytes.length === 0)
+    throw new PosternError('empty_input', 'The file in the form has zero bytes.');
   return envelope.with(input, parameters.values);
 }
 

@@ -101,7 +101,7 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     {
       input: {
         description:
-          'An object with a data URL in `image`, `file` or `input` is that file, and its other members are parameters. Any other JSON goes to the model as it is.',
+          'An object with a data URL, or the `https://` address of a file, in `image`, `file` or `input` is that file, and its other members are parameters. Any other JSON goes to the model as it is.',
       },
       model: text(
         '`owner/name`, `name`, with `:version` or `@version` if one is wanted. Not needed where the address names it.',

@@ -41,6 +41,8 @@ const CREATE_PROBLEMS = problems(
     'deadline_in_past',
     'missing_input',
     'model_not_found',
+    'input_url_refused',
+    'input_url_failed',
   ] as const),
   ...(['request_timeout', 'body_too_large', 'unsupported_media_type', 'idempotency_mismatch', 'not_an_image'] as const),
   ...([

@@ -2,10 +2,12 @@
 import type { ServerResponse } from 'node:http';
 import { ERROR_CODES, PosternError } from '../../errors.ts';
 import type { Clock } from '../../clock.ts';
-import { TERMINAL, type Job, type JobStatus } from '../../dispatch/job.ts';
+import { TERMINAL, type Job, type JobStatus, type Payload } from '../../dispatch/job.ts';
 import type { Predictions } from '../ports.ts';
 import { ownJob } from './access.ts';
-import type { BodyBudget } from './budget.ts';
+import type { BodyBudget, Share } from './budget.ts';
+import { CallerGone } from './body.ts';
+import { isInputAddress, type InputAddress, type InputFetcher } from './input-url.ts';
 import { readPrediction } from './input.ts';
 import {
   badParameter,
@@ -25,6 +27,7 @@ export interface PredictionRoutesOptions {
   readonly budget: BodyBudget;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  readonly inputs: InputFetcher;
   /** `http://host:port` of the links in an answer to this call. */
   readonly baseOf: (call: Call) => string;
 }
@@ -35,7 +38,7 @@ const MAX_CURSOR_CHARS = 512;
 const STATUSES: ReadonlySet<string> = new Set<JobStatus>([...TERMINAL, 'starting', 'processing']);
 
 export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
-  const { predictions, budget, clock, maxBodyBytes, baseOf } = options;
+  const { predictions, budget, clock, maxBodyBytes, inputs, baseOf } = options;
 
   async function create(call: Call, modelOfPath: string | null): Promise<Answer> {
     const { headers } = call.request;
@@ -59,7 +62,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
       let job = await predictions.submit({
         model,
         version: body.version,
-        input: body.input,
+        input: isInputAddress(body.input) ? await fetched(call, body.input, share) : body.input,
         parameters: body.parameters,
         priority: body.priority,
         caller: call.caller,
@@ -74,6 +77,16 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
       return await created(call, job);
     } finally {
       share.release();
+    }
+  }
+
+  /** A caller who leaves takes the download along: nothing is recorded yet. */
+  async function fetched(call: Call, address: InputAddress, share: Share): Promise<Payload> {
+    const signal = leaving(call.response);
+    try {
+      return await inputs.fetch(address, share, signal);
+    } catch (error) {
+      throw signal.aborted ? new CallerGone('the caller left while its input was fetched') : error;
     }
   }
 
