@@ -104,6 +104,21 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
       const first = away.keys().next().value;
       if (away.size > MAX_AWAY_WORKERS && first !== undefined) away.delete(first);
     },
+    /** The best that any connected worker says of it; else what was said last, by a worker that is gone. */
+    report(model: string, version: string | null): { report: ModelReport; ready: boolean } | null {
+      let found: ModelReport | null = null;
+      for (const session of dispatcher.sessions()) {
+        if (session.state === 'away') continue;
+        for (const { model: name, report } of session.offers) {
+          if (name !== model || !report || (version !== null && report.version !== version)) continue;
+          if (report.state === 'ready' && session.state === 'connected') return { report, ready: true };
+          found ??= report;
+        }
+      }
+      const entry = known.get(model);
+      if (!found && (version === null || entry?.versions.has(version))) found = entry?.report ?? null;
+      return found === null ? null : { report: found, ready: false };
+    },
     models(counts: ReadonlyMap<string, ModelCounts>): ModelView[] {
       return [...known]
         .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -11,7 +11,7 @@ import { PosternError, toPosternError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
-import { createIds } from '../dispatch/id.ts';
+import { createIds, isUnrecorded } from '../dispatch/id.ts';
 import { DEFAULT_LEASE_MS, TERMINAL, type Job, type JobId, type SessionId } from '../dispatch/job.ts';
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
 import type { Store } from '../store/store.ts';
@@ -194,12 +194,12 @@ export function createEngine(options: EngineOptions): Engine {
     if (refusal) throw refusal;
     const { model } = request;
     const outcome = await turn.submit({
-      id: nextId(),
+      id: nextId(request.recorded),
       model,
       version: request.version,
       input: request.input,
       parameters: request.parameters,
-      rows: 1,
+      rows: request.rows ?? 1,
       priority: request.priority,
       caller: request.caller,
       deadlineAt: request.deadlineAt,
@@ -230,6 +230,14 @@ export function createEngine(options: EngineOptions): Engine {
       else if (turn.claiming) cancelEarly.add(id);
     }
     return job;
+  }
+
+  async function giveUp(id: JobId): Promise<void> {
+    try {
+      await cancel(id);
+    } catch (error) {
+      storeFailed('cancel', error);
+    }
   }
 
   // ---- time --------------------------------------------------------------------------------------------------------
@@ -265,6 +273,8 @@ export function createEngine(options: EngineOptions): Engine {
         dispatcher.stopClaiming();
         store.stopClaiming().catch((error: unknown) => storeFailed('stopClaiming', error));
       }
+      // What is not recorded waits nowhere else: its callers are told now, and may ask another gateway.
+      for (const id of undecided) if (isUnrecorded(id) && !dispatcher.flight(id)) void giveUp(id);
       const finish = (): void => {
         late.cancel();
         idle.delete(check);
@@ -317,6 +327,7 @@ export function createEngine(options: EngineOptions): Engine {
     list: (request) => store.list(request),
     watch: (id, onChange) => streams.watch(id, onChange),
     queuePosition: (id) => store.queuePosition(id),
+    report: (model, version) => catalogue.report(model, version),
     models: async () => catalogue.models(await store.counts()),
     workers: () => catalogue.workers(),
     drain,

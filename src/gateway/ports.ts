@@ -19,6 +19,10 @@ export interface PredictionRequest {
   /** Epoch ms. */
   readonly deadlineAt: number | null;
   readonly idempotencyKey: string | null;
+  /** Of a batch; 1 unless it is said. */
+  readonly rows?: number;
+  /** false: kept in memory only, for as long as somebody waits for it; nothing survives this process. Default true. */
+  readonly recorded?: boolean;
 }
 
 export interface ModelView {
@@ -76,6 +80,8 @@ export interface Predictions {
   watch(id: JobId, onChange: () => void): Promise<JobWatch | null>;
   queuePosition(id: JobId): Promise<number | null>;
   models(): Promise<readonly ModelView[]>;
+  /** What was last reported of a model, or of one of its versions, and whether a worker serves it now. null: unknown. */
+  report(model: string, version: string | null): { readonly report: ModelReport; readonly ready: boolean } | null;
   workers(): readonly WorkerView[];
 }
 

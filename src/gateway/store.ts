@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import { createService } from '../service.ts';
 import { createMemoryStore } from '../store/memory.ts';
+import { createSplitStore } from '../store/split.ts';
 import { createSqliteStore } from '../store/sqlite/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import type { GatewayConfig } from './config.ts';
@@ -19,9 +20,21 @@ export interface GatewayStoreOptions {
   readonly logger: Logger;
 }
 
-export function createGatewayStore({ config, clock, logger }: GatewayStoreOptions): Store {
-  const { dataDir, jobs } = config;
-  const limits = { queueLimitJobs: jobs.maxQueueJobs, resultTtlMs: jobs.resultTtlMs, leaseMs: jobs.leaseMs };
+export function createGatewayStore(options: GatewayStoreOptions): Store {
+  const { config, clock } = options;
+  const unrecorded = createMemoryStore({ clock, ...limitsOf(config), maxResults: 0 });
+  return createSplitStore({ recorded: createRecordedStore(options), unrecorded });
+}
+
+const limitsOf = ({ jobs }: GatewayStoreOptions['config']) => ({
+  queueLimitJobs: jobs.maxQueueJobs,
+  resultTtlMs: jobs.resultTtlMs,
+  leaseMs: jobs.leaseMs,
+});
+
+function createRecordedStore({ config, clock, logger }: GatewayStoreOptions): Store {
+  const { dataDir } = config;
+  const limits = limitsOf(config);
   if (config.store.driver === 'memory') return createMemoryStore({ clock, ...limits });
   const blobs = createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
   const store = createSqliteStore({ clock, logger, path: storePath(dataDir), blobs, ...limits });

@@ -9,6 +9,7 @@ export interface MemoryResultsOptions {
   readonly clock: Clock;
   readonly resultTtlMs: number;
   readonly idempotencyTtlMs: number;
+  /** 0: nothing is kept; who was told of the decision has it, and nobody else can. */
   readonly maxResults: number;
   readonly maxResultBytes: number;
   readonly forget: (entry: Stored) => void;
@@ -54,6 +55,10 @@ export function createMemoryResults(options: MemoryResultsOptions) {
   return {
     /** Keeps `job`, which has just been decided, as the last state of `entry`. */
     add(entry: Stored, job: Job): void {
+      if (maxResults === 0) {
+        forget(entry);
+        return;
+      }
       const line = entry.key === null ? plain : keyed;
       const packed = packJob(job, line.slab);
       entry.packed = packed;

@@ -33,7 +33,7 @@ export interface MemoryStoreOptions {
   readonly resultTtlMs?: number;
   /** How long a job with an idempotency key is kept, with its key. */
   readonly idempotencyTtlMs?: number;
-  /** Decided jobs kept at most, whatever their age; the oldest go first, their keys with them. */
+  /** Decided jobs kept at most, whatever their age; the oldest go first, their keys with them. 0: none. */
   readonly maxResults?: number;
   readonly maxResultBytes?: number;
   /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */

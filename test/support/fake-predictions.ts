@@ -97,7 +97,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       fake.submitted.push(request);
       count += 1;
       const id = `job-${count}`;
-      const job = acceptedJob({ ...request, id, rows: 1 }, 1_700_000_000_000);
+      const job = acceptedJob({ ...request, id, rows: request.rows ?? 1 }, 1_700_000_000_000);
       jobs.set(id, job);
       if (fake.ending) decide(id, fake.ending);
       return Promise.resolve(jobs.get(id) ?? job);
@@ -158,6 +158,13 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
     },
     queuePosition: (id) => Promise.resolve(jobs.get(id)?.status === 'starting' ? 0 : null),
     models: () => Promise.resolve(models.map(viewOf)),
+    report: (model) =>
+      models.includes(model)
+        ? {
+            ready: true,
+            report: { name: model, version: '1', state: 'ready', kind: 'image-classification', maxRows: 8 },
+          }
+        : null,
     workers: () => fake.workerList,
   };
   return fake;
