@@ -214,7 +214,7 @@ void test('cancel, a look at one prediction, and the workers are one call each',
 
 void test('the client has no Node in it', async () => {
   const { readFile } = await import('node:fs/promises');
-  for (const file of ['client.ts', 'http.ts', 'shapes.ts']) {
+  for (const file of ['client.ts', 'events.ts', 'http.ts', 'shapes.ts', 'stream.ts']) {
     const text = await readFile(new URL(file, import.meta.url), 'utf8');
     assert.doesNotMatch(text, /from 'node:|\bBuffer\b|\bprocess\./, file);
   }

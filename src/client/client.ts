@@ -4,6 +4,7 @@
  */
 import { PosternError } from '../errors.ts';
 import { DEFAULT_RETRY, send, type CallBody, type RetryPolicy, type Transport } from './http.ts';
+import { streamPrediction, type PredictionEvent, type StreamOptions } from './stream.ts';
 import { isDecided, type ModelSummary, type Prediction, type WorkerSummary } from './shapes.ts';
 
 export interface ClientOptions {
@@ -46,6 +47,8 @@ export interface Client {
   prediction(id: string, options?: { readonly waitS?: number; readonly signal?: AbortSignal }): Promise<Prediction>;
   /** Long polls until the prediction is decided. Throws deadline_exceeded after `timeoutMs`. */
   wait(id: string, options?: WaitOptions): Promise<Prediction>;
+  /** The prediction as it goes on, from its beginning until it is decided. Comes back by itself when it is cut off. */
+  stream(id: string, options?: StreamOptions): AsyncGenerator<PredictionEvent, void, undefined>;
   cancel(id: string, signal?: AbortSignal): Promise<Prediction>;
   models(signal?: AbortSignal): Promise<readonly ModelSummary[]>;
   workers(signal?: AbortSignal): Promise<readonly WorkerSummary[]>;
@@ -108,6 +111,7 @@ export function createClient(options: ClientOptions): Client {
         });
       }
     },
+    stream: (id, streamOptions) => streamPrediction(transport, id, streamOptions),
     async cancel(id, signal) {
       const path = `/v1/predictions/${encodeURIComponent(id)}/cancel`;
       return readJson(await send(transport, { method: 'POST', path, repeatable: true, signal }), transport.base);

@@ -18,7 +18,7 @@ export interface Prediction {
   readonly completed_at: string | null;
   /** `total_time` and `predict_time` in seconds, `…_ms` in milliseconds. */
   readonly metrics: Readonly<Record<string, number>>;
-  readonly urls: { readonly get: string; readonly cancel: string; readonly output?: string };
+  readonly urls: { readonly get: string; readonly cancel: string; readonly stream: string; readonly output?: string };
   readonly attempt: number;
   readonly queue_position: number | null;
   readonly worker: string | null;
