@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseEnv } from 'node:util';
 import { PosternError } from '../errors.ts';
+import { makeToken } from '../identity/keys/token.ts';
 import { parseConfig } from './config.ts';
 import { SETTINGS, type Setting } from './settings.ts';
 
@@ -26,6 +27,9 @@ void test('an empty environment gives the defaults of the table', () => {
       httpPort: 8080,
       publicUrl: null,
       open: false,
+      corsOrigins: [],
+      trustedProxies: [],
+      connectionsPerAddress: 1_000,
       tunnelHost: null,
       tunnelPort: 37_373,
       bodyLimitBytes: 20 * 1024 * 1024,
@@ -41,6 +45,7 @@ void test('an empty environment gives the defaults of the table', () => {
       drainMs: 30_000,
       logLevel: null,
       url: 'http://127.0.0.1:8080',
+      apiKey: null,
     },
   );
 });
@@ -85,6 +90,11 @@ const refused: [key: string, value: string][] = [
   ['POSTERN_BODY_LIMIT_BYTES', '1'],
   ['POSTERN_LOG_LEVEL', 'loud'],
   ['POSTERN_URL', 'ftp://example.org'],
+  ['POSTERN_CORS_ORIGINS', 'https://guide.example/page'],
+  ['POSTERN_CORS_ORIGINS', 'guide.example'],
+  ['POSTERN_CORS_ORIGINS', 'https://a.example, null'],
+  ['POSTERN_TRUSTED_PROXIES', '10.0.0.0/33'],
+  ['POSTERN_TRUSTED_PROXIES', 'proxy.example'],
   ['POSTERN_URL', 'http://user:password@example.org'],
 ];
 for (const [key, value] of refused) {
@@ -92,6 +102,21 @@ for (const [key, value] of refused) {
     assert.match(problemsOf({ [key]: value }), new RegExp(`${key}: expected`));
   });
 }
+
+void test('a key that cannot be one is refused for its typing error, and not shown', () => {
+  const key = makeToken().token;
+  assert.equal(parseConfig({ POSTERN_API_KEY: key }, '/srv').apiKey?.reveal(), key);
+  const swapped = `${key.slice(0, -1)}${key.endsWith('a') ? 'b' : 'a'}`;
+  for (const [wrong, why] of [
+    [swapped, /typing error/],
+    [key.slice(0, -3), /cut off/],
+    ['hunter2', /begins with "postern_"/],
+  ] as const) {
+    const text = problemsOf({ POSTERN_API_KEY: wrong });
+    assert.match(text, why);
+    assert.ok(!text.includes(wrong));
+  }
+});
 
 void test('every problem is reported at once', () => {
   const text = problemsOf({ POSTERN_HTTP_PORT: 'x', TARGET_PORT: 'y', POSTERN_OPEN: 'z' });

@@ -6,6 +6,10 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { PosternError } from '../errors.ts';
 import { parseAllowRule } from '../gateway/outbound/rules.ts';
+import { parseProxies } from '../gateway/http/address.ts';
+import { parseOrigin } from '../gateway/http/cors.ts';
+import { faultOf } from '../identity/keys/token.ts';
+import { Secret } from '../secret.ts';
 import { isSettingKey, SETTINGS, type LOG_LEVELS, type Setting, type SettingKey, type STORES } from './settings.ts';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -16,6 +20,9 @@ export interface Config {
   /** null: what the Host header says. */
   readonly publicUrl: string | null;
   readonly open: boolean;
+  readonly corsOrigins: readonly string[];
+  readonly trustedProxies: readonly string[];
+  readonly connectionsPerAddress: number;
   /** null: the command decides (0.0.0.0 for `gateway`, 127.0.0.1 for `up`). */
   readonly tunnelHost: string | null;
   readonly tunnelPort: number;
@@ -33,6 +40,7 @@ export interface Config {
   /** null: the command decides. */
   readonly logLevel: LogLevel | null;
   readonly url: string;
+  readonly apiKey: Secret | null;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -68,8 +76,33 @@ function problemWith(setting: Setting, text: string): string | null {
         : 'expected networks, addresses and hosts with commas between, like 10.0.0.0/8,hooks.internal:8443';
     case 'url':
       return isHttpUrl(text) ? null : 'expected a URL like http://127.0.0.1:8080';
+    case 'origins':
+      return itemsOf(text).every((origin) => origin === '*' || parseOrigin(origin) === origin)
+        ? null
+        : 'expected origins like https://guide.example, without a path, comma between';
+    case 'networks':
+      return problemOf(() => parseProxies(itemsOf(text)));
+    case 'key':
+      return faultOf(text);
     default:
       return kind satisfies never;
+  }
+}
+
+/** What stands between commas. */
+const itemsOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
+function problemOf(parse: () => unknown): string | null {
+  try {
+    parse();
+    return null;
+  } catch (error) {
+    if (error instanceof PosternError) return error.message;
+    throw error;
   }
 }
 
@@ -97,8 +130,15 @@ export function parseConfig(env: Environment, folder: string): Config {
     const value = env[key]?.trim() || setting.fallback;
     if (value === null) return null;
     const problem = problemWith(setting, value);
-    if (problem !== null) problems.push(`${key}: ${problem}, got ${JSON.stringify(value.slice(0, 60))}`);
+    if (problem !== null) {
+      const got = setting.kind.type === 'key' ? '' : `, got ${JSON.stringify(value.slice(0, 60))}`;
+      problems.push(`${key}: ${problem}${got}`);
+    }
     return value;
+  };
+  const secret = (key: SettingKey): Secret | null => {
+    const value = text(key);
+    return value === null ? null : new Secret(value);
   };
   const required = (key: SettingKey): string => text(key) ?? '';
   const path = (key: SettingKey): string => resolve(folder, required(key));
@@ -110,6 +150,9 @@ export function parseConfig(env: Environment, folder: string): Config {
     httpPort: Number(required('POSTERN_HTTP_PORT')),
     publicUrl: text('POSTERN_PUBLIC_URL'),
     open: required('POSTERN_OPEN') === '1',
+    corsOrigins: itemsOf(text('POSTERN_CORS_ORIGINS') ?? ''),
+    trustedProxies: itemsOf(text('POSTERN_TRUSTED_PROXIES') ?? ''),
+    connectionsPerAddress: Number(required('POSTERN_CONNECTIONS_PER_ADDRESS')),
     tunnelHost: text('POSTERN_TUNNEL_HOST'),
     tunnelPort: Number(required('POSTERN_TUNNEL_PORT')),
     bodyLimitBytes: Number(required('POSTERN_BODY_LIMIT_BYTES')),
@@ -125,6 +168,7 @@ export function parseConfig(env: Environment, folder: string): Config {
     drainMs: Number(required('POSTERN_DRAIN_MS')),
     logLevel: text('POSTERN_LOG_LEVEL') as LogLevel | null,
     url: required('POSTERN_URL').replace(/\/+$/, ''),
+    apiKey: secret('POSTERN_API_KEY'),
   };
   if (problems.length > 0) {
     const list = problems.map((problem) => `\n  ${problem}`).join('');

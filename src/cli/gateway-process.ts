@@ -6,6 +6,9 @@ import { PosternError } from '../errors.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { parseGatewayConfig } from '../gateway/config.ts';
 import type { GatewayIdentity } from '../identity/identity.ts';
+import { stateOf } from '../identity/keys/key.ts';
+import { listKeys, prepareKeys } from '../identity/keys/records.ts';
+import { openRecords, type Records } from '../identity/records.ts';
 import type { Logger } from '../logger.ts';
 import type { Config } from './config.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
@@ -18,7 +21,22 @@ export interface GatewayProcess {
 
 /** Opens the identity (made on first use) and starts the gateway. `defaultTunnelHost` counts when no setting says otherwise. */
 export async function startGateway(config: Config, defaultTunnelHost: string, logger: Logger): Promise<GatewayProcess> {
-  refuseOpenHttp(config);
+  const records = openRecords(config.dataDir);
+  try {
+    refuseOpenHttp(config, records);
+    return await startOver(records, config, defaultTunnelHost, logger);
+  } catch (error) {
+    records.close();
+    throw error;
+  }
+}
+
+async function startOver(
+  records: Records,
+  config: Config,
+  defaultTunnelHost: string,
+  logger: Logger,
+): Promise<GatewayProcess> {
   suitTheCollector();
   const tunnelHost = config.tunnelHost ?? defaultTunnelHost;
   const identity = await openGatewayIdentity(config, tunnelHost);
@@ -30,6 +48,10 @@ export async function startGateway(config: Config, defaultTunnelHost: string, lo
         port: config.httpPort,
         publicUrl: config.publicUrl,
         maxBodyBytes: config.bodyLimitBytes,
+        open: config.open,
+        corsOrigins: [...config.corsOrigins],
+        trustedProxies: [...config.trustedProxies],
+        maxConnectionsPerAddress: config.connectionsPerAddress,
       },
       tunnel: { host: tunnelHost, port: config.tunnelPort },
       store: { driver: config.store },
@@ -38,6 +60,7 @@ export async function startGateway(config: Config, defaultTunnelHost: string, lo
       drainMs: config.drainMs,
     }),
     identity,
+    records,
     logger,
     clock: systemClock,
   });
@@ -61,11 +84,14 @@ function suitTheCollector(): void {
 }
 
 /** Without keys the API is for this machine only, unless somebody decides otherwise in so many words. */
-function refuseOpenHttp(config: Config): void {
+function refuseOpenHttp(config: Config, records: Records): void {
   if (config.open || isLoopback(config.httpHost)) return;
+  prepareKeys(records);
+  const now = systemClock.now();
+  if (listKeys(records.db).some((key) => stateOf(key, now) === 'active')) return;
   throw new PosternError(
     'config_invalid',
-    `POSTERN_HTTP_HOST=${config.httpHost} would let everybody use the API, which has no keys yet: keep 127.0.0.1 and put a proxy with a password in front, or set POSTERN_OPEN=1 if that is what you want`,
+    `POSTERN_HTTP_HOST=${config.httpHost} would let everybody use the API: make a key first (postern keys create <name>), or keep 127.0.0.1, or set POSTERN_OPEN=1 if everybody is what you want`,
   );
 }
 

@@ -1,11 +1,15 @@
 /** Options that several commands share, and how their values are checked. */
 import { InvalidArgumentError, Option } from 'commander';
+import { readFileSync, statSync } from 'node:fs';
 import { createClient, type Client } from '../client/client.ts';
-import { isHttpUrl } from './config.ts';
+import { isHttpUrl, type Config } from './config.ts';
+import { PosternError } from '../errors.ts';
+import { faultOf } from '../identity/keys/token.ts';
 import { loadConfig } from './env.ts';
 
 export interface CallerOptions {
   readonly gateway?: string;
+  readonly keyFile?: string;
   readonly json?: boolean;
 }
 
@@ -16,6 +20,31 @@ export const gatewayOption = (): Option =>
       return text;
     },
   );
+
+export const keyFileOption = (): Option =>
+  new Option('--key-file <path>', 'file that holds the API key (default: POSTERN_API_KEY)');
+
+/** A key, and perhaps a line end. */
+const MAX_KEY_FILE_BYTES = 1_024;
+
+/** The key to call with: from the file, else from the settings. Throws config_invalid, without showing what it read. */
+export function apiKeyOf(
+  { keyFile }: Pick<CallerOptions, 'keyFile'>,
+  { apiKey }: Pick<Config, 'apiKey'>,
+): string | undefined {
+  if (keyFile === undefined) return apiKey?.reveal();
+  let text: string;
+  try {
+    const { size } = statSync(keyFile);
+    if (size > MAX_KEY_FILE_BYTES) throw new Error(`it has ${size} bytes, which is no key`);
+    text = readFileSync(keyFile, 'utf8').trim();
+  } catch (error) {
+    throw new PosternError('config_invalid', `--key-file ${keyFile} cannot be read (${(error as Error).message})`);
+  }
+  const fault = faultOf(text);
+  if (fault !== null) throw new PosternError('config_invalid', `--key-file ${keyFile}: ${fault}`);
+  return text;
+}
 
 export const jsonOption = (what: string): Option => new Option('--json', what);
 
@@ -31,8 +60,12 @@ export const integer =
 
 /** A client for a person who waits at a terminal: a gateway that is not there is said so within a second or two. */
 export function clientFor(options: CallerOptions): Client {
-  const gateway = options.gateway ?? loadConfig().url;
-  return createClient({ gateway, retry: { maxAttempts: 3, firstMs: 150, maxMs: 5_000 } });
+  const config = loadConfig();
+  return createClient({
+    gateway: options.gateway ?? config.url,
+    apiKey: apiKeyOf(options, config),
+    retry: { maxAttempts: 3, firstMs: 150, maxMs: 5_000 },
+  });
 }
 
 export const EXIT_CODES_HELP = `

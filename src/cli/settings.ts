@@ -12,6 +12,12 @@ export type SettingKind =
   | { readonly type: 'port'; readonly min: 0 | 1 }
   | { readonly type: 'folder' }
   | { readonly type: 'url' }
+  /** Origins of pages, comma between. */
+  | { readonly type: 'origins' }
+  /** Addresses and networks (CIDR), comma between. */
+  | { readonly type: 'networks' }
+  /** An API key: never shown, not even when it is wrong. */
+  | { readonly type: 'key' }
   | { readonly type: 'flag' }
   | { readonly type: 'destinations' }
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
@@ -34,7 +40,7 @@ export const SETTINGS = {
     use: 'gateway',
     fallback: '127.0.0.1',
     about:
-      'Address that the HTTP API listens on. Beyond loopback it needs `POSTERN_OPEN=1`, because there are no API keys yet.',
+      'Address that the HTTP API listens on. Beyond loopback it needs an API key (`postern keys create`), or `POSTERN_OPEN=1`.',
   },
   POSTERN_HTTP_PORT: {
     kind: { type: 'port', min: 0 },
@@ -53,7 +59,28 @@ export const SETTINGS = {
     kind: { type: 'flag' },
     use: 'gateway',
     fallback: '0',
-    about: '1 allows an HTTP API without keys beyond loopback. Anybody who reaches the port can then use your machine.',
+    about:
+      '1 lets anybody who reaches the port make predictions without a key. What concerns keys, workers and other callers stays closed.',
+  },
+  POSTERN_CORS_ORIGINS: {
+    kind: { type: 'origins' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Origins of other sites whose pages may call the API from a browser, comma between: `https://guide.example`. `*` is any. Cookies are never accepted from them.',
+  },
+  POSTERN_TRUSTED_PROXIES: {
+    kind: { type: 'networks' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Addresses or networks of proxies in front, comma between: `127.0.0.1,10.0.0.0/8`. Their `X-Forwarded-For` and `X-Forwarded-Proto` are believed, and they may have any number of connections.',
+  },
+  POSTERN_CONNECTIONS_PER_ADDRESS: {
+    kind: { type: 'integer', min: 1, max: 1_000_000 },
+    use: 'gateway',
+    fallback: '1000',
+    about: 'Connections that one address (IPv6: one /64) may have open. More are closed unread.',
   },
   POSTERN_TUNNEL_HOST: {
     kind: { type: 'host' },
@@ -149,6 +176,12 @@ export const SETTINGS = {
     use: 'caller',
     fallback: 'http://127.0.0.1:8080',
     about: 'The gateway that predict, models, workers, eval and doctor talk to. `--gateway` overrides it.',
+  },
+  POSTERN_API_KEY: {
+    kind: { type: 'key' },
+    use: 'caller',
+    fallback: null,
+    about: 'The API key that these commands send. `--key-file` overrides it. Never an argument: others see those.',
   },
 } as const satisfies Record<string, Setting>;
 

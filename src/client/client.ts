@@ -10,6 +10,8 @@ import { isDecided, type ModelSummary, type Prediction, type WorkerSummary } fro
 export interface ClientOptions {
   /** `http://host:port`, without a path behind it, or with the prefix that a proxy puts there. */
   readonly gateway: string;
+  /** The API key, where the gateway asks for one. */
+  readonly apiKey?: string;
   readonly retry?: RetryPolicy;
   readonly fetch?: typeof fetch;
   readonly random?: () => number;
@@ -60,6 +62,7 @@ const POLL_S = 30;
 export function createClient(options: ClientOptions): Client {
   const transport: Transport = {
     base: options.gateway.replace(/\/+$/, ''),
+    apiKey: options.apiKey ?? null,
     fetch: options.fetch ?? fetch,
     retry: options.retry ?? DEFAULT_RETRY,
     random: options.random ?? Math.random,

@@ -17,6 +17,7 @@ export const DEFAULT_RETRY: RetryPolicy = { maxAttempts: 4, firstMs: 250, maxMs:
 
 export interface Transport {
   readonly base: string;
+  readonly apiKey: string | null;
   readonly fetch: typeof fetch;
   readonly retry: RetryPolicy;
   /** In [0, 1). */
@@ -54,7 +55,11 @@ async function attemptOnce(transport: Transport, call: Call): Promise<Response |
   try {
     response = await transport.fetch(transport.base + call.path, {
       method: call.method,
-      headers: { accept: 'application/json', ...call.headers },
+      headers: {
+        accept: 'application/json',
+        ...(transport.apiKey === null ? {} : { authorization: `Bearer ${transport.apiKey}` }),
+        ...call.headers,
+      },
       body: call.body,
       signal: call.signal,
       // Node's fetch asks for this with a stream body; browsers ignore it for others.
@@ -103,6 +108,8 @@ function parseProblem(text: string): { code?: unknown; detail?: unknown } {
 
 /** For answers without a code of ours: from a proxy in front of the gateway, or from something else altogether. */
 function codeOfStatus(status: number): ErrorCode {
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
   if (status === 404) return 'not_found';
   if (status === 413) return 'body_too_large';
   if (status === 429) return 'queue_full';

@@ -41,6 +41,14 @@ const http = z.strictObject({
   keepAliveTimeoutMs: z.int().min(0).default(72_000),
   /** A connection on which nothing moves for so long is cut: a caller that stopped reading. Longer than the longest wait. */
   stalledTimeoutMs: z.int().min(100).default(75_000),
+  /** Of one address (IPv6: one /64), so that one caller cannot take them all. Trusted proxies may have any number. */
+  maxConnectionsPerAddress: z.int().min(1).default(1_000),
+  /** Lets anybody predict without a key. */
+  open: z.boolean().default(false),
+  /** Origins of other sites whose pages may call from a browser, such as `https://guide.example`. */
+  corsOrigins: z.array(z.string().min(1)).default([]),
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  trustedProxies: z.array(z.string().min(1)).default([]),
   maxHeaderBytes: z.int().min(1024).max(MIB).default(16_384),
 });
 

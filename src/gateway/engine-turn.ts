@@ -5,9 +5,9 @@
  */
 import { PosternError, toPosternError } from '../errors.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
-import type { Fence, Job, NewJob, Outcome } from '../dispatch/job.ts';
+import type { Fence, Job, Outcome } from '../dispatch/job.ts';
 import type { Ask } from '../dispatch/session.ts';
-import type { FencedOutcome, Store, SubmitOutcome } from '../store/store.ts';
+import type { FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store/store.ts';
 import type { GatewaySession } from './ports.ts';
 
 /** The end of an attempt. `ackTo`: the worker keeps it until it is acked there; null: nobody does. */
@@ -31,7 +31,7 @@ export interface TurnOptions {
 }
 
 interface Submission {
-  readonly job: NewJob;
+  readonly job: SubmittedJob;
   readonly resolve: (outcome: SubmitOutcome) => void;
   readonly reject: (error: PosternError) => void;
 }
@@ -200,7 +200,7 @@ export function createTurn(options: TurnOptions) {
       progress.set(update.fence.job, update);
       schedule();
     },
-    submit(job: NewJob): Promise<SubmitOutcome> {
+    submit(job: SubmittedJob): Promise<SubmitOutcome> {
       if (submissions.length >= MAX_SUBMISSIONS) {
         return Promise.reject(new PosternError('overloaded', 'too many requests arrived at once', { retryAfterS: 1 }));
       }

@@ -202,6 +202,7 @@ export function createEngine(options: EngineOptions): Engine {
       rows: request.rows ?? 1,
       priority: request.priority,
       caller: request.caller,
+      maxUndecidedJobs: request.maxUndecidedJobs ?? null,
       deadlineAt: request.deadlineAt,
       idempotencyKey: request.idempotencyKey,
     });

@@ -3,7 +3,11 @@
  * which they start and stop, and of nothing else.
  */
 import type { Clock } from '../clock.ts';
+import { appendAudit, prepareAudit, type AuditAction } from '../identity/audit.ts';
 import type { GatewayIdentity } from '../identity/identity.ts';
+import { followKeys } from '../identity/keys/follow.ts';
+import { createKeyRing } from '../identity/keys/ring.ts';
+import type { Records } from '../identity/records.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { outboundRules, type GatewayConfig } from './config.ts';
@@ -17,11 +21,15 @@ export interface GatewayOptions {
   readonly config: GatewayConfig;
   /** The authority that workers' certificates come from, and the gateway's own certificate. */
   readonly identity: Pick<GatewayIdentity, 'caPem' | 'gateway'>;
+  /** Who may connect and call. Closed when the gateway has stopped. */
+  readonly records: Records;
   readonly logger: Logger;
   readonly clock: Clock;
 }
 
 export interface Gateway extends Service {
+  /** A key that this process alone knows, and only for as long as it lives: for its own calls. */
+  lendKey(): string;
   /** The bound ports, after start. */
   readonly httpPort: number;
   readonly tunnelPort: number;
@@ -29,7 +37,7 @@ export interface Gateway extends Service {
   drain(deadlineMs: number): Promise<void>;
 }
 
-export function createGateway({ config, identity, logger, clock }: GatewayOptions): Gateway {
+export function createGateway({ config, identity, records, logger, clock }: GatewayOptions): Gateway {
   const { jobs, tunnel } = config;
   const store = createGatewayStore({ config, clock, logger });
   const engine = createEngine({ clock, logger, store, leaseMs: jobs.leaseMs });
@@ -41,7 +49,10 @@ export function createGateway({ config, identity, logger, clock }: GatewayOption
     clock,
   });
   const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });
+  const keys = createKeyRing(clock);
+  const following = followKeys({ records, keys, clock, logger });
   const http = createHttpService({
+    keys,
     outbound,
     predictions: engine,
     onDecided: (observer) => engine.onDecided(observer),
@@ -50,20 +61,38 @@ export function createGateway({ config, identity, logger, clock }: GatewayOption
     clock,
   });
 
+  let isReady = false;
   const service = createService({
     async start() {
+      records.watch(clock, (error) => logger.error('the control records cannot be read', { error }));
+      await following.start();
       await engine.start();
       await listener.start();
       // Last: a caller that gets through finds everything there.
       await http.start();
+      isReady = true;
+      note('gateway.start');
     },
     async stop() {
       // Callers first, so that nothing new arrives while the rest is taken down.
       await http.stop();
       await listener.stop();
       await engine.stop();
+      await following.stop();
+      if (isReady) note('gateway.stop');
+      records.close();
     },
   });
+
+  function note(action: AuditAction): void {
+    try {
+      prepareAudit(records);
+      const detail = { pid: process.pid, http: `${config.http.host}:${http.port}` };
+      records.write((db) => appendAudit(db, { at: clock.now(), actor: 'gateway', action, target: '', detail }));
+    } catch (error) {
+      logger.error('the audit log could not be written', { action, error });
+    }
+  }
 
   async function drain(deadlineMs: number): Promise<void> {
     const until = clock.monotonic() + deadlineMs;
@@ -78,6 +107,7 @@ export function createGateway({ config, identity, logger, clock }: GatewayOption
   let draining: Promise<void> | null = null;
   return {
     ...service,
+    lendKey: () => keys.lend(['predict', 'read']),
     get httpPort() {
       return http.port;
     },

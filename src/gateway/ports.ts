@@ -16,6 +16,8 @@ export interface PredictionRequest {
   readonly parameters: Readonly<Record<string, Json>>;
   readonly priority: number;
   readonly caller: string;
+  /** Refused with quota_exceeded when the caller has so many undecided already; absent or null: no limit. */
+  readonly maxUndecidedJobs?: number | null;
   /** Epoch ms. */
   readonly deadlineAt: number | null;
   readonly idempotencyKey: string | null;
@@ -72,7 +74,13 @@ export interface Predictions {
   wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null>;
   /** null: no such job. A job that is already decided is returned as it is. */
   cancel(id: JobId): Promise<Job | null>;
-  list(request: { limit: number; cursor: string | null; status?: JobStatus; model?: string }): Promise<{
+  list(request: {
+    limit: number;
+    cursor: string | null;
+    status?: JobStatus;
+    model?: string;
+    caller?: string;
+  }): Promise<{
     readonly jobs: Job[];
     readonly next: string | null;
   }>;

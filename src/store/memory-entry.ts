@@ -27,6 +27,7 @@ export interface Stored {
   /** Order of acceptance. */
   readonly seq: number;
   readonly model: string;
+  readonly caller: string;
   /** Of the idempotency key with its caller; null: none was given. */
   readonly key: string | null;
   /** Of the request body; only where an idempotency key needs it. */
@@ -76,6 +77,7 @@ export function createEntry(job: NewJob, { seq, model, key, digest, nowMs }: Ent
     id: job.id,
     seq,
     model: job.model,
+    caller: job.caller,
     key,
     digest,
     live: null,

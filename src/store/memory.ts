@@ -10,7 +10,7 @@ import { createService } from '../service.ts';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
-import type { Fence, Job, JobError, JobId, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
+import type { Fence, Job, JobError, JobId, Outcome, SessionId } from '../dispatch/job.ts';
 import { move } from '../dispatch/states.ts';
 import { verdict } from '../dispatch/verdict.ts';
 import { bodyDigest } from './body-digest.ts';
@@ -20,7 +20,8 @@ import { createEntry, read, type Entry, type Holder, type ModelState, type Store
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
 import { createOrderedList } from './ordered-list.ts';
-import type { Claimed, ClaimRequest, FencedOutcome, Store, SubmitOutcome } from './store.ts';
+import { overQuota } from './quota.ts';
+import type { Claimed, ClaimRequest, FencedOutcome, Store, SubmittedJob, SubmitOutcome } from './store.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: Clock;
@@ -79,6 +80,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     maxResultBytes: options.maxResultBytes ?? 256 * 1024 * 1024,
     forget,
   });
+  /** Undecided jobs of each caller; those with none are left out. */
+  const undecided = new Map<string, number>();
   let nextSeq = 1;
   let inputBytes = 0;
 
@@ -124,11 +127,18 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   function decide(entry: Entry, decision: Decision): Job {
     leave(entry);
     inputBytes -= entry.inputBytes;
+    countUndecided(entry.job.caller, -1);
     const { job } = entry;
     const input = { contentType: job.input.contentType, bytes: NO_BYTES };
     const decided: Job = { ...job, ...decision, input, completedAt: clock.now() };
     results.add(entry.stored, decided);
     return decided;
+  }
+
+  function countUndecided(caller: string, change: 1 | -1): void {
+    const count = (undecided.get(caller) ?? 0) + change;
+    if (count > 0) undecided.set(caller, count);
+    else undecided.delete(caller);
   }
 
   function forget(stored: Stored): void {
@@ -139,7 +149,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 
   // ---- the steps ---------------------------------------------------------------------------------------------------
 
-  function submitOne(job: NewJob): SubmitOutcome {
+  function submitOne(job: SubmittedJob): SubmitOutcome {
     let digest: string | null = null;
     const key = job.idempotencyKey === null ? null : `${job.caller}\n${job.idempotencyKey}`;
     if (key !== null) {
@@ -148,6 +158,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       if (earlier?.digest === digest) return { type: 'existing', job: read(earlier) };
       if (earlier) return refused('idempotency_mismatch', 'the key came before with another body: use a new key');
     }
+    const quota = job.maxUndecidedJobs ?? Infinity;
+    if ((undecided.get(job.caller) ?? 0) >= quota) return refused('quota_exceeded', overQuota(quota));
     const model = modelOf(job.model);
     if (model.queue.jobs >= queueLimitJobs) {
       return refused('queue_full', `${queueLimitJobs} jobs wait for ${job.model}, which is the limit: try again later`);
@@ -158,6 +170,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     if (entries.has(job.id)) return refused('internal', `the job id ${job.id} was used before`);
     const entry = createEntry(job, { seq: nextSeq++, model, key, digest, nowMs: clock.now() });
     inputBytes += entry.inputBytes;
+    countUndecided(job.caller, 1);
     const { stored } = entry;
     entries.set(job.id, stored);
     newest.insert(stored);
@@ -332,7 +345,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const stored = entries.get(id);
       return Promise.resolve(stored ? read(stored) : null);
     },
-    list({ limit, cursor, status, model }) {
+    list({ limit, cursor, status, model, caller }) {
       const jobs: Job[] = [];
       let scanned = 0;
       let last: Stored | null = null;
@@ -343,9 +356,10 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         scanned += 1;
         last = found as Stored;
         const one = last.live?.job ?? last;
-        if ((status === undefined || one.status === status) && (model === undefined || one.model === model)) {
-          jobs.push(read(last));
-        }
+        if (status !== undefined && one.status !== status) continue;
+        if (model !== undefined && one.model !== model) continue;
+        if (caller !== undefined && last.caller !== caller) continue;
+        jobs.push(read(last));
       }
       return Promise.resolve({ jobs, next: null });
     },

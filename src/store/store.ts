@@ -51,6 +51,13 @@ export interface ListRequest {
   readonly cursor: string | null;
   readonly status?: JobStatus;
   readonly model?: string;
+  readonly caller?: string;
+}
+
+/** A job on its way in, with what its caller's key allows. */
+export interface SubmittedJob extends NewJob {
+  /** Undecided jobs of this caller, this one included; more are refused with quota_exceeded. Absent or null: no limit. */
+  readonly maxUndecidedJobs?: number | null;
 }
 
 export interface ModelCounts {
@@ -62,7 +69,7 @@ export interface ModelCounts {
 export interface Store extends Service {
   /** True when an accepted job survives the death of this process. */
   readonly durable: boolean;
-  submit(jobs: readonly NewJob[]): Promise<SubmitOutcome[]>;
+  submit(jobs: readonly SubmittedJob[]): Promise<SubmitOutcome[]>;
   /** Takes waiting jobs for sessions: starting → processing, attempt + 1, fence set. Highest priority, then by caller
    * (start-time fair queueing), then oldest. One answer per request, in the same order. */
   claim(requests: readonly ClaimRequest[]): Promise<Claimed[]>;

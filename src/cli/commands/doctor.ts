@@ -1,12 +1,13 @@
 /** `postern doctor`: is the link good, and if not, what to do. */
 import type { Command } from 'commander';
-import { gatewayOption, jsonOption, type CallerOptions } from '../options.ts';
+import { gatewayOption, jsonOption, keyFileOption, type CallerOptions } from '../options.ts';
 
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
     .description('check the link: name, TCP, TLS, certificates, round trip, throughput, and a job through a worker')
     .addOption(gatewayOption())
+    .addOption(keyFileOption())
     .addOption(jsonOption('print JSON'))
     .addHelpText(
       'after',

@@ -1,7 +1,7 @@
 /** `postern eval`: how good a model is, measured as its callers would meet it. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { gatewayOption, integer, jsonOption } from '../options.ts';
+import { gatewayOption, integer, jsonOption, keyFileOption } from '../options.ts';
 import type { EvalFlags } from '../run/eval.ts';
 
 export function addEval(program: Command): void {
@@ -20,6 +20,7 @@ export function addEval(program: Command): void {
     .option('--check <file>', 'targets; the exit code is 1 when one is missed')
     .option('--out <file>', 'write the whole report to this file, as JSON')
     .addOption(gatewayOption())
+    .addOption(keyFileOption())
     .addOption(jsonOption('print the whole report as JSON'))
     .addHelpText(
       'after',

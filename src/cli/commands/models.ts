@@ -1,6 +1,13 @@
 /** `postern models`: what can be asked, and whether a worker is there to answer. */
 import type { Command } from 'commander';
-import { clientFor, EXIT_CODES_HELP, gatewayOption, jsonOption, type CallerOptions } from '../options.ts';
+import {
+  clientFor,
+  EXIT_CODES_HELP,
+  gatewayOption,
+  jsonOption,
+  keyFileOption,
+  type CallerOptions,
+} from '../options.ts';
 import { paint, printable, table } from '../terminal.ts';
 
 export function addModels(program: Command): void {
@@ -8,6 +15,7 @@ export function addModels(program: Command): void {
     .command('models')
     .description('list the models that the gateway knows, and their states')
     .addOption(gatewayOption())
+    .addOption(keyFileOption())
     .addOption(jsonOption('print JSON'))
     .addHelpText('after', `\nExamples:\n  postern models\n  postern models --json | jq '.[].name'\n${EXIT_CODES_HELP}`)
     .action(async (options: CallerOptions) => {

@@ -7,7 +7,7 @@ import { isErrorCode, PosternError, toPosternError } from '../../errors.ts';
 import type { Client } from '../../client/client.ts';
 import { isClassification, type Classification, type Prediction } from '../../client/shapes.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
-import { clientFor, gatewayOption, integer, jsonOption, type CallerOptions } from '../options.ts';
+import { clientFor, gatewayOption, integer, jsonOption, keyFileOption, type CallerOptions } from '../options.ts';
 import { forEachConcurrently } from '../concurrency.ts';
 import { createProgress, paint, printable, table } from '../terminal.ts';
 
@@ -31,6 +31,7 @@ export function addPredict(program: Command): void {
     .option('--top <k>', 'labels to show (default: as the model says)', integer(1, 20))
     .option('--timeout <s>', 'seconds after which a file is given up', integer(1, 86_400), 300)
     .addOption(gatewayOption())
+    .addOption(keyFileOption())
     .addOption(jsonOption('print one JSON line per file'))
     .addHelpText(
       'after',

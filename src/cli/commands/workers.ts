@@ -1,7 +1,14 @@
 /** `postern workers`: which machines hold a session with the gateway. */
 import type { Command } from 'commander';
 import { systemClock } from '../../clock.ts';
-import { clientFor, EXIT_CODES_HELP, gatewayOption, jsonOption, type CallerOptions } from '../options.ts';
+import {
+  clientFor,
+  EXIT_CODES_HELP,
+  gatewayOption,
+  jsonOption,
+  keyFileOption,
+  type CallerOptions,
+} from '../options.ts';
 import { duration, paint, printable, table } from '../terminal.ts';
 
 export function addWorkers(program: Command): void {
@@ -9,6 +16,7 @@ export function addWorkers(program: Command): void {
     .command('workers')
     .description('list the workers, their link and their certificates')
     .addOption(gatewayOption())
+    .addOption(keyFileOption())
     .addOption(jsonOption('print JSON'))
     .addHelpText('after', `\nExamples:\n  postern workers\n  postern workers --json\n${EXIT_CODES_HELP}`)
     .action(async (options: CallerOptions) => {

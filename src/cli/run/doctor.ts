@@ -10,7 +10,7 @@ import { tunnelSteps } from '../doctor/tunnel.ts';
 import { isSet, loadConfig } from '../env.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
 import { paint, printable } from '../terminal.ts';
-import type { CallerOptions } from '../options.ts';
+import { apiKeyOf, type CallerOptions } from '../options.ts';
 
 /** Returns the exit code. */
 export async function examine(flags: CallerOptions): Promise<number> {
@@ -37,7 +37,11 @@ export async function examine(flags: CallerOptions): Promise<number> {
   }
   if (identityDir === null || flags.gateway !== undefined || isSet('POSTERN_URL') || isThisMachine(config.targetHost)) {
     const url = flags.gateway ?? config.url;
-    const client = createClient({ gateway: url, retry: { maxAttempts: 1, firstMs: 0, maxMs: 0 } });
+    const client = createClient({
+      gateway: url,
+      apiKey: apiKeyOf(flags, config),
+      retry: { maxAttempts: 1, firstMs: 0, maxMs: 0 },
+    });
     checks.push(...(await runChain(httpSteps(client, url), show)));
   } else {
     const check: Check = {

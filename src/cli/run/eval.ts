@@ -18,7 +18,7 @@ import { checkTargets, readTargets } from '../eval/targets.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
 import { percentile } from '../percentile.ts';
 import { createProgress } from '../terminal.ts';
-import type { CallerOptions } from '../options.ts';
+import { apiKeyOf, type CallerOptions } from '../options.ts';
 
 export interface EvalFlags extends CallerOptions {
   readonly split: string;
@@ -39,7 +39,7 @@ export async function evaluate(model: string, manifest: string, flags: EvalFlags
   if (example === undefined)
     throw new PosternError('config_invalid', `${manifest} lists no photo of the split ${flags.split}`);
   const guide = await readGuide(flags.guide ?? join('guides', model, 'entries.json'));
-  const client = createClient({ gateway: flags.gateway ?? config.url });
+  const client = createClient({ gateway: flags.gateway ?? config.url, apiKey: apiKeyOf(flags, config) });
   const source = await openPhotos(manifest, example.file);
   try {
     const measured = await measure(client, source, model, photos, flags.concurrency);

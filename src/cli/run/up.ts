@@ -42,7 +42,10 @@ export async function up(flags: UpFlags): Promise<void> {
   try {
     await worker.start();
     const url = `http://${dialHost(config.httpHost)}:${gateway.httpPort}`;
-    const models = await Promise.race([untilModelsSettled(createClient({ gateway: url }), systemClock), ending]);
+    const models = await Promise.race([
+      untilModelsSettled(createClient({ gateway: url, apiKey: gateway.lendKey() }), systemClock),
+      ending,
+    ]);
     if (typeof models !== 'string') {
       const ready = { url, httpPort: gateway.httpPort, tunnelPort: gateway.tunnelPort, pid: process.pid, models };
       const startMs = Math.round(systemClock.monotonic() - startedAt);

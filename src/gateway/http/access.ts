@@ -19,10 +19,14 @@ export interface Access {
   readonly admin: boolean;
   /** Models that the key is for; null: all. */
   readonly models: ReadonlySet<string> | null;
+  /** Predictions that this caller may have undecided at once; null: as many as there is room for. */
+  readonly maxUndecidedJobs: number | null;
 }
 
 /** Whoever reaches a gateway without keys is its owner. */
-export const OPEN_ACCESS: Access = { caller: ANONYMOUS, admin: true, models: null };
+export const OWNER_ACCESS: Access = { caller: ANONYMOUS, admin: true, models: null, maxUndecidedJobs: null };
+/** Anybody at all, where the gateway is open to the world. An id that nobody can guess is then the key to a prediction. */
+export const PUBLIC_ACCESS: Access = { caller: ANONYMOUS, admin: false, models: null, maxUndecidedJobs: null };
 
 /** The job, if it exists and this caller may know of it. Somebody else's is answered as one that never was. */
 export function ownJob(access: Access, id: string, job: Job | null): Job {
@@ -31,4 +35,21 @@ export function ownJob(access: Access, id: string, job: Job | null): Job {
     'prediction_not_found',
     `There is no prediction "${clip(id)}". Results are kept for a limited time.`,
   );
+}
+
+export function mayUseModel({ models }: Access, model: string): boolean {
+  return models === null || models.has(model);
+}
+
+/** Throws forbidden when the key is not for this model, whether there is one of that name or not. */
+export function checkModelAccess(access: Access, model: string): void {
+  if (mayUseModel(access, model)) return;
+  throw new PosternError('forbidden', `The API key is not for the model "${clip(model)}".`);
+}
+
+/** Of whose predictions a list consists; undefined: everybody's. Throws unauthorized for those who are nobody. */
+export function listedCaller({ admin, caller }: Access): string | undefined {
+  if (admin) return undefined;
+  if (caller !== ANONYMOUS) return caller;
+  throw new PosternError('unauthorized', 'A list of predictions needs an API key: without one they are nobody’s own.');
 }

@@ -9,11 +9,15 @@ import { PosternError } from '../../errors.ts';
 import { createService, type Service } from '../../service.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
+import { createKeyRing, type KeyRing } from '../../identity/keys/ring.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { Predictions } from '../ports.ts';
+import { parseProxies } from './address.ts';
 import { createBodyBudget } from './budget.ts';
 import { createInputFetcher } from './input-url.ts';
+import { createConnections } from './connections.ts';
+import { createGate } from './gate.ts';
 import { createMetrics, type Metrics, type OnDecided, type RouteCounts } from './metrics.ts';
 import { modelRoutes } from './models.ts';
 import { operationRoutes, type Phase } from './operations.ts';
@@ -29,6 +33,8 @@ export interface HttpServiceOptions {
   readonly config: HttpConfig;
   /** For what is requested on a caller's behalf. */
   readonly outbound: Outbound;
+  /** Who may call. Without any: nobody has ever made a key. */
+  readonly keys?: KeyRing;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -50,6 +56,19 @@ const DRAIN_LOOK_MS = 20;
 export function createHttpService(options: HttpServiceOptions): HttpService {
   const { predictions, config, outbound, logger, clock } = options;
   const budget = createBodyBudget(config.maxInFlightBytes);
+  const corsOrigins = new Set(config.corsOrigins);
+  const keys = options.keys ?? createKeyRing(clock);
+  const gate = createGate({
+    keys,
+    clock,
+    isOpen: config.open,
+    publicUrl: config.publicUrl,
+    corsOrigins,
+  });
+  const connections = createConnections({
+    maxPerAddress: config.maxConnectionsPerAddress,
+    proxies: parseProxies(config.trustedProxies),
+  });
   const counts: RouteCounts[] = [];
   let routes: Route[] = [];
   let phase: Phase = 'starting';
@@ -57,12 +76,19 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   let metrics: Metrics | null = null;
   let app: FastifyInstance | null = null;
   let draining: Promise<void> | null = null;
+  let unfollow = (): void => undefined;
 
   const streams = streamRoutes({ predictions, clock });
 
   const desk: Desk = {
     clock,
     logger,
+    admit(scope, request) {
+      const access = gate.admit(scope, request);
+      connections.hold(request.socket, access);
+      return access;
+    },
+    corsOrigins: corsOrigins.size === 0 ? null : corsOrigins,
     draining: () => phase === 'draining',
     onInFlight(change) {
       inFlight += change;
@@ -82,6 +108,8 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...(await pageRoutes()),
       ];
       app = createApp(config, desk);
+      connections.guard(app.server);
+      unfollow = keys.onEnded((key) => connections.cut(key));
       register(app, routes, counts, desk);
       metrics = createMetrics({
         predictions,
@@ -101,6 +129,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     },
     async stop() {
       phase = 'draining';
+      unfollow();
       metrics?.stop();
       await app?.close();
     },

@@ -2,6 +2,7 @@
 import { PosternError } from '../../errors.ts';
 import type { ModelView, Predictions, WorkerView } from '../ports.ts';
 import { clip } from './parameters.ts';
+import { mayUseModel } from './access.ts';
 import { json, type Call, type Route } from './route.ts';
 
 export function modelRoutes({
@@ -17,7 +18,9 @@ export function modelRoutes({
       path: '/v1/models',
       scope: 'predict',
       async handle(call) {
-        const results = (await predictions.models()).map((model) => modelBody(model, baseOf(call)));
+        const results = (await predictions.models())
+          .filter(({ name }) => mayUseModel(call.access, name))
+          .map((model) => modelBody(model, baseOf(call)));
         return json(200, JSON.stringify({ results, next: null, previous: null }));
       },
     },
@@ -27,7 +30,9 @@ export function modelRoutes({
       scope: 'predict',
       async handle(call) {
         const name = call.params.name ?? '';
-        const model = (await predictions.models()).find((candidate) => candidate.name === name);
+        const model = mayUseModel(call.access, name)
+          ? (await predictions.models()).find((candidate) => candidate.name === name)
+          : undefined;
         if (!model)
           throw new PosternError('model_not_found', `There is no model "${clip(name)}". GET /v1/models lists them.`);
         return json(200, JSON.stringify(modelBody(model, baseOf(call))));

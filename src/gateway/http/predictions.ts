@@ -4,7 +4,7 @@ import { ERROR_CODES, PosternError } from '../../errors.ts';
 import type { Clock } from '../../clock.ts';
 import { TERMINAL, type Job, type JobStatus, type Payload } from '../../dispatch/job.ts';
 import type { Predictions } from '../ports.ts';
-import { ownJob } from './access.ts';
+import { checkModelAccess, listedCaller, ownJob } from './access.ts';
 import type { BodyBudget, Share } from './budget.ts';
 import { CallerGone } from './body.ts';
 import { isInputAddress, type InputAddress, type InputFetcher } from './input-url.ts';
@@ -42,6 +42,8 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
 
   async function create(call: Call, modelOfPath: string | null): Promise<Answer> {
     const { headers } = call.request;
+    // Before the body is read, where the address names the model already.
+    if (modelOfPath !== null) checkModelAccess(call.access, modelOfPath);
     const share = budget.open();
     try {
       const waitMs = parsePrefer(headers.prefer);
@@ -59,6 +61,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
       if (modelOfPath !== null && body.model !== null && body.model !== modelOfPath) {
         throw badParameter(`The address names the model "${modelOfPath}", the body "${body.model}".`);
       }
+      checkModelAccess(call.access, model);
       let job = await predictions.submit({
         model,
         version: body.version,
@@ -66,6 +69,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
         parameters: body.parameters,
         priority: body.priority,
         caller: call.caller,
+        maxUndecidedJobs: call.access.maxUndecidedJobs,
         deadlineAt: earliest(body.deadlineAt, cancelAfterMs === null ? null : nowMs + cancelAfterMs),
         idempotencyKey,
       });
@@ -160,11 +164,12 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
       throw badParameter(`status is "${clip(status)}"; expected one of ${[...STATUSES].join(', ')}.`);
     }
     const model = single(call, 'model')?.replace(/^[^/]*\//, '');
+    const caller = listedCaller(call.access);
     const filter = {
       ...(status === undefined ? {} : { status: status as JobStatus }),
       ...(model === undefined ? {} : { model }),
     };
-    const page = await predictions.list({ limit, cursor, ...filter });
+    const page = await predictions.list({ limit, cursor, ...filter, ...(caller === undefined ? {} : { caller }) });
     const base = baseOf(call);
     const results = page.jobs.map((job) =>
       renderPrediction(job, { base, queuePosition: null, maxOutputBytes: MAX_LISTED_BYTES }),

@@ -10,7 +10,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import type { PosternError } from '../../errors.ts';
-import { OPEN_ACCESS, type Access, type RouteScope } from './access.ts';
+import { allowOrigin } from './cors.ts';
+import { PUBLIC_ACCESS, type Access, type RouteScope } from './access.ts';
 import { CallerGone, hasBody } from './body.ts';
 import { PROBLEM_TYPE, renderProblem, toCallerError } from './problem.ts';
 
@@ -64,6 +65,7 @@ export function json(status: number, body: string, more?: readonly string[]): An
 
 export function problem(error: PosternError, context: { requestId: string; prediction?: string }): Answer {
   const headers = ['content-type', PROBLEM_TYPE, 'cache-control', 'no-store'];
+  if (error.code === 'unauthorized') headers.push('www-authenticate', 'Bearer realm="postern"');
   if (error.retryAfterS !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(error.retryAfterS))));
   return { status: error.status, headers, body: renderProblem(error, context) };
 }
@@ -74,6 +76,10 @@ export type StatusCounts = Map<number, number>;
 export interface Desk {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Says who the caller is, or throws why there is no answer. */
+  readonly admit: (scope: RouteScope, request: IncomingMessage) => Access;
+  /** Origins of other sites whose pages may call; null: none. */
+  readonly corsOrigins: ReadonlySet<string> | null;
   /** True once the gateway drains: answers ask callers to open a new connection. */
   readonly draining: () => boolean;
   /** Called when a request begins (+1) and when it is over (-1). */
@@ -99,8 +105,8 @@ export function serve(
       params: request.params as Call['params'],
       query: request.query as Call['query'],
       id: request.id,
-      caller: OPEN_ACCESS.caller,
-      access: OPEN_ACCESS,
+      caller: PUBLIC_ACCESS.caller,
+      access: PUBLIC_ACCESS,
     });
   };
 }
@@ -111,16 +117,24 @@ export function sendProblem(
   { request, response, id }: Pick<Call, 'request' | 'response' | 'id'>,
   desk: Desk,
 ): void {
-  const call: Call = { request, response, params: {}, query: {}, id, caller: OPEN_ACCESS.caller, access: OPEN_ACCESS };
+  const nobody = { caller: PUBLIC_ACCESS.caller, access: PUBLIC_ACCESS };
+  const call: Call = { request, response, params: {}, query: {}, id, ...nobody };
   write(call, refusal(thrown, '-', desk, call), desk);
 }
 
-async function answer(route: Route, counts: StatusCounts, desk: Desk, call: Call): Promise<void> {
+/** A call before its caller is known: the same object, so that no request pays for a second one. */
+type Arrival = { -readonly [Key in keyof Call]: Call[Key] };
+
+async function answer(route: Route, counts: StatusCounts, desk: Desk, call: Arrival): Promise<void> {
   desk.onInFlight(1);
   let status = CALLER_LEFT;
   try {
+    if (desk.corsOrigins !== null) allowOrigin(call.request, call.response, desk.corsOrigins);
     let result: Answer | StreamAnswer;
     try {
+      const access = desk.admit(route.scope, call.request);
+      call.access = access;
+      call.caller = access.caller;
       result = await route.handle(call);
     } catch (thrown) {
       if (thrown instanceof CallerGone) {

@@ -19,6 +19,8 @@ export interface NewRow {
   readonly rows: number;
   readonly priority: number;
   readonly caller: string;
+  /** null: no limit. */
+  readonly maxUndecidedJobs: number | null;
   readonly deadlineAt: number | null;
   readonly idempotencyKey: string | null;
   readonly digest: string | null;
@@ -99,6 +101,8 @@ export interface ListCall {
   readonly beforeSeq: number | null;
   readonly status: string | null;
   readonly model: string | null;
+  /** The id of a key. null: of everybody. */
+  readonly caller: string | null;
 }
 
 export interface ListReply {
@@ -112,6 +116,7 @@ export interface RefusalCall {
   readonly model: string;
   readonly bytes: number;
   readonly caller: string;
+  readonly maxUndecidedJobs: number | null;
   readonly idempotencyKey: string | null;
 }
 

@@ -4,6 +4,7 @@
  * process may have committed.
  */
 import type { DatabaseSync } from 'node:sqlite';
+import { createCallerLoads } from './caller-loads.ts';
 
 export interface Lane {
   waitingJobs: number;
@@ -54,6 +55,7 @@ export function createLedger(db: DatabaseSync) {
   const clearNext = db.prepare('DELETE FROM next_tag WHERE model = ?');
   for (const statement of [readLanes, readTotal, readServed, readNext]) statement.setReturnArrays(true);
 
+  const callers = createCallerLoads(db);
   const models = new Map<string, ModelSums>();
   const changedLanes = new Map<Lane, readonly [model: string, version: string]>();
   const served = new Map<string, Tag>();
@@ -145,9 +147,12 @@ export function createLedger(db: DatabaseSync) {
     next.clear();
     total = null;
     isTotalChanged = false;
+    callers.forget();
   }
 
   return {
+    /** Undecided jobs by caller. */
+    callers,
     wait,
     run,
     tag,
@@ -179,6 +184,7 @@ export function createLedger(db: DatabaseSync) {
         writeTotal.run(total.nextSeq, total.inputBytes, total.decidedJobs, total.outputBytes);
       for (const one of served.values()) if (one.isChanged) writeServed.run(one.model, one.priority, one.tag);
       for (const one of next.values()) if (one.isChanged) writeNext.run(one.model, one.priority, one.caller, one.tag);
+      callers.flush();
       forgetAll();
     },
     /** After a rollback. */

@@ -19,16 +19,21 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
   };
   const columns = `${JOB_COLUMNS}, ${OUTPUT_PAYLOAD}`;
   const byId = prepare(`SELECT ${columns} FROM job LEFT JOIN output ON output.seq = job.seq WHERE id = ?`);
-  const page = prepare(
-    `SELECT ${columns}, job.output_bytes FROM (SELECT * FROM job WHERE seq < :before ORDER BY seq DESC LIMIT :scan) AS job
-       LEFT JOIN output ON output.seq = job.seq
-     WHERE (:status IS NULL OR status = :status) AND (:model IS NULL OR model = :model)
-     ORDER BY job.seq DESC LIMIT :limit`,
-  );
-  const scanEnd = prepare(
-    'SELECT min(seq), count(*) FROM (SELECT seq FROM job WHERE seq < ? ORDER BY seq DESC LIMIT ?)',
-  );
-  const hasBefore = prepare('SELECT 1 FROM job WHERE seq < ? LIMIT 1');
+  const pagesOf = (rows: string) => ({
+    page: prepare(
+      `SELECT ${columns}, job.output_bytes FROM (SELECT * FROM job WHERE ${rows} ORDER BY seq DESC LIMIT :scan) AS job
+         LEFT JOIN output ON output.seq = job.seq
+       WHERE (:status IS NULL OR status = :status) AND (:model IS NULL OR model = :model)
+       ORDER BY job.seq DESC LIMIT :limit`,
+    ),
+    scanEnd: prepare(
+      `SELECT min(seq), count(*) FROM (SELECT seq FROM job WHERE ${rows} ORDER BY seq DESC LIMIT :scan)`,
+    ),
+    hasBefore: prepare(`SELECT 1 FROM job WHERE ${rows} LIMIT 1`),
+  });
+  const everybodys = pagesOf('seq < :before');
+  // Along the index that holds only what was made with a key.
+  const callers = pagesOf("caller = :caller AND caller <> 'anonymous' AND seq < :before");
   const counts = prepare(
     'SELECT model, sum(waiting_jobs), sum(waiting_rows), sum(processing_jobs) FROM lane GROUP BY model',
   );
@@ -42,6 +47,7 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
     prepare(`${inLane} AND priority = ? AND tag = ? AND seq < ?`),
   ] as const;
   const hasKey = prepare('SELECT 1 FROM job WHERE caller = ? AND idempotency_key = ?');
+  const loadOf = prepare('SELECT undecided_jobs FROM caller_load WHERE caller = ?');
   const room = prepare(
     'SELECT (SELECT coalesce(sum(waiting_jobs), 0) FROM lane WHERE model = ?), (SELECT input_bytes FROM total)',
   );
@@ -52,22 +58,25 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
 
   const first = (row: unknown): number => (row as [number])[0];
 
-  function list({ limit, beforeSeq, status, model }: ListCall): ListReply {
+  function list({ limit, beforeSeq, status, model, caller }: ListCall): ListReply {
     // A row may be committed between the two statements: not inside one read transaction.
     db.exec('BEGIN');
     try {
+      const { page, scanEnd, hasBefore } = caller === null ? everybodys : callers;
       const from = beforeSeq ?? Number.MAX_SAFE_INTEGER;
-      const rows = page.all({ before: from, scan: MAX_LISTED_SCAN, status, model, limit }) as unknown as JobRow[];
+      const whose: Record<string, string> = caller === null ? {} : { caller };
+      const scope = { ...whose, before: from, scan: MAX_LISTED_SCAN };
+      const rows = page.all({ ...scope, status, model, limit }) as unknown as JobRow[];
       const isCut = cutAtBytes(rows);
       const last = rows.at(-1);
       let end = from;
       if (last && (isCut || rows.length === limit)) end = last[ROW_SEQ] as number;
       else {
-        const [lowest, scanned] = scanEnd.get(from, MAX_LISTED_SCAN) as unknown as [number | null, number];
+        const [lowest, scanned] = scanEnd.get(scope) as unknown as [number | null, number];
         if (lowest === null || scanned < MAX_LISTED_SCAN) return { rows, nextBeforeSeq: null };
         end = lowest;
       }
-      return { rows, nextBeforeSeq: hasBefore.get(end) ? end : null };
+      return { rows, nextBeforeSeq: hasBefore.get({ ...whose, before: end }) ? end : null };
     } finally {
       db.exec('COMMIT');
     }
@@ -95,10 +104,11 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
       }
       return position;
     },
-    refusal({ model, bytes, caller, idempotencyKey }) {
+    refusal({ model, bytes, caller, idempotencyKey, maxUndecidedJobs }) {
       if (idempotencyKey !== null && hasKey.get(caller, idempotencyKey)) return null;
       const [waitingJobs, inputBytes] = room.get(model) as unknown as [number, number];
-      return refusalFor(model, bytes, { waitingJobs, inputBytes }, limits);
+      const callerJobs = (loadOf.get(caller) as unknown as [number] | undefined)?.[0] ?? 0;
+      return refusalFor({ model, bytes, maxUndecidedJobs }, { callerJobs, waitingJobs, inputBytes }, limits);
     },
     unnamed: ({ after, limit }) => (unnamed.all(after, limit) as unknown as [string][]).map(([key]) => key),
     isNamed: (key) => first(isNamed.get({ key })) === 1,

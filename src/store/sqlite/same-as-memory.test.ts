@@ -13,7 +13,7 @@ import { createRandom, type Random } from '../../../test/support/random.ts';
 import { createDirectoryBlobs } from '../../blobs/directory.ts';
 import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
 import { createMemoryStore } from '../memory.ts';
-import type { Store } from '../store.ts';
+import type { Store, SubmittedJob } from '../store.ts';
 import { createSqliteStore } from './sqlite.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-model-'));
@@ -126,10 +126,12 @@ function nextCall(
   if (dice < 97) return ['counts', (store) => store.counts()];
   const limit = random.chance(0.5) ? 3 : 100;
   const status = random.chance(0.5) ? ('succeeded' as const) : undefined;
-  return ['list', (store) => store.list({ limit, cursor: null, ...(status ? { status } : {}) })];
+  const caller = random.chance(0.5) ? random.pick(['anna', 'ben']) : undefined;
+  const filter = { ...(status ? { status } : {}), ...(caller ? { caller } : {}) };
+  return ['list', (store) => store.list({ limit, cursor: null, ...filter })];
 }
 
-function newJob(random: Random, number: number, now: number): NewJob {
+function newJob(random: Random, number: number, now: number): SubmittedJob {
   return {
     id: `job-${String(number).padStart(5, '0')}`,
     model: random.pick(['plants', 'plants', 'clothes']),
@@ -139,6 +141,7 @@ function newJob(random: Random, number: number, now: number): NewJob {
     rows: random.chance(0.8) ? 1 : random.int(2, 5),
     priority: random.chance(0.7) ? 0 : random.int(-2, 2),
     caller: random.pick(['anna', 'ben', 'cleo']),
+    maxUndecidedJobs: random.chance(0.2) ? random.int(1, 8) : null,
     deadlineAt: random.chance(0.2) ? now + random.int(1, 60_000) : null,
     idempotencyKey: random.chance(0.2) ? `key-${random.int(1, 5)}` : null,
   };

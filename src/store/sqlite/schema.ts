@@ -106,4 +106,11 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (model, priority, caller)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- What belongs to whom. Only of callers with a key: all others are one caller, who has no quota and no list of their own.
+  CREATE INDEX job_caller ON job (caller, seq) WHERE caller <> 'anonymous';
+  CREATE TABLE caller_load (caller TEXT PRIMARY KEY, undecided_jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO caller_load
+    SELECT caller, count(*) FROM job WHERE completed_at IS NULL AND caller <> 'anonymous' GROUP BY caller;
+  `,
 ];

@@ -15,11 +15,11 @@ import {
   DEFAULT_QUEUE_LIMIT,
   DEFAULT_WAIT_TTL_MS,
 } from '../../dispatch/job.ts';
-import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
+import type { Fence, Job, Outcome } from '../../dispatch/job.ts';
 import { acceptedJob } from '../../dispatch/accepted.ts';
 import { bodyDigest } from '../body-digest.ts';
 import { parseCursor } from '../cursor.ts';
-import type { Claimed, FencedOutcome, Store, SubmitOutcome } from '../store.ts';
+import type { Claimed, FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store.ts';
 import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
 import { createCollector } from './collect.ts';
 import type { SqliteLimits, WriterOptions } from './options.ts';
@@ -93,7 +93,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
   // ---- submit ------------------------------------------------------------------------------------------------------
 
-  function newRow(job: NewJob, blob: string | null): NewRow {
+  function newRow(job: SubmittedJob, blob: string | null): NewRow {
     const { bytes, contentType } = job.input;
     // What is in a blob is named by its digest already.
     const body = blob === null ? job : { ...job, input: { contentType, bytes: Buffer.from(blob) } };
@@ -106,6 +106,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       rows: job.rows,
       priority: job.priority,
       caller: job.caller,
+      maxUndecidedJobs: job.maxUndecidedJobs ?? null,
       deadlineAt: job.deadlineAt,
       idempotencyKey: job.idempotencyKey,
       digest: job.idempotencyKey === null ? null : bodyDigest(body),
@@ -113,18 +114,18 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     };
   }
 
-  async function submitLarge(job: NewJob, put: () => Promise<string>): Promise<SubmitOutcome> {
-    const { model, caller, idempotencyKey, input } = job;
+  async function submitLarge(job: SubmittedJob, put: () => Promise<string>): Promise<SubmitOutcome> {
+    const { model, caller, idempotencyKey, input, maxUndecidedJobs = null } = job;
     // Asked first: a refusal must not cost the disk twenty megabytes.
     const bytes = input.bytes.byteLength;
-    const refusal = await reader.call('refusal', { model, bytes, caller, idempotencyKey });
+    const refusal = await reader.call('refusal', { model, bytes, caller, idempotencyKey, maxUndecidedJobs });
     if (refusal) return submitted(job, refusal);
     const blob = await put();
     const [reply] = await writer.call('submit', [newRow(job, blob)]);
     return submitted(job, reply!);
   }
 
-  async function submitSmall(jobs: readonly NewJob[]): Promise<SubmitOutcome[]> {
+  async function submitSmall(jobs: readonly SubmittedJob[]): Promise<SubmitOutcome[]> {
     const rows = jobs.map((job) => newRow(job, null));
     const replies = await writer.call('submit', rows);
     const outcomes: SubmitOutcome[] = [];
@@ -136,7 +137,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     return outcomes;
   }
 
-  function submitted(job: NewJob, reply: SubmitReply): SubmitOutcome | Promise<SubmitOutcome> {
+  function submitted(job: SubmittedJob, reply: SubmitReply): SubmitOutcome | Promise<SubmitOutcome> {
     switch (reply.type) {
       case 'accepted':
         return { type: 'accepted', job: acceptedJob(job, reply.createdAt) };
@@ -289,13 +290,14 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       const row = await reader.call('get', id);
       return row === null ? null : payloads.withOutput(row);
     },
-    async list({ limit, cursor, status, model }) {
+    async list({ limit, cursor, status, model, caller }) {
       const beforeSeq = cursor === null ? null : parseCursor(cursor);
       const { rows, nextBeforeSeq } = await reader.call('list', {
         limit,
         beforeSeq,
         status: status ?? null,
         model: model ?? null,
+        caller: caller ?? null,
       });
       const jobs = await Promise.all(rows.map((row) => payloads.withOutput(row)));
       return { jobs, next: nextBeforeSeq === null ? null : String(nextBeforeSeq) };

@@ -135,6 +135,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     const counted = fields(row);
     if (counted.status === 'starting') ledger.wait(counted, -1);
     else ledger.run(counted, -1);
+    ledger.callers.add(counted.caller, -1);
     const { status, error, timings, output } = decision;
     const outputBytes = output?.payload.bytes ?? 0;
     const total = ledger.totalForUpdate();
@@ -159,8 +160,12 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
       if (earlier?.[0] === job.digest) return { type: 'existing', row: rowWithOutput(earlier[1]) };
       if (earlier) return refused('idempotency_mismatch', 'the key came before with another body: use a new key');
     }
-    const room = { waitingJobs: ledger.waitingJobs(job.model), inputBytes: ledger.total().inputBytes };
-    const refusal = refusalFor(job.model, job.input.bytes, room, options);
+    const room = {
+      callerJobs: job.maxUndecidedJobs === null ? 0 : ledger.callers.of(job.caller),
+      waitingJobs: ledger.waitingJobs(job.model),
+      inputBytes: ledger.total().inputBytes,
+    };
+    const refusal = refusalFor({ ...job, bytes: job.input.bytes }, room, options);
     if (refusal) return refusal;
     if (hasId.get(job.id)) return refused('internal', `the job id ${job.id} was used before`);
     const { model, version, rows, priority, caller, deadlineAt } = job;
@@ -169,6 +174,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     total.inputBytes += job.input.bytes;
     const tag = ledger.tag(model, priority, caller, rows);
     ledger.wait({ model, version, rows }, 1);
+    ledger.callers.add(caller, 1);
     insertJob.run(
       seq,
       job.id,
@@ -313,6 +319,7 @@ function fields(row: JobRow) {
     version: row[3] as string,
     rows: row[6] as number,
     priority: row[7] as number,
+    caller: row[8] as string,
     deadlineAt: row[9] as number | null,
     idempotencyKey: row[10] as string | null,
     status: row[11] as JobStatus,

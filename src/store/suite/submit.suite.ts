@@ -48,6 +48,63 @@ export function submitSuite(name: string, check: Check): void {
     );
 
     check(
+      'a caller has no more undecided jobs than its quota, however many come at once, and has room when one is decided',
+      async ({ store, job, run, end }) => {
+        const mine = (over = {}) => ({ ...job({ caller: 'k1', ...over }), maxUndecidedJobs: 2 });
+        const running = await run({ caller: 'k1' });
+        const outcomes = await store.submit([mine(), mine(), mine({ model: 'clothes' })]);
+        assert.deepEqual(
+          outcomes.map(({ type }) => type),
+          ['accepted', 'refused', 'refused'],
+        );
+        assert.equal(refusal(outcomes[1]), 'quota_exceeded');
+        // Others are not counted with it, nor is who has no quota.
+        const others = await store.submit([{ ...job({ caller: 'k2' }), maxUndecidedJobs: 1 }, job({ caller: 'k1' })]);
+        assert.deepEqual(
+          others.map(({ type }) => type),
+          ['accepted', 'accepted'],
+        );
+        await end(running, succeeded('x'));
+        assert.equal(refusal((await store.submit([mine()]))[0]), 'quota_exceeded');
+        const first = outcomes[0]?.type === 'accepted' ? outcomes[0].job.id : '';
+        await store.cancel(first);
+        assert.equal((await store.submit([mine()]))[0]?.type, 'accepted');
+      },
+    );
+
+    check('a quota does not refuse the repetition of a job that was accepted', async ({ store, job }) => {
+      const again = () => ({ ...job({ caller: 'k1', idempotencyKey: 'k' }), maxUndecidedJobs: 1 });
+      const [first] = await store.submit([again()]);
+      const [second] = await store.submit([again()]);
+      assert.deepEqual([first?.type, second?.type], ['accepted', 'existing']);
+    });
+
+    check('a quota counts large inputs too, and refuses them before they are written', async ({ store, job }) => {
+      const input = { contentType: 'image/jpeg', bytes: Buffer.alloc(200_000, 7) };
+      const large = () => ({ ...job({ caller: 'k1', input }), maxUndecidedJobs: 1 });
+      assert.equal((await store.submit([large()]))[0]?.type, 'accepted');
+      assert.equal(refusal((await store.submit([large()]))[0]), 'quota_exceeded');
+    });
+
+    check('jobs are listed by caller, page by page', async ({ store, accept }) => {
+      const ids: Record<string, string[]> = { k1: [], k2: [] };
+      for (let n = 0; n < 5; n += 1) {
+        for (const caller of ['k1', 'k2']) ids[caller]?.unshift((await accept({ caller })).id);
+      }
+      const seen: string[] = [];
+      let cursor: string | null = null;
+      do {
+        const page: Awaited<ReturnType<typeof store.list>> = await store.list({ limit: 2, cursor, caller: 'k1' });
+        seen.push(...page.jobs.map(({ id }) => id));
+        cursor = page.next;
+      } while (cursor !== null);
+      assert.deepEqual(seen, ids.k1);
+      assert.deepEqual((await store.list({ limit: 5, cursor: null, caller: 'k3' })).jobs, []);
+      const none = await store.list({ limit: 5, cursor: null, caller: 'k1', status: 'failed' });
+      assert.deepEqual([none.jobs, none.next], [[], null]);
+    });
+
+    check(
       'a key with the same body gives the same job, whatever its state',
       async ({ store, job, accept, claim, end }) => {
         const first = await accept({ idempotencyKey: 'k', parameters: { a: 1, b: 2 } });
