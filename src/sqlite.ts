@@ -2,7 +2,7 @@
  * Opens a file of SQLite on which promises rest: settings are set, read back, and refused when they did not take. The store
  * of jobs and the control records both open their files here.
  */
-import { closeSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PosternError } from './errors.ts';
@@ -28,13 +28,14 @@ export interface SqliteFileOptions {
 }
 
 /**
- * Opens the file, made when missing with mode 0600, lets `prepare` take it to its present format, and returns the
+ * Opens the file, made when missing with mode 0600 (its folder 0700), lets `prepare` take it to its present format, and returns the
  * connection. Throws config_invalid, and leaves a file that is not ours as it is.
  */
 export function openSqliteFile(options: SqliteFileOptions, prepare: (db: DatabaseSync) => void): DatabaseSync {
   const { path, what } = options;
   let db: DatabaseSync;
   try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // Created here and not by SQLite, because the umask would decide who may read it.
     closeSync(openSync(path, 'a', 0o600));
     db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });

@@ -225,7 +225,8 @@ export function createEngine(options: EngineOptions): Engine {
   async function cancel(id: JobId): Promise<Job | null> {
     const job = await store.cancel(id);
     if (job === null) return null;
-    if (undecided.has(id) && TERMINAL.has(job.status)) decided(job);
+    // Nobody held it, so a cancel decided it. Whatever else ended it is told by its own answer, maybe a moment later.
+    if (undecided.has(id) && job.status === 'canceled' && job.session === null) decided(job);
     else if (job.status === 'processing') {
       if (dispatcher.flight(id)) dispatcher.cancel(id, 'caller');
       else if (turn.claiming) cancelEarly.add(id);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { lacking, needsProgram } from '../support/needs.ts';
 import { compare, createStoreJournal, finish } from './journal.ts';
-import { inspect } from './kill-loop.ts';
+import { inspect } from './inspect.ts';
 import { newJob, openStore } from './load.ts';
 
 const LOAD = join(import.meta.dirname, 'load.ts');

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { backupStore, restoreStore } from '../../src/gateway/backup.ts';
 import { compare, createStoreJournal, finish } from './journal.ts';
-import { inspect } from './kill-loop.ts';
+import { inspect } from './inspect.ts';
 import { claimOf, fenceOf, openStore, succeeded } from './load.ts';
 
 const LOAD = join(import.meta.dirname, 'load.ts');

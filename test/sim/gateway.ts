@@ -1,7 +1,6 @@
 /**
- * The gateway of the simulation: the real engine, dispatcher and store, behind sessions that keep the rules of the real
- * ones (one session per worker name, a newer epoch replaces an older one, 15 s of silence end it). It can be killed: a new
- * engine then starts over the same store, as it would over a durable one, and the old one's open questions are cut off.
+ * One gateway process of the simulation: the real engine, dispatcher and store driver, behind sessions that keep the rules of
+ * the real ones (one session per worker name, a newer epoch replaces an older one, 15 s of silence end it).
  */
 import { createEngine, type Engine } from '../../src/gateway/engine.ts';
 import type { GatewaySession } from '../../src/gateway/ports.ts';
@@ -10,6 +9,7 @@ import { silentLogger } from '../../src/logger.ts';
 import { DEAD_MS, PING_MS } from '../../src/protocol/limits.ts';
 import type { Fence, Job } from '../../src/dispatch/job.ts';
 import type { Store } from '../../src/store/store.ts';
+import type { SimProcess } from './process.ts';
 import type { Link } from './wire.ts';
 import type { World } from './world.ts';
 
@@ -27,82 +27,61 @@ export interface SimPeer {
   onAssign(link: Link, job: Job, version: string): void;
   onCancel(link: Link, fence: Fence, reason: string): void;
   onAck(link: Link, fences: readonly Fence[]): void;
+  onPong(link: Link): void;
   onGatewayDrain(link: Link): void;
 }
 
 export interface SimSession extends GatewaySession {
   readonly link: Link;
+  /** Something arrived from the worker: `deliver` runs unless the session is over. */
+  hear(deliver: (session: SimSession, engine: Engine) => void): void;
+  pong(): void;
+}
+
+export interface SimGateway {
+  readonly process: SimProcess;
+  readonly engine: Engine;
+  /** A worker's hello arrived. null: refused. */
+  accept(worker: SimPeer, link: Link, epoch: number, sessionId: string): SimSession | null;
+  drainSession(worker: string): void;
+  /** As a release that is replaced: accepts nothing new, lets what runs end, and goes. */
+  drain(deadlineMs: number): void;
+}
+
+export interface SimGatewayOptions {
+  readonly world: World;
+  readonly process: SimProcess;
+  readonly store: Store;
+  readonly onDecided: (job: Job, gateway: string) => void;
+  readonly onAck: (fences: readonly Fence[]) => void;
+}
+
+interface Ending extends SimSession {
   ended: boolean;
   heardAt: number;
   lastSeenAt: number;
   end(error: PosternError | null): void;
 }
 
-export interface SimGateway {
-  /** null while it is down. */
-  readonly engine: Engine | null;
-  /** A worker's hello arrived. null: refused. */
-  accept(worker: SimPeer, link: Link, epoch: number, sessionId: string): SimSession | null;
-  kill(): void;
-  start(): void;
-  drainSession(worker: string): void;
-  /** Grows with every start: an answer that belongs to an older life never arrives. */
-  readonly life: number;
-}
+export function createSimGateway({ world, process, store, onDecided, onAck }: SimGatewayOptions): SimGateway {
+  const { random } = world;
+  const { clock } = process;
+  const known = new Map<string, Known & { readonly session: Ending }>();
+  let isDraining = false;
+  const engine = createEngine({
+    clock,
+    logger: silentLogger,
+    store,
+    random: () => random.next(),
+    randomBytes: (count) => random.bytes(count),
+    defer: (flush) => process.defer(flush),
+  });
 
-export interface SimGatewayOptions {
-  readonly world: World;
-  readonly store: Store;
-  readonly onDecided: (job: Job) => void;
-}
-
-export function createSimGateway({ world, store, onDecided }: SimGatewayOptions): SimGateway {
-  const { clock, random } = world;
-  let engine: Engine | null = null;
-  let life = 0;
-  let known = new Map<string, Known>();
-
-  /** The store as one life of the gateway sees it: slow, and silent once that life is over. */
-  function slow(of: number): Store {
-    let latestAnswerAt = 0;
-    const later = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
-      return (...args: A): Promise<R> =>
-        new Promise((resolve, reject) => {
-          // The writer works in the order of the questions, and its answers come back in that order, some time later.
-          const answer = call(...args);
-          const at = clock.monotonic() + (random.chance(0.5) ? 0 : random.next() * 20);
-          latestAnswerAt = Math.max(latestAnswerAt, at);
-          world.after(latestAnswerAt - clock.monotonic(), () => {
-            if (of === life && engine) answer.then(resolve, reject);
-          });
-        });
-    };
-    return {
-      start: () => Promise.resolve(),
-      stop: () => Promise.resolve(),
-      durable: true,
-      submit: later((jobs) => store.submit(jobs)),
-      claim: later((requests) => store.claim(requests)),
-      heartbeat: later((session, leaseMs) => store.heartbeat(session, leaseMs)),
-      progress: later((updates) => store.progress(updates)),
-      settle: later((ends) => store.settle(ends)),
-      cancel: later((id) => store.cancel(id)),
-      release: later((session, counts) => store.release(session, counts)),
-      reconcile: later((session, held) => store.reconcile(session, held)),
-      sweep: later((limit) => store.sweep(limit)),
-      stopClaiming: () => Promise.resolve(),
-      get: later((id) => store.get(id)),
-      list: later((request) => store.list(request)),
-      counts: later(() => store.counts()),
-      queuePosition: later((id) => store.queuePosition(id)),
-    };
-  }
-
-  function newSession(worker: SimPeer, link: Link, sessionId: string): SimSession {
+  function newSession(worker: SimPeer, link: Link, sessionId: string): Ending {
     const toWorker = (deliver: (worker: SimPeer) => void): void => {
       if (!session.ended) link.send('gateway', 'control', () => worker.whenAwake(() => deliver(worker)));
     };
-    const session: SimSession = {
+    const session: Ending = {
       id: sessionId,
       worker: worker.name,
       previous: [],
@@ -123,48 +102,64 @@ export function createSimGateway({ world, store, onDecided }: SimGatewayOptions)
         toWorker((to) => to.onCancel(link, fence, reason));
       },
       ack(fences: readonly Fence[]) {
+        onAck(fences);
         toWorker((to) => to.onAck(link, fences));
       },
       // Simulated workers do not stream.
       ackParts: () => undefined,
       drain(deadlineMs) {
         toWorker((to) => to.onGatewayDrain(link));
-        world.after(deadlineMs, () => session.end(null));
+        clock.after(deadlineMs, () => session.end(null));
         return Promise.resolve();
       },
       close(code, reason) {
         world.trace(`close ${worker.name} ${code}`);
         session.end(code === 'draining' ? null : new PosternError(code as PosternError['code'], reason));
       },
+      pong: () => toWorker((to) => to.onPong(link)),
+      hear(deliver) {
+        process.whenAwake(() => {
+          if (session.ended) return;
+          session.heardAt = clock.monotonic();
+          session.lastSeenAt = clock.now();
+          deliver(session, engine);
+        });
+      },
       end(error) {
         if (session.ended) return;
         session.ended = true;
-        engine?.onClose(session, error);
+        engine.onClose(session, error);
         link.close('gateway', error === null);
       },
     };
     return session;
   }
 
-  function tick(of: number): void {
-    if (of !== life) return;
+  const tick = (): void => {
     for (const { session } of known.values()) {
       if (session.ended) continue;
       if (clock.monotonic() - session.heardAt > DEAD_MS) session.end(new PosternError('peer_dead', 'silent'));
-      else if (session.heardAt > clock.monotonic() - PING_MS) engine?.onHeard(session);
+      else if (session.heardAt > clock.monotonic() - PING_MS) engine.onHeard(session);
     }
-    world.after(PING_MS, () => tick(of));
-  }
+  };
+
+  process.onDeath(() => {
+    // Timers of a dead process never fire; this one only spares the queue of events.
+    void engine.stop();
+    for (const { session } of known.values()) {
+      session.ended = true;
+      session.link.cut();
+    }
+  });
+  engine.onDecided((job) => onDecided(job, process.name));
+  void engine.start();
+  clock.every(PING_MS, tick);
 
   return {
-    get engine() {
-      return engine;
-    },
-    get life() {
-      return life;
-    },
+    process,
+    engine,
     accept(worker, link, epoch, sessionId) {
-      if (!engine) return null;
+      if (isDraining) return null;
       const before = known.get(worker.name);
       const resumed = before?.sessionId === sessionId;
       if (before && resumed && epoch <= before.epoch) return null;
@@ -172,7 +167,7 @@ export function createSimGateway({ world, store, onDecided }: SimGatewayOptions)
       const session = newSession(worker, link, sessionId);
       known.set(worker.name, { sessionId, epoch, session });
       link.onLost('gateway', (orderly) =>
-        session.end(orderly ? null : new PosternError('connection_lost', 'the link is gone')),
+        process.whenAwake(() => session.end(orderly ? null : new PosternError('connection_lost', 'the link is gone'))),
       );
       engine.onOpen(session, resumed);
       return session;
@@ -181,40 +176,18 @@ export function createSimGateway({ world, store, onDecided }: SimGatewayOptions)
       const session = known.get(worker)?.session;
       if (session && !session.ended) void session.drain(5_000, 'a release');
     },
-    kill() {
-      if (!engine) return;
-      world.trace('gateway killed');
-      const old = engine;
-      engine = null;
-      life += 1;
-      void old.stop();
-      for (const { session } of known.values()) {
-        session.ended = true;
-        session.link.cut();
-      }
-      known = new Map();
-    },
-    start() {
-      if (engine) return;
-      world.trace('gateway started');
-      life += 1;
-      engine = createEngine({
-        clock,
-        logger: silentLogger,
-        store: slow(life),
-        random: () => random.next(),
-        randomBytes: (count) => random.bytes(count),
-        defer: (flush) => {
-          const of = life;
-          world.defer(() => {
-            if (of === life) flush();
-          });
-        },
+    drain(deadlineMs) {
+      if (isDraining) return;
+      world.trace(`${process.name} drains`);
+      void engine.drain(deadlineMs).then(() => {
+        isDraining = true;
+        for (const { session } of known.values()) void session.drain(2_000, 'a release');
+        clock.after(2_500, () => {
+          for (const { session } of known.values()) session.end(null);
+          // What the sessions gave back is committed before the process goes.
+          clock.after(1_000, () => process.kill());
+        });
       });
-      engine.onDecided(onDecided);
-      void engine.start();
-      const of = life;
-      world.after(PING_MS, () => tick(of));
     },
   };
 }

@@ -9,24 +9,39 @@ interface Seen {
   nature: Nature;
   deadlineAt: number | null;
   cancelAsked: boolean;
+  /** The cancel was answered: it must not be forgotten. */
+  cancelAnswered: boolean;
   /** What the first read of the decision showed. */
   decision: string | null;
-  decidedEvents: number;
+  /** The gateways that said so. */
+  readonly decidedBy: Set<string>;
   lastAttempt: number;
+}
+
+/** What had been read about a job at the moment of a question. */
+export interface Known {
+  readonly isDecided: boolean;
+  readonly attempt: number;
 }
 
 export interface History {
   accepted(job: Job, nature: Nature): void;
   cancelAsked(id: JobId): void;
+  cancelAnswered(id: JobId): void;
   /** A worker began an attempt. */
-  began(job: Job): void;
-  /** The engine said that it is decided. */
-  decidedEvent(job: Job): void;
-  /** Somebody read the job, however. */
-  read(job: Job, latestWall: number): void;
+  began(job: Job, session: string): void;
+  /** A gateway said that it is decided: each one once, and all of them the same. */
+  decidedEvent(job: Job, gateway: string): void;
+  /** Somebody asks about a job now: what the answer may not go back behind. */
+  asks(id: JobId): Known;
+  /** Somebody was answered, however. Without `known` the question may be older than anything that was read. */
+  read(job: Job, latestWall: number, known?: Known): void;
   violation(what: string): void;
   /** Every accepted job, by what the store says at the end. */
-  check(finalJobs: ReadonlyMap<JobId, Job | null>, everythingDecided: boolean): void;
+  check(
+    finalJobs: ReadonlyMap<JobId, Job | null>,
+    end: { readonly latestWall: number; readonly isEverythingDecided: boolean },
+  ): void;
   readonly ids: Iterable<JobId>;
   readonly violations: readonly string[];
   readonly counts: Readonly<Record<string, number>>;
@@ -44,7 +59,7 @@ const decisionOf = (job: Job): string =>
 export function createHistory(maxAttempts: number): History {
   const jobs = new Map<JobId, Seen>();
   /** Attempts that a worker really began; also of jobs whose acceptance never reached its caller. */
-  const began = new Set<string>();
+  const began = new Map<string, string>();
   const violations: string[] = [];
   const counts: Record<string, number> = {};
 
@@ -93,6 +108,23 @@ export function createHistory(maxAttempts: number): History {
     }
   }
 
+  function read(job: Job, latestWall: number, known?: Known): void {
+    const seen = jobs.get(job.id);
+    if (!seen) return;
+    expect(job.attempt >= (known?.attempt ?? 0), () => `${job.id} went back from attempt ${known?.attempt}`);
+    seen.lastAttempt = Math.max(seen.lastAttempt, job.attempt);
+    if (job.completedAt === null) {
+      expect(known?.isDecided !== true, () => `${job.id} was decided, and is ${job.status} again`);
+      return;
+    }
+    const decision = decisionOf(job);
+    if (seen.decision === null) {
+      seen.decision = decision;
+      checkDecision(job, seen, latestWall);
+    }
+    expect(seen.decision === decision, () => `${job.id} changed after it was read: ${seen.decision} → ${decision}`);
+  }
+
   return {
     accepted(job, nature) {
       if (jobs.has(job.id)) return;
@@ -101,8 +133,9 @@ export function createHistory(maxAttempts: number): History {
         nature,
         deadlineAt,
         cancelAsked: false,
+        cancelAnswered: false,
         decision: null,
-        decidedEvents: 0,
+        decidedBy: new Set(),
         lastAttempt: 0,
       });
     },
@@ -110,42 +143,41 @@ export function createHistory(maxAttempts: number): History {
       const seen = jobs.get(id);
       if (seen) seen.cancelAsked = true;
     },
-    began(job) {
-      began.add(`${job.id} ${job.attempt}`);
+    cancelAnswered(id) {
+      const seen = jobs.get(id);
+      if (seen) seen.cancelAnswered = true;
     },
-    decidedEvent(job) {
+    began(job, session) {
+      const attempt = `${job.id} ${job.attempt}`;
+      const other = began.get(attempt);
+      expect(other === undefined || other === session, () => `${attempt} was begun by both ${other} and ${session}`);
+      began.set(attempt, session);
+    },
+    decidedEvent(job, gateway) {
       const seen = jobs.get(job.id);
       if (!seen) return;
-      seen.decidedEvents += 1;
-      expect(seen.decidedEvents === 1, () => `${job.id} was decided ${seen.decidedEvents} times`);
+      expect(!seen.decidedBy.has(gateway), () => `${job.id} was decided twice by ${gateway}`);
+      seen.decidedBy.add(gateway);
     },
-    read(job, latestWall) {
-      const seen = jobs.get(job.id);
-      if (!seen) return;
-      expect(job.attempt >= seen.lastAttempt, () => `${job.id} went back from attempt ${seen.lastAttempt}`);
-      seen.lastAttempt = job.attempt;
-      const isDecided = job.completedAt !== null;
-      if (!isDecided) {
-        expect(seen.decision === null, () => `${job.id} was decided, and is ${job.status} again`);
-        return;
-      }
-      const decision = decisionOf(job);
-      if (seen.decision === null) {
-        seen.decision = decision;
-        checkDecision(job, seen, latestWall);
-      }
-      expect(seen.decision === decision, () => `${job.id} changed after it was read: ${seen.decision} → ${decision}`);
+    asks(id) {
+      const seen = jobs.get(id);
+      return { isDecided: seen !== undefined && seen.decision !== null, attempt: seen?.lastAttempt ?? 0 };
     },
+    read,
     violation,
-    check(finalJobs, everythingDecided) {
+    check(finalJobs, { latestWall, isEverythingDecided }) {
       for (const [id, seen] of jobs) {
         const job = finalJobs.get(id);
         if (!job) {
           violation(`${id} was accepted, and is lost`);
           continue;
         }
+        read(job, latestWall, { isDecided: seen.decision !== null, attempt: seen.lastAttempt });
+        const isKept = job.cancelRequested || job.completedAt !== null;
+        expect(!seen.cancelAnswered || isKept, () => `${id} was canceled, and that is forgotten`);
         counts[job.status] = (counts[job.status] ?? 0) + 1;
-        if (everythingDecided) expect(job.completedAt !== null, () => `${id} (${seen.nature}) is still ${job.status}`);
+        if (isEverythingDecided)
+          expect(job.completedAt !== null, () => `${id} (${seen.nature}) is still ${job.status}`);
       }
     },
     get ids() {

@@ -1,18 +1,29 @@
 /**
- * One seed: a random deployment, random callers, and random faults (safety); then the faults stop, and everything that was
- * accepted must be decided, every row of credit must be back, and nobody may hold anything (liveness).
+ * One seed: a random deployment, random callers, and random faults. Then one of two ends:
+ *
+ *   safety     the faults go on until everything is killed at once; what is on the disk must be what anybody was told.
+ *   liveness   the faults stop for one gateway and enough workers, though not for all; everything that was accepted must be
+ *              decided, every row of credit must be back, and nobody may hold anything.
  */
-import { DEFAULT_MAX_ATTEMPTS, type JobId, type Job } from '../../src/dispatch/job.ts';
-import { createMemoryStore } from '../../src/store/memory.ts';
+import { DEFAULT_MAX_ATTEMPTS, type Fence, type JobId, type Job } from '../../src/dispatch/job.ts';
 import type { Store } from '../../src/store/store.ts';
-import { createRandom } from '../support/random.ts';
-import { createSimGateway } from './gateway.ts';
-import { createHistory } from './history.ts';
-import { SimWorker, type Nature, type ServedModel } from './worker.ts';
-import { createWorld } from './world.ts';
+import { createRandom, type Random } from '../support/random.ts';
+import { startCallers } from './callers.ts';
+import { createMemoryDisk, type SimDisk } from './disk.ts';
+import { createFaults, type Faults } from './faults.ts';
+import { createHistory, type History } from './history.ts';
+import { createSite, type Site } from './site.ts';
+import { createSqliteDisk, type SqliteDiskOptions, type WriterBugs } from './sqlite-disk.ts';
+import { SimWorker, type ServedModel } from './worker.ts';
+import { createWorld, type World } from './world.ts';
+
+export type Driver = 'memory' | 'sqlite';
+export type Mode = 'safety' | 'liveness';
 
 export interface Outcome {
   readonly seed: number;
+  readonly driver: Driver;
+  readonly mode: Mode;
   readonly violations: readonly string[];
   readonly hash: string;
   readonly events: number;
@@ -21,10 +32,19 @@ export interface Outcome {
   readonly lines: readonly string[];
 }
 
+/** Breaks one promise on purpose, to see that the history notices. */
+export interface Sabotage {
+  readonly driver: Driver;
+  readonly memory?: (store: Store) => Store;
+  readonly sqlite?: NonNullable<SqliteDiskOptions['sabotage']>;
+  readonly bugs?: WriterBugs;
+}
+
 export interface ScenarioOptions {
   readonly keepLines?: boolean;
-  /** Breaks the store on purpose, to see that the history notices. */
-  readonly sabotage?: (store: Store) => Store;
+  readonly driver?: Driver;
+  readonly mode?: Mode;
+  readonly sabotage?: Sabotage;
   /** How long the recovery may take, in virtual time. */
   readonly patienceMs?: number;
 }
@@ -33,244 +53,154 @@ export interface ScenarioOptions {
 const FAULTS_MS = 90_000;
 /** A full queue behind one slow worker that poison kills again and again takes long; more than this means it stands still. */
 const RECOVERY_MS = 3_600_000;
-/** After the last decision: acks, grants, leases of sessions that are gone. */
-const QUIET_MS = 30_000;
-
-const NATURES: readonly Nature[] = [
-  ...Array<Nature>(12).fill('good'),
-  'good',
-  'slow',
-  'slow',
-  'flaky',
-  'bad',
-  'poison',
-];
+/** After the last decision: acks, grants, leases of sessions that are gone, a worker that drained for 30 s and starts again. */
+const QUIET_MS = 60_000;
+const YEARS_MS = 1e12;
 
 export async function runScenario(seed: number, options: ScenarioOptions = {}): Promise<Outcome> {
   const random = createRandom(seed);
   const world = createWorld(random.fork(), options.keepLines ?? false);
   const history = createHistory(DEFAULT_MAX_ATTEMPTS);
-  const { clock } = world;
-  const memory = createMemoryStore({ clock, queueLimitJobs: random.pick([5, 40, 200]), resultTtlMs: RECOVERY_MS * 2 });
-  const store = options.sabotage?.(memory) ?? memory;
-  const gateway = createSimGateway({
+  // Drawn in any case, so that a seed with its driver named is the same seed.
+  const [drawnDriver, drawnMode] = [random.pick(DRIVERS), random.pick(MODES)];
+  const { sabotage } = options;
+  const driver = sabotage?.driver ?? options.driver ?? drawnDriver;
+  const mode = options.mode ?? drawnMode;
+  const disk = newDisk(world, driver, random.pick([5, 40, 200]), sabotage);
+  const site = createSite({
     world,
-    store,
-    onDecided(job) {
+    disk,
+    onDecided(job, gateway) {
       world.trace(`decided ${job.id} ${job.status} ${job.attempt}`);
-      history.decidedEvent(job);
+      history.decidedEvent(job, gateway);
       history.read(job, world.latestWall);
     },
+    onAck: (fences) => checkAcks(disk, history, fences),
+  });
+  const faults = createFaults({ world, random: random.fork(), site, disk });
+  const models = someModels(random);
+  const workers = someWorkers({ world, random, site, faults, history, models });
+  const { accepted } = startCallers({
+    world,
+    random: random.fork(),
+    site,
+    history,
+    models,
+    committed: disk.committed,
+    isOver: () => faults.isOver,
   });
 
-  let faulty = true;
-  const faults = {
-    latencyMs: random.pick<readonly [number, number]>([
-      [0, 1],
-      [1, 50],
-      [10, 2_000],
-    ]),
-    noticeMs: random.pick<readonly [number, number]>([
-      [0, 10],
-      [0, 5_000],
-      [1_000, 30_000],
-    ]),
-    duplicate: random.pick([0, 0.05, 0.5]),
-  };
-  const calm = { latencyMs: [1, 5], noticeMs: [0, 100], duplicate: 0 } as const;
-  const conditions = () => (faulty ? faults : calm);
+  site.start();
+  for (const one of workers) world.after(random.next() * 1_000, () => one.start());
+  faults.start(workers);
+  await world.run(FAULTS_MS);
+  if (mode === 'liveness') await recover();
+  else {
+    site.killAll();
+    world.trace('everything is killed');
+  }
 
+  const finals = new Map<JobId, Job | null>();
+  for (const id of history.ids) finals.set(id, await disk.committed.get(id));
+  history.check(finals, { latestWall: world.latestWall, isEverythingDecided: mode === 'liveness' });
+  for (const problem of disk.inspect()) history.violation(problem);
+  const { violations, counts } = history;
+  const { hash, events, lines } = world;
+  return { seed, driver, mode, violations, hash, events, jobs: accepted.length, counts, lines };
+
+  async function recover(): Promise<void> {
+    world.trace('the faults stop');
+    // The first worker serves everything, so that what is accepted can be run in the end; of the others some stay away.
+    const healthy = workers.filter((_, index) => index === 0 || random.chance(0.6));
+    faults.heal(workers.filter((one) => !healthy.includes(one)));
+    for (const one of healthy) one.start();
+    let undecided = Infinity;
+    const look = (): void => {
+      void disk.committed.counts().then((counts) => {
+        undecided = 0;
+        for (const { waitingJobs, processingJobs } of counts.values()) undecided += waitingJobs + processingJobs;
+      });
+      world.after(1_000, look);
+    };
+    look();
+    await world.run(FAULTS_MS + (options.patienceMs ?? RECOVERY_MS), () => undecided === 0);
+    await world.run(world.clock.monotonic() + QUIET_MS);
+    for (const one of healthy) {
+      if (!one.connected) history.violation(`${one.name} did not come back`);
+      if (!one.holdsNothing) history.violation(`${one.name} still holds attempts`);
+    }
+    checkCredit(site, healthy, history);
+  }
+}
+
+const DRIVERS: readonly Driver[] = ['sqlite', 'sqlite', 'sqlite', 'memory'];
+const MODES: readonly Mode[] = ['liveness', 'liveness', 'safety'];
+
+function newDisk(world: World, driver: Driver, queueLimitJobs: number, sabotage: Sabotage | undefined): SimDisk {
+  // Clocks jump by hours here, and nothing shall be forgotten for that.
+  const limits = { queueLimitJobs, resultTtlMs: YEARS_MS, idempotencyTtlMs: YEARS_MS, waitTtlMs: YEARS_MS };
+  if (driver === 'memory') return createMemoryDisk(world, limits, sabotage?.memory);
+  return createSqliteDisk({
+    world,
+    limits,
+    bugs: sabotage?.bugs ?? {},
+    ...(sabotage?.sqlite && { sabotage: sabotage.sqlite }),
+  });
+}
+
+function someModels(random: Random): ServedModel[] {
   const models: ServedModel[] = [];
   for (let i = random.int(1, 3); i > 0; i -= 1) {
     models.push({ name: `model-${i}`, version: '1', capacityRows: random.pick([1, 2, 8, 32]) });
     if (random.chance(0.3)) models.push({ name: `model-${i}`, version: '2', capacityRows: random.pick([1, 4]) });
   }
-  const workers: SimWorker[] = [];
-  for (let i = random.int(1, 4); i > 0; i -= 1) {
-    // The first one serves everything, so that what is accepted can be run in the end.
-    const serves = workers.length === 0 ? models : models.filter(() => random.chance(0.6));
-    workers.push(
-      new SimWorker({
-        world,
-        random: random.fork(),
-        gateway,
-        name: `worker-${i}`,
-        models: serves,
-        conditions,
-        calm: () => !faulty,
-        violation: (what) => history.violation(what),
-        onStart: (job) => history.began(job),
-      }),
-    );
-  }
+  return models;
+}
 
-  // ---- callers -----------------------------------------------------------------------------------------------------
+function someWorkers(of: {
+  readonly world: World;
+  readonly random: Random;
+  readonly site: Site;
+  readonly faults: Faults;
+  readonly history: History;
+  readonly models: readonly ServedModel[];
+}): SimWorker[] {
+  const { world, random, site, faults, history, models } = of;
+  return Array.from({ length: random.int(1, 4) }, (_, index) => {
+    const name = `worker-${index + 1}`;
+    return new SimWorker({
+      world,
+      random: random.fork(),
+      site,
+      name,
+      models: index === 0 ? models : models.filter(() => random.chance(0.6)),
+      conditions: () => faults.conditions(name),
+      calm: () => faults.isOver,
+      violation: (what) => history.violation(what),
+      onStart: (job, session) => history.began(job, session),
+    });
+  });
+}
 
-  const accepted: JobId[] = [];
-  const byKey = new Map<string, JobId>();
-  const callers = random.fork();
-
-  function submitOne(): void {
-    const { engine } = gateway;
-    if (!engine) return;
-    const model = callers.pick(models);
-    const nature = callers.pick(NATURES);
-    const deadlineAt = callers.chance(0.15) ? clock.now() + callers.int(1, 40_000) : null;
-    const idempotencyKey = callers.chance(0.2) ? `key-${callers.int(1, 30)}` : null;
-    // A key belongs to one body here: what differs with it is tested elsewhere.
-    const of = idempotencyKey ?? nature;
-    engine
-      .submit({
-        model: model.name,
-        version: idempotencyKey === null && callers.chance(0.2) ? model.version : null,
-        input: { contentType: 'text/plain', bytes: Buffer.from(idempotencyKey === null ? nature : 'good') },
-        parameters: {},
-        priority: idempotencyKey === null ? callers.pick([0, 0, 0, 5, -5]) : 0,
-        caller: callers.pick(['anna', 'ben']),
-        deadlineAt,
-        idempotencyKey: idempotencyKey === null ? null : `${of} ${model.name}`,
-      })
-      .then(
-        (job) => onAccepted(job, idempotencyKey === null ? nature : 'good'),
-        (error: Error) => world.trace(`refused ${error.message}`),
-      );
-  }
-
-  function onAccepted(job: Job, nature: Nature): void {
-    world.trace(`accepted ${job.id} ${job.model} ${nature}`);
-    history.accepted(job, nature);
-    history.read(job, world.latestWall);
-    if (job.idempotencyKey !== null) {
-      const of = `${job.caller} ${job.idempotencyKey}`;
-      const earlier = byKey.get(of);
-      if (earlier !== undefined && earlier !== job.id) history.violation(`${of} made both ${earlier} and ${job.id}`);
-      byKey.set(of, job.id);
-    }
-    accepted.push(job.id);
-    if (callers.chance(0.5)) waitFor(job.id);
-    if (callers.chance(0.1)) world.after(callers.next() * 3_000, () => cancelOne(job.id));
-  }
-
-  function waitFor(id: JobId): void {
-    const timeoutMs = callers.pick([100, 5_000, 60_000]);
-    void gateway.engine?.wait(id, timeoutMs).then((job) => {
-      if (job) history.read(job, world.latestWall);
-      else history.violation(`${id} was accepted, and unknown to a wait`);
+/** An ack tells the worker to forget a result: then the attempt must not own the job any more. */
+function checkAcks({ committed }: SimDisk, history: History, fences: readonly Fence[]): void {
+  for (const { job: id, attempt, session } of fences) {
+    void committed.get(id).then((job) => {
+      const owns = job?.status === 'processing' && job.attempt === attempt && job.session === session;
+      if (owns) history.violation(`${id} ${attempt} was acked before its end was committed`);
     });
   }
+}
 
-  function cancelOne(id: JobId): void {
-    const { engine } = gateway;
-    if (!engine) return;
-    world.trace(`cancel ${id}`);
-    history.cancelAsked(id);
-    void engine.cancel(id).then((job) => {
-      if (job) history.read(job, world.latestWall);
-    });
-  }
-
-  function readOne(): void {
-    if (accepted.length === 0) return;
-    const id = callers.pick(accepted);
-    void gateway.engine?.get(id).then((job) => {
-      if (job) history.read(job, world.latestWall);
-      else history.violation(`${id} was accepted, and is lost`);
-    });
-  }
-
-  const callMs = callers.pick([20, 200, 1_000]);
-  function callAgain(): void {
-    if (!faulty) return;
-    const many = callers.chance(0.05) ? 30 : 1;
-    for (let i = 0; i < many; i += 1) submitOne();
-    if (callers.chance(0.5)) readOne();
-    world.after(callers.next() * 2 * callMs, callAgain);
-  }
-
-  // ---- faults ------------------------------------------------------------------------------------------------------
-
-  const evil = random.fork();
-  const worker = (): SimWorker => evil.pick(workers);
-  const menu: readonly (() => void)[] = [
-    () => worker().cutLink(),
-    () => worker().cutLink(),
-    () => worker().die(evil.next() * 40_000),
-    () => worker().pause(evil.pick([50, 3_000, 25_000])),
-    () => worker().drain(evil.pick([0, 2_000, 30_000]), evil.next() * 10_000),
-    () => world.jump(evil.int(-3_600_000, 3_600_000)),
-    () => gateway.drainSession(worker().name),
-    () => {
-      gateway.kill();
-      world.after(evil.next() * 10_000, () => gateway.start());
-    },
-  ];
-  // Each seed has its own taste: some faults often, others never.
-  const taste = menu.filter(() => evil.chance(0.6));
-  const faultMs = evil.pick([500, 4_000, 20_000]);
-  function faultAgain(): void {
-    if (!faulty) return;
-    if (taste.length > 0) evil.pick(taste)();
-    world.after(evil.next() * 2 * faultMs, faultAgain);
-  }
-
-  // ---- the run -----------------------------------------------------------------------------------------------------
-
-  gateway.start();
-  for (const one of workers) world.after(random.next() * 1_000, () => one.start());
-  world.after(0, callAgain);
-  world.after(random.next() * 5_000, faultAgain);
-  await world.run(FAULTS_MS);
-
-  world.trace('the faults stop');
-  faulty = false;
-  gateway.start();
-  for (const one of workers) one.start();
-  const finals = async (): Promise<Map<JobId, Job | null>> => {
-    const jobs = new Map<JobId, Job | null>();
-    for (const id of history.ids) jobs.set(id, await memory.get(id));
-    return jobs;
-  };
-  let undecided = Infinity;
-  function look(): void {
-    void memory.counts().then((models) => {
-      undecided = [...models.values()].reduce(
-        (sum, { waitingJobs, processingJobs }) => sum + waitingJobs + processingJobs,
-        0,
-      );
-    });
-    world.after(1_000, look);
-  }
-  look();
-  await world.run(FAULTS_MS + (options.patienceMs ?? RECOVERY_MS), () => undecided === 0);
-  const quietFrom = clock.monotonic();
-  await world.run(quietFrom + QUIET_MS);
-  history.check(await finals(), true);
-  for (const one of workers) {
-    if (!one.connected) history.violation(`${one.name} did not come back`);
-    if (!one.holdsNothing) history.violation(`${one.name} still holds attempts`);
-  }
-  checkCredit();
-  const { counts } = history;
-  return {
-    seed,
-    violations: history.violations,
-    hash: world.hash,
-    events: world.events,
-    jobs: accepted.length,
-    counts,
-    lines: world.lines,
-  };
-
-  /** Nothing runs, so all that a worker takes must be free, on both sides' account. */
-  function checkCredit(): void {
-    for (const view of gateway.engine?.workers() ?? []) {
-      const serves = workers.find((one) => one.name === view.name)?.serves ?? [];
-      for (const { name, version, capacityRows } of serves) {
-        const found = view.models.find((model) => model.name === name && model.version === version);
-        if (found?.creditRows !== capacityRows || found.inFlightJobs !== 0) {
-          const has = `${found?.creditRows} rows free, ${found?.inFlightJobs} in flight`;
-          history.violation(`${view.name} ${name}@${version}: ${has}, of ${capacityRows}`);
-        }
+/** Nothing runs, so all that a worker takes must be free, on both sides' account. */
+function checkCredit(site: Site, workers: readonly SimWorker[], history: History): void {
+  for (const view of site.front?.engine.workers() ?? []) {
+    const serves = workers.find((one) => one.name === view.name)?.serves ?? [];
+    for (const { name, version, capacityRows } of serves) {
+      const found = view.models.find((model) => model.name === name && model.version === version);
+      if (found?.creditRows !== capacityRows || found.inFlightJobs !== 0) {
+        const has = `${found?.creditRows} rows free, ${found?.inFlightJobs} in flight`;
+        history.violation(`${view.name} ${name}@${version}: ${has}, of ${capacityRows}`);
       }
     }
   }

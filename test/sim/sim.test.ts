@@ -1,17 +1,20 @@
+/** The short form of `npm run sim`, and the checks of the checker. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Store } from '../../src/store/store.ts';
-import { runScenario } from './scenario.ts';
+import { SABOTAGES } from './sabotages.ts';
+import { runScenario, type Sabotage } from './scenario.ts';
 
-/** Each takes about 60 ms of a core; the long form is `npm run sim -- --seeds 10000`. */
-const SEEDS = 200;
+/** Each takes about 100 ms of a core; the long form is `npm run sim -- --seeds 10000`. */
+const SEEDS = 150;
 /** A busy machine runs fewer of them, and says how many: the seeds are the same every time, in the same order. */
 const LEAST_SEEDS = 20;
 const PATIENCE_MS = 15_000;
+/** In how many seeds a broken promise must be noticed. */
+const SABOTAGED_SEEDS = 40;
 // Callers are refused by the thousand here, and the stack of each error costs more than the rest of the refusal.
 Error.stackTraceLimit = 2;
 
-test('faults of every kind: nothing is lost, decided twice, changed after it was read, or sent beyond credit', async (t) => {
+void test('faults of every kind: nothing is lost, decided twice, changed after it was read, or sent beyond credit', async (t) => {
   const began = performance.now();
   let seed = 0;
   let succeeded = 0;
@@ -22,80 +25,57 @@ test('faults of every kind: nothing is lost, decided twice, changed after it was
     succeeded += counts.succeeded ?? 0;
   }
   t.diagnostic(`${seed} seeds, ${succeeded} jobs succeeded`);
-  assert.ok(succeeded > seed * 50, 'the scenarios must do some work');
+  assert.ok(succeeded > seed * 20, 'the scenarios must do some work');
 });
 
-test('a seed replays exactly', async () => {
-  for (const seed of [9]) {
-    const first = await runScenario(seed);
-    const second = await runScenario(seed);
-    assert.equal(first.hash, second.hash);
-    assert.notEqual(first.hash, (await runScenario(seed + 100)).hash);
+/** Each of them failed once, and says what a fix was for. */
+const FIXED: Readonly<Record<number, string>> = {
+  6: 'a cancel and a result in one commit: the decision was told twice',
+  34: 'a commit that failed while a lost worker gave back: its lease was forgotten, and its jobs stood still for ever',
+};
+
+void test('seeds that failed once', async () => {
+  for (const [seed, why] of Object.entries(FIXED)) {
+    assert.deepEqual((await runScenario(Number(seed))).violations, [], `${seed}: ${why}`);
   }
 });
 
-/** Stores with one promise broken: the history must notice each, or it proves nothing. */
-const SABOTAGES: Record<string, (store: Store) => Store> = {
-  'a store that ignores the attempt of a fence': (store) => ({
-    ...store,
-    async settle(ends) {
-      const owned = await Promise.all(
-        ends.map(async (end) => {
-          const job = await store.get(end.fence.job);
-          if (job?.status !== 'processing') return end;
-          return { ...end, fence: { ...end.fence, attempt: job.attempt, session: job.session ?? '' } };
-        }),
-      );
-      return store.settle(owned);
-    },
-  }),
-  'a store that forgets to take back what a lost worker held': (store) => ({
-    ...store,
-    release: () => Promise.resolve([]),
-    sweep: async (limit) => {
-      // Kept alive for ever: no lease ever runs out.
-      for (let run = 1; run < 40; run += 1)
-        for (let w = 1; w < 5; w += 1) await store.heartbeat(`worker-${w}-run-${run}`, 1e9);
-      return store.sweep(limit);
-    },
-  }),
-  'a store that gives out more rows than were asked for': (store) => ({
-    ...store,
-    claim: (requests) => store.claim(requests.map((one) => ({ ...one, maxRows: one.maxRows + 1 }))),
-  }),
-  'a store that gives a job to a version that it did not ask for': (store) => ({
-    ...store,
-    claim: async (requests) => {
-      const other = requests.map((one) => ({ ...one, version: one.version === '1' ? '2' : '1' }));
-      return store.claim(other);
-    },
-  }),
-  'a store that loses one job in a hundred': (store) => {
-    let count = 0;
-    return {
-      ...store,
-      submit: async (jobs) => {
-        const outcomes = await store.submit(jobs);
-        for (const outcome of outcomes)
-          if (outcome.type === 'accepted' && ++count % 100 === 0) await store.cancel(outcome.job.id);
-        return outcomes;
-      },
-    };
-  },
-};
+void test('a seed replays exactly, with every driver and in every mode', async () => {
+  const hashes = new Set<string>();
+  for (const driver of ['memory', 'sqlite'] as const) {
+    for (const mode of ['safety', 'liveness'] as const) {
+      const first = await runScenario(9, { driver, mode, keepLines: true });
+      // From another place of the event loop, where promises and ticks might come in another order.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      const second = await runScenario(9, { driver, mode, keepLines: true });
+      assert.deepEqual(first.lines, second.lines);
+      assert.equal(first.hash, second.hash);
+      assert.deepEqual(first.counts, second.counts);
+      hashes.add(first.hash);
+    }
+  }
+  hashes.add((await runScenario(10)).hash);
+  assert.equal(hashes.size, 5, 'other drivers, modes and seeds take other ways');
+});
+
+/** The first seed in which it was noticed. */
+async function noticedAt(sabotage: Sabotage): Promise<number | null> {
+  for (let seed = 1; seed <= SABOTAGED_SEEDS; seed += 1) {
+    try {
+      const { violations } = await runScenario(seed, { sabotage, patienceMs: 300_000 });
+      if (violations.length > 0) return seed;
+    } catch {
+      // The dispatcher's own arithmetic, or a constraint of the database, noticed first.
+      return seed;
+    }
+  }
+  return null;
+}
 
 for (const [name, sabotage] of Object.entries(SABOTAGES)) {
-  test(`the history notices ${name}`, async () => {
-    for (let seed = 1; seed <= 20; seed += 1) {
-      let violations: readonly string[];
-      try {
-        ({ violations } = await runScenario(seed, { sabotage, patienceMs: 120_000 }));
-      } catch {
-        // The dispatcher's own arithmetic noticed first.
-        return;
-      }
-      if (violations.length > 0) return;
-    }
-    assert.fail('twenty seeds passed with a broken store');
+  void test(`the history notices: ${name}`, async (t) => {
+    const seed = await noticedAt(sabotage);
+    assert.notEqual(seed, null, `${SABOTAGED_SEEDS} seeds passed`);
+    t.diagnostic(`noticed at seed ${seed}`);
   });
 }

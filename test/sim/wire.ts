@@ -2,6 +2,9 @@
  * A link as bad as links are: messages of one lane arrive in order or not at all; latency varies; a cut loses what is under
  * way in both directions; and each end learns of the cut when it likes. `data` is a second lane, as data connections are:
  * what goes there overtakes control messages and is overtaken by them.
+ *
+ * A partition, in one direction or both, delivers nothing until it is healed; then whatever was sent meanwhile arrives, as TCP
+ * would send it again, unless an end gave up first. An end of the connection does not get through either.
  */
 import type { World } from './world.ts';
 
@@ -24,6 +27,8 @@ export interface WireConditions {
   readonly latencyMs: readonly [number, number];
   /** How long after a cut a side notices. */
   readonly noticeMs: readonly [number, number];
+  /** Until when nothing gets through that this side sends, on the monotonic clock; Infinity: never again. */
+  readonly blockedUntilMs: (from: Side) => number;
 }
 
 export function createLink(world: World, conditions: () => WireConditions): Link {
@@ -39,11 +44,14 @@ export function createLink(world: World, conditions: () => WireConditions): Link
     fn?.(orderly);
   }
 
+  /** How long from now until it is there. */
   function arrival(from: Side, lane: Lane): number {
-    const [low, high] = conditions().latencyMs;
+    const { latencyMs, blockedUntilMs } = conditions();
+    const [low, high] = latencyMs;
     const now = world.clock.monotonic();
     const key = `${from} ${lane}`;
-    const at = Math.max(now + low + random.next() * (high - low), latest.get(key) ?? 0);
+    const sent = Math.max(now, blockedUntilMs(from)) + low + random.next() * (high - low);
+    const at = Math.max(sent, latest.get(key) ?? 0);
     latest.set(key, at);
     return at - now;
   }
@@ -54,23 +62,31 @@ export function createLink(world: World, conditions: () => WireConditions): Link
     },
     send(from, lane, deliver) {
       if (!alive) return;
-      world.after(arrival(from, lane), () => {
+      const delayMs = arrival(from, lane);
+      if (delayMs === Infinity) return;
+      world.after(delayMs, () => {
         if (alive) deliver();
       });
     },
     cut() {
       if (!alive) return;
       alive = false;
-      const [low, high] = conditions().noticeMs;
+      const { noticeMs, blockedUntilMs } = conditions();
+      const [low, high] = noticeMs;
+      const now = world.clock.monotonic();
       for (const side of ['gateway', 'worker'] as const) {
-        world.after(low + random.next() * (high - low), () => tell(side, false));
+        const blockedMs = Math.max(0, blockedUntilMs(side === 'gateway' ? 'worker' : 'gateway') - now);
+        // Behind a partition a side finds out by itself, from the silence.
+        if (blockedMs < Infinity) world.after(blockedMs + low + random.next() * (high - low), () => tell(side, false));
       }
     },
     close(from, orderly) {
       lost[from] = null;
       if (!alive) return;
       const other: Side = from === 'gateway' ? 'worker' : 'gateway';
-      world.after(arrival(from, 'control'), () => {
+      const delayMs = arrival(from, 'control');
+      if (delayMs === Infinity) return;
+      world.after(delayMs, () => {
         alive = false;
         tell(other, orderly);
       });

@@ -5,9 +5,11 @@
  */
 import type { Fence, Job } from '../../src/dispatch/job.ts';
 import type { ModelReport } from '../../src/protocol/messages.ts';
-import { PING_MS } from '../../src/protocol/limits.ts';
+import { DEAD_MS, PING_MS } from '../../src/protocol/limits.ts';
 import type { Random } from '../support/random.ts';
-import type { SimGateway, SimPeer, SimSession } from './gateway.ts';
+import type { Engine } from '../../src/gateway/engine.ts';
+import type { SimPeer, SimSession } from './gateway.ts';
+import type { Site } from './site.ts';
 import { createLink, type Link, type WireConditions } from './wire.ts';
 import type { World } from './world.ts';
 
@@ -23,14 +25,14 @@ export interface ServedModel {
 export interface SimWorkerOptions {
   readonly world: World;
   readonly random: Random;
-  readonly gateway: SimGateway;
+  readonly site: Site;
   readonly name: string;
   readonly models: readonly ServedModel[];
   readonly conditions: () => WireConditions & { readonly duplicate: number };
   /** The faults are over: slow jobs take no longer than others. */
   readonly calm: () => boolean;
   readonly violation: (what: string) => void;
-  readonly onStart: (job: Job) => void;
+  readonly onStart: (job: Job, session: string) => void;
 }
 
 interface Running {
@@ -59,6 +61,8 @@ export class SimWorker implements SimPeer {
   #link: Link | null = null;
   #session: SimSession | null = null;
   #draining = false;
+  #gatewayDrains = false;
+  #heardAt = 0;
   #granted = new Map<string, number>();
   #running = new Map<string, Running>();
   #ended = new Map<string, Ended>();
@@ -151,18 +155,22 @@ export class SimWorker implements SimPeer {
   // ---- the link ----------------------------------------------------------------------------------------------------
 
   #dial(): void {
-    const { world, random, gateway, conditions } = this.#o;
+    const { world, random, site, conditions } = this.#o;
     const link = createLink(world, conditions);
     const life = this.#life;
     const epoch = ++this.#epoch;
     const sessionId = this.#sessionId;
     link.onLost('worker', () => this.whenAwake(() => this.#lost(link, life)));
     this.#link = link;
-    link.send('worker', 'control', () => {
-      const session = gateway.accept(this, link, epoch, sessionId);
-      if (!session) link.close('gateway', false);
-      else link.send('gateway', 'control', () => this.whenAwake(() => this.#welcome(link, session, life)));
-    });
+    const hello = (): void =>
+      site.accept(this, link, epoch, sessionId, (session) => {
+        if (!session) link.close('gateway', false);
+        else link.send('gateway', 'control', () => this.whenAwake(() => this.#welcome(link, session, life)));
+      });
+    // The handshakes of TCP and TLS go both ways before a hello can.
+    link.send('worker', 'control', () =>
+      link.send('gateway', 'control', () => this.whenAwake(() => link.send('worker', 'control', hello))),
+    );
     // A dial that is never answered is given up.
     world.after(5_000 + random.next() * 100, () => {
       if (life === this.#life && this.#link === link && !this.#session) {
@@ -187,6 +195,8 @@ export class SimWorker implements SimPeer {
   #welcome(link: Link, session: SimSession, life: number): void {
     if (life !== this.#life || this.#link !== link) return;
     this.#session = session;
+    this.#heardAt = this.#o.world.clock.monotonic();
+    this.#gatewayDrains = false;
     this.#granted = new Map();
     if (this.#wasConnected) {
       const held: [string, number][] = [...this.#running.values()].map(({ job }) => [job.id, job.attempt]);
@@ -206,23 +216,24 @@ export class SimWorker implements SimPeer {
 
   #ping(link: Link, life: number): void {
     if (life !== this.#life || this.#link !== link) return;
-    this.whenAwake(() => this.#say('control', () => undefined));
+    if (this.#o.world.clock.monotonic() - this.#heardAt > DEAD_MS) {
+      this.whenAwake(() => this.#lost(link, life));
+      return;
+    }
+    this.whenAwake(() => this.#say('control', (session) => session.pong()));
     this.#after(PING_MS, () => this.#ping(link, life), life);
   }
 
-  #say(
-    lane: 'control' | 'data',
-    deliver: (session: SimSession, engine: NonNullable<SimGateway['engine']>) => void,
-  ): void {
+  #say(lane: 'control' | 'data', deliver: (session: SimSession, engine: Engine) => void): void {
     const session = this.#session;
-    if (!session) return;
-    session.link.send('worker', lane, () => {
-      const { engine } = this.#o.gateway;
-      if (!engine || session.ended) return;
-      session.heardAt = this.#o.world.clock.monotonic();
-      session.lastSeenAt = this.#o.world.clock.now();
-      deliver(session, engine);
-    });
+    session?.link.send('worker', lane, () => session.hear(deliver));
+  }
+
+  /** Something came from the gateway: is it still the one that counts? */
+  #hears(link: Link): boolean {
+    if (this.#link !== link) return false;
+    this.#heardAt = this.#o.world.clock.monotonic();
+    return true;
   }
 
   #after(delayMs: number, fn: () => void, life: number): void {
@@ -234,7 +245,7 @@ export class SimWorker implements SimPeer {
   // ---- credit ------------------------------------------------------------------------------------------------------
 
   #grantAll(): void {
-    if (this.#draining || !this.#session) return;
+    if (this.#draining || this.#gatewayDrains || !this.#session) return;
     for (const { name, version, capacityRows } of this.#o.models) {
       const of = `${name}@${version}`;
       let busy = 0;
@@ -249,7 +260,7 @@ export class SimWorker implements SimPeer {
   // ---- work --------------------------------------------------------------------------------------------------------
 
   onAssign(link: Link, job: Job, version: string): void {
-    if (this.#link !== link) return;
+    if (!this.#hears(link)) return;
     const { violation, world, random } = this.#o;
     const of = `${job.model}@${version}`;
     const granted = this.#granted.get(of) ?? 0;
@@ -260,7 +271,7 @@ export class SimWorker implements SimPeer {
     if (this.#running.has(id) || this.#ended.has(id)) violation(`${id} was sent twice`);
     this.#granted.set(of, granted - job.rows);
     this.#running.set(id, { job, version, rows: job.rows });
-    this.#o.onStart(job);
+    this.#o.onStart(job, this.#sessionId);
     const nature = Buffer.from(job.input.bytes).toString() as Nature;
     const ms = nature === 'slow' && !this.#o.calm() ? 2_000 + random.next() * 20_000 : random.next() * 200;
     if (random.chance(0.1)) this.#say('control', (to, engine) => engine.onProgress(to, this.#fence(job), 0.5, null));
@@ -312,7 +323,7 @@ export class SimWorker implements SimPeer {
   }
 
   onCancel(link: Link, fence: Fence, _reason: string): void {
-    if (this.#link !== link) return;
+    if (!this.#hears(link)) return;
     const id = key(fence.job, fence.attempt);
     const life = this.#life;
     // The runner stops when it can, not when it is told.
@@ -329,24 +340,31 @@ export class SimWorker implements SimPeer {
   }
 
   onAck(link: Link, fences: readonly Fence[]): void {
-    if (this.#link !== link) return;
+    if (!this.#hears(link)) return;
     for (const fence of fences) this.#ended.delete(key(fence.job, fence.attempt));
   }
 
+  onPong(link: Link): void {
+    this.#hears(link);
+  }
+
+  /** Takes nothing more, goes when all that it holds is acked, and dials again; the gateway does not wait for ever. */
   onGatewayDrain(link: Link): void {
-    if (this.#link !== link) return;
+    if (!this.#hears(link)) return;
+    this.#gatewayDrains = true;
     const life = this.#life;
-    this.#after(
-      500,
-      () => {
-        if (this.#link !== link) return;
-        link.close('worker', true);
-        link.onLost('worker', () => undefined);
-        this.#link = null;
-        this.#session = null;
-        this.#after(200, () => this.#dial(), life);
-      },
-      life,
-    );
+    const look = (): void => {
+      if (this.#link !== link) return;
+      if (!this.holdsNothing) {
+        this.#after(100, look, life);
+        return;
+      }
+      link.close('worker', true);
+      link.onLost('worker', () => undefined);
+      this.#link = null;
+      this.#session = null;
+      this.#after(200, () => this.#dial(), life);
+    };
+    look();
   }
 }

@@ -31,7 +31,15 @@ export function createLeases(db: DatabaseSync, leaseMs: number) {
 
   return {
     extend,
+    /**
+     * Its lease is over now. It is not forgotten before a sweep has seen that it holds nothing: the transaction that takes back
+     * what it held may fail, and then the next sweep does it.
+     */
     end(session: SessionId): void {
+      until.set(session, -Infinity);
+    },
+    /** It holds nothing. */
+    forget(session: SessionId): void {
       until.delete(session);
       seenBeats.delete(session);
       wroteAt.delete(session);

@@ -3,8 +3,6 @@
  * driver as the gateway sees it; the writing and the reading happen in two threads of their own, so that neither a flush
  * nor a large answer holds up the sockets. A promise resolves only after the commit that covers it was flushed.
  */
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { PosternError, toPosternError } from '../../errors.ts';
 import { silentLogger, type Logger } from '../../logger.ts';
@@ -60,9 +58,9 @@ interface End {
 }
 
 export function createSqliteStore(options: SqliteStoreOptions): Store {
-  const { clock, path, blobs, logger = silentLogger } = options;
+  const { clock, blobs, logger = silentLogger } = options;
   const data: WriterOptions = {
-    path,
+    path: options.path,
     queueLimitJobs: options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT,
     maxAttempts: options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
     waitTtlMs: options.waitTtlMs ?? DEFAULT_WAIT_TTL_MS,
@@ -236,7 +234,6 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
   const service = createService({
     async start() {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       // The writer first: it makes the tables.
       await writer.start();
       await reader.start();

@@ -56,7 +56,7 @@ export function createSweeps(db: DatabaseSync, ledger: Ledger, leases: Leases, w
       if (left === 0) break;
       const rows = heldBy(session, left);
       for (const row of rows) reclaimed.push(bare(writer.end(row, LEASE_LOST, step)));
-      if (rows.length < left) leases.end(session);
+      if (rows.length === 0) leases.forget(session);
     }
     return reclaimed;
   }
