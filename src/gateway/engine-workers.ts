@@ -35,6 +35,7 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'image_too_large',
   'empty_input',
   'input_invalid',
+  'bad_tensor',
   'bad_parameter',
   'model_failed',
   'model_unavailable',

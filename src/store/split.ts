@@ -80,8 +80,8 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
   });
 
   return {
-    ...recorded,
     ...service,
+    durable: recorded.durable,
     submit: (jobs) =>
       each(
         jobs,

@@ -64,7 +64,7 @@ describe('headers and addresses', () => {
     { name: 'an unknown status', path: '/v1/predictions?status=done', code: 'bad_parameter' },
     { name: 'a cursor of a kilobyte', path: `/v1/predictions?cursor=${'x'.repeat(1000)}`, code: 'bad_parameter' },
     { name: 'an unknown model', path: '/v1/models/local/nothing', code: 'model_not_found' },
-    { name: 'an unknown address', path: '/v2/nothing?secret=1', code: 'not_found' },
+    { name: 'an unknown address', path: '/v3/nothing?secret=1', code: 'not_found' },
     {
       name: 'a method that is not allowed',
       path: '/v1/models',

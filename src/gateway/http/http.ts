@@ -23,8 +23,9 @@ import { modelRoutes } from './models.ts';
 import { operationRoutes, type Phase } from './operations.ts';
 import { pageRoutes } from './pages.ts';
 import { predictionRoutes } from './predictions.ts';
-import { problem, serve, type Call, type Desk, type Route } from './route.ts';
+import { problem, serve, type Call, type Desk, type Route, isOpenInference } from './route.ts';
 import { createApp } from './server.ts';
+import { v2Routes } from './v2/routes.ts';
 import { streamRoutes } from './stream.ts';
 
 export interface HttpServiceOptions {
@@ -104,6 +105,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...predictionRoutes({ predictions, budget, clock, maxBodyBytes, inputs, baseOf }),
         ...streams.routes,
         ...modelRoutes({ predictions, baseOf }),
+        ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
         ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),
         ...(await pageRoutes()),
       ];
@@ -232,7 +234,7 @@ function notAllowed(call: Call, allow: string): ReturnType<Route['handle']> {
     'method_not_allowed',
     `${call.request.method} is not allowed here; allowed: ${allow}.`,
   );
-  const answer = problem(error, { requestId: call.id });
+  const answer = problem(error, { requestId: call.id, openInference: isOpenInference(call.request) });
   return { ...answer, headers: [...answer.headers, 'allow', allow] };
 }
 

@@ -39,7 +39,7 @@ export interface BodySource {
   readonly nowMs: number;
 }
 
-const RAW = /^(?:image\/[a-z0-9][a-z0-9.+-]{0,100}|application\/octet-stream)$/;
+const RAW = /^(?:image\/[a-z0-9][a-z0-9.+-]{0,100}|application\/octet-stream|application\/vnd\.postern\.tensors)$/;
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
 /** Reads and parses the body. Its type and announced length are checked before the first byte is read. */

@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document. Written by hand; a test holds it against the routes and the table of errors. */
 import { ERROR_CODES, type ErrorCode } from '../../errors.ts';
 import { PARAMETERS, ref, SCHEMAS } from './openapi-schemas.ts';
+import { V2_PATHS, V2_SCHEMAS } from './openapi-v2.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -155,6 +156,7 @@ const PATHS: Readonly<Record<string, object>> = {
       responses: { 200: answer('It.', ref('Model')), ...problems('model_not_found') },
     },
   },
+  ...V2_PATHS,
   '/v1/workers': {
     get: {
       tags: ['Running it'],
@@ -219,8 +221,8 @@ export function openApiDocument(): object {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    tags: ['Predictions', 'Models', 'Running it', 'Pages'].map((name) => ({ name })),
+    tags: ['Predictions', 'Models', 'Open Inference Protocol', 'Running it', 'Pages'].map((name) => ({ name })),
     paths: PATHS,
-    components: { schemas: SCHEMAS },
+    components: { schemas: { ...SCHEMAS, ...V2_SCHEMAS } },
   };
 }

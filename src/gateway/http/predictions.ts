@@ -205,7 +205,7 @@ function isInputFault({ status, error }: Job): boolean {
 const LEFT = new Error('the caller left');
 
 /** Aborted when the caller goes away before the answer: the wait ends, the recorded work goes on. */
-function leaving(response: ServerResponse): AbortSignal {
+export function leaving(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
   response.once('close', () => {
     if (!response.writableFinished) controller.abort(LEFT);

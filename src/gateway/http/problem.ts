@@ -38,11 +38,14 @@ export interface ProblemContext {
   readonly requestId: string;
   /** The prediction that ended with this error: it exists and can be read. */
   readonly prediction?: string;
+  /** For a caller of the Open Inference Protocol, who looks for the message under `error`. */
+  readonly openInference?: boolean;
 }
 
-export function renderProblem(error: PosternError, { requestId, prediction }: ProblemContext): string {
+export function renderProblem(error: PosternError, { requestId, prediction, openInference }: ProblemContext): string {
   const { status, title, retryable } = ERROR_CODES[error.code];
   return JSON.stringify({
+    ...(openInference ? { error: error.message } : {}),
     type: `/docs/errors#${error.code}`,
     title,
     status,

@@ -13,7 +13,7 @@ import type { PosternError } from '../../errors.ts';
 import { allowOrigin } from './cors.ts';
 import { PUBLIC_ACCESS, type Access, type RouteScope } from './access.ts';
 import { CallerGone, hasBody } from './body.ts';
-import { PROBLEM_TYPE, renderProblem, toCallerError } from './problem.ts';
+import { PROBLEM_TYPE, renderProblem, toCallerError, type ProblemContext } from './problem.ts';
 
 export interface Call {
   readonly request: IncomingMessage;
@@ -31,7 +31,8 @@ export interface Answer {
   readonly status: number;
   /** Names and values in turn, lower case. Content-Length and X-Request-Id are added. */
   readonly headers: readonly string[];
-  readonly body: string | Uint8Array;
+  /** Several pieces go out one after another, as they are. */
+  readonly body: string | Uint8Array | readonly Uint8Array[];
 }
 
 /** An answer that goes on: `stream` writes until it is over. */
@@ -45,7 +46,7 @@ export interface StreamAnswer {
 }
 
 export interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly scope: RouteScope;
   handle(call: Call): Answer | Promise<Answer | StreamAnswer>;
@@ -63,8 +64,9 @@ export function json(status: number, body: string, more?: readonly string[]): An
   return { status, headers: more === undefined ? JSON_HEADERS : [...JSON_HEADERS, ...more], body };
 }
 
-export function problem(error: PosternError, context: { requestId: string; prediction?: string }): Answer {
-  const headers = ['content-type', PROBLEM_TYPE, 'cache-control', 'no-store'];
+export function problem(error: PosternError, context: ProblemContext): Answer & { readonly body: string } {
+  const type = context.openInference ? 'application/json; charset=utf-8' : PROBLEM_TYPE;
+  const headers = ['content-type', type, 'cache-control', 'no-store'];
   if (error.code === 'unauthorized') headers.push('www-authenticate', 'Bearer realm="postern"');
   if (error.retryAfterS !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(error.retryAfterS))));
   return { status: error.status, headers, body: renderProblem(error, context) };
@@ -165,24 +167,33 @@ function refusal(thrown: unknown, route: string, desk: Desk, call: Call): Answer
   if (error.code === 'internal') {
     desk.logger.error('request failed', { route, requestId: call.id, error: error.cause ?? error });
   }
-  return problem(error, { requestId: call.id });
+  return problem(error, { requestId: call.id, openInference: isOpenInference(call.request) });
+}
+
+/** The Open Inference Protocol has its own form of an error. */
+export function isOpenInference({ url = '' }: IncomingMessage): boolean {
+  return url.startsWith('/v2') && /^\/v2(?:[/?]|$)/.test(url);
 }
 
 function write({ request, response, id }: Call, { status, headers, body }: Answer, desk: Desk): void {
-  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+  const length = lengthOf(body);
   const unread = !request.complete && hasBody(request);
   const lines = [...headers, 'x-request-id', id];
   if (status !== 304) lines.push('content-length', String(length));
   if (unread || desk.draining()) lines.push('connection', 'close');
   response.writeHead(status, lines);
   if (!unread) {
+    if (typeof body === 'object' && !(body instanceof Uint8Array)) {
+      writePieces(response, body);
+      return;
+    }
     // As many bytes as characters: all ASCII, which Node writes faster when it is told so.
     if (typeof body === 'string' && length === body.length) response.end(body, 'latin1');
     else response.end(body);
     return;
   }
   // The sender is still sending. Closing now would reset the connection under the answer: read on, into nothing.
-  response.write(body);
+  for (const piece of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) response.write(piece);
   const timer = desk.clock.after(LINGER_MS, () => response.end());
   const done = (): void => {
     timer.cancel();
@@ -191,6 +202,21 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   request.once('end', done);
   request.once('close', done);
   request.resume();
+}
+
+function lengthOf(body: Answer['body']): number {
+  if (typeof body === 'string') return Buffer.byteLength(body);
+  if (body instanceof Uint8Array) return body.byteLength;
+  let bytes = 0;
+  for (const piece of body) bytes += piece.byteLength;
+  return bytes;
+}
+
+function writePieces(response: ServerResponse, pieces: readonly Uint8Array[]): void {
+  response.cork();
+  for (const piece of pieces) if (piece.byteLength > 0) response.write(piece);
+  response.end();
+  response.uncork();
 }
 
 async function writeStream({ request, response, id }: Call, answer: StreamAnswer, desk: Desk): Promise<void> {
