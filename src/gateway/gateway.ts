@@ -5,8 +5,7 @@
 import type { Clock } from '../clock.ts';
 import { appendAudit, prepareAudit, type AuditAction } from '../identity/audit.ts';
 import type { GatewayIdentity } from '../identity/identity.ts';
-import { followKeys } from '../identity/keys/follow.ts';
-import { createKeyRing } from '../identity/keys/ring.ts';
+import { createCallers } from '../identity/callers.ts';
 import type { Records } from '../identity/records.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
@@ -49,10 +48,9 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
     clock,
   });
   const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });
-  const keys = createKeyRing(clock);
-  const following = followKeys({ records, keys, clock, logger });
+  const callers = createCallers({ records, clock, logger });
   const http = createHttpService({
-    keys,
+    callers,
     outbound,
     predictions: engine,
     onDecided: (observer) => engine.onDecided(observer),
@@ -65,7 +63,6 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
   const service = createService({
     async start() {
       records.watch(clock, (error) => logger.error('the control records cannot be read', { error }));
-      await following.start();
       await engine.start();
       await listener.start();
       // Last: a caller that gets through finds everything there.
@@ -78,7 +75,6 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
       await http.stop();
       await listener.stop();
       await engine.stop();
-      await following.stop();
       if (isReady) note('gateway.stop');
       records.close();
     },
@@ -107,7 +103,7 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
   let draining: Promise<void> | null = null;
   return {
     ...service,
-    lendKey: () => keys.lend(['predict', 'read']),
+    lendKey: () => callers.keys.lend(['predict', 'read']),
     get httpPort() {
       return http.port;
     },

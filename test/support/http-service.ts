@@ -1,13 +1,18 @@
 /** An HTTP service over fake predictions on a port of the system's choice, and ways to talk to it below fetch. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { createOutbound } from '../../src/gateway/outbound/outbound.ts';
 import { outboundRules, parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
+import { createCallers } from '../../src/identity/callers.ts';
+import { openRecords, type Records } from '../../src/identity/records.ts';
 import type { LogFields, Logger } from '../../src/logger.ts';
 import { createFakePredictions, type FakePredictions } from './fake-predictions.ts';
 
@@ -18,6 +23,19 @@ export interface RunningHttp {
   readonly service: HttpService;
   /** What was logged as an error. */
   readonly errors: (LogFields & { message: string })[];
+  /** Where keys are made. */
+  readonly records: Records;
+}
+
+/** Control records in a folder of their own. */
+export function openTestRecords(t: TestContext): Records {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-http-'));
+  const records = openRecords(folder);
+  t.after(() => {
+    records.close();
+    rmSync(folder, { recursive: true });
+  });
+  return records;
 }
 
 export async function startHttp(
@@ -38,7 +56,9 @@ export async function startHttp(
   };
   const parsed = parseGatewayConfig({ dataDir: '/nowhere', http: { port: 0, ...http }, outbound: { allow } });
   const { http: config } = parsed;
+  const records = openTestRecords(t);
   const service = createHttpService({
+    callers: createCallers({ records, clock: systemClock, logger }),
     predictions: fake,
     onDecided: fake.onDecided,
     config,
@@ -48,7 +68,7 @@ export async function startHttp(
   });
   await service.start();
   t.after(() => service.stop());
-  return { base: `http://127.0.0.1:${service.port}`, port: service.port, fake, service, errors };
+  return { base: `http://127.0.0.1:${service.port}`, port: service.port, fake, service, errors, records };
 }
 
 /** Waits for a state, not for time: looks again after every turn of the event loop, and gives up by the test's timeout. */

@@ -8,13 +8,17 @@
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
+import type { AdminSessions } from '../../identity/admin-sessions.ts';
 import type { HeldKey, KeyRing } from '../../identity/keys/ring.ts';
 import { OWNER_ACCESS, PUBLIC_ACCESS, type Access, type RouteScope } from './access.ts';
+import { equalDigests } from '../../identity/keys/token.ts';
+import { readAdminCookie } from './cookie.ts';
 import { hostName, isForeignName, isForeignWrite, isFromThisMachine } from './origin.ts';
 import { clip } from './parameters.ts';
 
 export interface GateOptions {
   readonly keys: KeyRing;
+  readonly sessions: AdminSessions;
   readonly clock: Clock;
   /** Lets anybody predict, without a key. */
   readonly isOpen: boolean;
@@ -29,7 +33,7 @@ export interface Gate {
   admit(scope: RouteScope, request: IncomingMessage): Access;
 }
 
-export function createGate({ keys, clock, isOpen, publicUrl, corsOrigins }: GateOptions): Gate {
+export function createGate({ keys, sessions, clock, isOpen, publicUrl, corsOrigins }: GateOptions): Gate {
   const publicName = publicUrl === null ? null : hostName(URL.parse(publicUrl)?.host);
   let lastHost = '';
   let lastHostIsForeign = false;
@@ -51,6 +55,20 @@ export function createGate({ keys, clock, isOpen, publicUrl, corsOrigins }: Gate
       }
     }
     return key;
+  }
+
+  /** null: no cookie, or one that counts no more. */
+  function byCookie(request: IncomingMessage): Access | null {
+    const token = readAdminCookie(request);
+    const session = token === null ? null : sessions.check(token);
+    if (token === null || session === null || isRead(request.method)) return session;
+    // The browser sends the cookie by itself, so it proves who the user is and not that the user wanted this.
+    if (isForeignWrite(request, NO_ORIGINS)) throw foreignPage();
+    const proof = request.headers['x-csrf-token'];
+    if (typeof proof === 'string' && equalDigests(proof, sessions.proofOf(token))) return session;
+    const message =
+      'Expected the header X-CSRF-Token with the csrf_token of the login (GET /v1/admin/whoami shows it).';
+    throw new PosternError('forbidden', message);
   }
 
   function byNothing(scope: RouteScope, request: IncomingMessage): Access {
@@ -83,7 +101,7 @@ export function createGate({ keys, clock, isOpen, publicUrl, corsOrigins }: Gate
       );
     }
     if (isForeignWrite(request, corsOrigins)) {
-      throw new PosternError('forbidden', 'The request comes from a page of another site (Origin, Sec-Fetch-Site).');
+      throw foreignPage();
     }
   }
 
@@ -95,6 +113,10 @@ export function createGate({ keys, clock, isOpen, publicUrl, corsOrigins }: Gate
       if (authorization !== undefined && keys.isClosed) {
         const token = tokenIn(authorization);
         if (token !== null) return byKey(token, scope, request);
+      }
+      if (sessions.size > 0 && request.headers.cookie !== undefined) {
+        const session = byCookie(request);
+        if (session !== null) return session;
       }
       return byNothing(scope, request);
     },
@@ -108,9 +130,17 @@ export function tokenIn(authorization: string): string | null {
   return match?.[1] ?? null;
 }
 
+const NO_ORIGINS: ReadonlySet<string> = new Set();
+
+const isRead = (method: string | undefined): boolean => method === 'GET' || method === 'HEAD';
+
+function foreignPage(): PosternError {
+  return new PosternError('forbidden', 'The request comes from a page of another site (Origin, Sec-Fetch-Site).');
+}
+
 function allows({ admin, scopes }: HeldKey, scope: RouteScope, method: string | undefined): boolean {
   if (admin) return true;
   if (scope === 'admin') return false;
   if (scope === 'read') return scopes.has('read');
-  return scopes.has('predict') || (scopes.has('read') && (method === 'GET' || method === 'HEAD'));
+  return scopes.has('predict') || (scopes.has('read') && isRead(method));
 }

@@ -7,9 +7,10 @@ import { systemClock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import { createFakePredictions, ROSE, succeeded } from '../../../test/support/fake-predictions.ts';
-import { startHttp, until } from '../../../test/support/http-service.ts';
+import { openTestRecords, startHttp, until } from '../../../test/support/http-service.ts';
 import { parseGatewayConfig } from '../config.ts';
 import { createOutbound } from '../outbound/outbound.ts';
+import { createCallers } from '../../identity/callers.ts';
 import { createHttpService } from './http.ts';
 
 const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 1, 2, 3]);
@@ -347,6 +348,7 @@ describe('running the service', () => {
     const fake = createFakePredictions();
     const { http: config } = parseGatewayConfig({ dataDir: '/nowhere', http: { port: service.port } });
     const second = createHttpService({
+      callers: createCallers({ records: openTestRecords(t), clock: systemClock, logger: silentLogger }),
       predictions: fake,
       onDecided: fake.onDecided,
       config,

@@ -9,15 +9,17 @@ import { PosternError } from '../../errors.ts';
 import { createService, type Service } from '../../service.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
-import { createKeyRing, type KeyRing } from '../../identity/keys/ring.ts';
+import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { Predictions } from '../ports.ts';
 import { parseProxies } from './address.ts';
+import { adminRoutes } from './admin.ts';
 import { createBodyBudget } from './budget.ts';
 import { createInputFetcher } from './input-url.ts';
 import { createConnections } from './connections.ts';
 import { createGate } from './gate.ts';
+import { loginRoutes } from './login.ts';
 import { createMetrics, type Metrics, type OnDecided, type RouteCounts } from './metrics.ts';
 import { modelRoutes } from './models.ts';
 import { operationRoutes, type Phase } from './operations.ts';
@@ -34,8 +36,8 @@ export interface HttpServiceOptions {
   readonly config: HttpConfig;
   /** For what is requested on a caller's behalf. */
   readonly outbound: Outbound;
-  /** Who may call. Without any: nobody has ever made a key. */
-  readonly keys?: KeyRing;
+  /** Who may call. Started and stopped by this service. */
+  readonly callers: Callers;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -44,7 +46,7 @@ export interface HttpService extends Service {
   /** The bound port, after start. */
   readonly port: number;
   /** What is served, after start. */
-  readonly routes: readonly Pick<Route, 'method' | 'path'>[];
+  readonly routes: readonly Pick<Route, 'method' | 'path' | 'scope'>[];
   /** From now on `/readyz` says no and answers close their connections; requests are still answered. */
   beginDrain(): void;
   /** Stops accepting connections and waits, at most `deadlineMs`, until every request in flight is answered. */
@@ -58,9 +60,11 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   const { predictions, config, outbound, logger, clock } = options;
   const budget = createBodyBudget(config.maxInFlightBytes);
   const corsOrigins = new Set(config.corsOrigins);
-  const keys = options.keys ?? createKeyRing(clock);
+  const { keys, sessions } = options.callers;
+  const proxies = parseProxies(config.trustedProxies);
   const gate = createGate({
     keys,
+    sessions,
     clock,
     isOpen: config.open,
     publicUrl: config.publicUrl,
@@ -68,7 +72,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   });
   const connections = createConnections({
     maxPerAddress: config.maxConnectionsPerAddress,
-    proxies: parseProxies(config.trustedProxies),
+    proxies,
   });
   const counts: RouteCounts[] = [];
   let routes: Route[] = [];
@@ -107,11 +111,15 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...modelRoutes({ predictions, baseOf }),
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
         ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),
+        ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
+        ...adminRoutes({ callers: options.callers, budget, clock }),
         ...(await pageRoutes()),
       ];
       app = createApp(config, desk);
       connections.guard(app.server);
-      unfollow = keys.onEnded((key) => connections.cut(key));
+      const ends = [keys.onEnded((key) => connections.cut(key)), sessions.onEnded((one) => connections.cut(one))];
+      unfollow = () => ends.forEach((end) => end());
+      await options.callers.start();
       register(app, routes, counts, desk);
       metrics = createMetrics({
         predictions,
@@ -134,6 +142,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       unfollow();
       metrics?.stop();
       await app?.close();
+      await options.callers.stop();
     },
   });
 

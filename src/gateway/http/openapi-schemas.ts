@@ -1,5 +1,6 @@
 /** The shapes of the HTTP API for the OpenAPI document. Prose belongs here, so that the reference page can show it. */
 import { ERROR_CODES } from '../../errors.ts';
+import { ADMIN_SCHEMAS } from './openapi-admin-schemas.ts';
 import { MAX_WAIT_S } from './parameters.ts';
 
 const text = (description: string, more: object = {}): object => ({ type: 'string', description, ...more });
@@ -28,6 +29,7 @@ const page = (item: string): object =>
   });
 
 export const SCHEMAS: Readonly<Record<string, object>> = {
+  ...ADMIN_SCHEMAS,
   Prediction: object(
     {
       id: text('Sorts by time of making (UUIDv7).'),
@@ -240,4 +242,12 @@ export const PARAMETERS = {
   cursor: parameter('query', 'cursor', 'From `next` of the page before.', { type: 'string' }),
   status: parameter('query', 'status', 'Only those in this status.', { type: 'string', enum: status.enum }),
   model: parameter('query', 'model', 'Only those of this model.', { type: 'string' }),
+  keyId: parameter('path', 'id', 'Of the key.', { type: 'string' }),
+  entries: parameter('query', 'limit', 'Entries on a page.', {
+    type: 'integer',
+    minimum: 1,
+    maximum: 500,
+    default: 50,
+  }),
+  before: parameter('query', 'before', 'Only entries before this number.', { type: 'integer', minimum: 1 }),
 } as const;

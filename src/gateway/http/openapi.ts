@@ -1,37 +1,9 @@
 /** The OpenAPI 3.1 document. Written by hand; a test holds it against the routes and the table of errors. */
-import { ERROR_CODES, type ErrorCode } from '../../errors.ts';
+import { ADMIN_PATHS } from './openapi-admin.ts';
+import { answer, JSON_TYPE, plain, problems } from './openapi-answers.ts';
+import { SECURITY, withSecurity } from './openapi-security.ts';
 import { PARAMETERS, ref, SCHEMAS } from './openapi-schemas.ts';
 import { V2_PATHS, V2_SCHEMAS } from './openapi-v2.ts';
-
-const JSON_TYPE = 'application/json';
-
-const answer = (description: string, schema: object, more: object = {}): object => ({
-  description,
-  content: { [JSON_TYPE]: { schema } },
-  ...more,
-});
-const plain = (description: string, type: string): object => ({
-  description,
-  content: { [type]: { schema: { type: 'string' } } },
-});
-
-/** The problems of an operation, one response for each status, its codes named. */
-function problems(...codes: ErrorCode[]): Record<string, object> {
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of codes) {
-    const { status } = ERROR_CODES[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
-  }
-  return Object.fromEntries(
-    [...byStatus].map(([status, its]) => [
-      String(status),
-      {
-        description: its.map((code) => `\`${code}\`: ${ERROR_CODES[code].title}.`).join(' '),
-        content: { 'application/problem+json': { schema: ref('Problem') } },
-      },
-    ]),
-  );
-}
 
 const CREATE_PROBLEMS = problems(
   ...([
@@ -85,7 +57,7 @@ function create(summary: string, parameters: readonly object[]): object {
   };
 }
 
-const PATHS: Readonly<Record<string, object>> = {
+const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   '/v1/models/{owner}/{name}/predictions': {
     post: create('Make a prediction of a model', [PARAMETERS.owner, PARAMETERS.name]),
   },
@@ -221,8 +193,10 @@ export function openApiDocument(): object {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    tags: ['Predictions', 'Models', 'Open Inference Protocol', 'Running it', 'Pages'].map((name) => ({ name })),
-    paths: PATHS,
-    components: { schemas: { ...SCHEMAS, ...V2_SCHEMAS } },
+    tags: ['Predictions', 'Models', 'Open Inference Protocol', 'Running it', 'Administration', 'Pages'].map((name) => ({
+      name,
+    })),
+    paths: withSecurity({ ...PATHS, ...ADMIN_PATHS }),
+    components: { schemas: { ...SCHEMAS, ...V2_SCHEMAS }, securitySchemes: SECURITY },
   };
 }

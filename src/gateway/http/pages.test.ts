@@ -11,7 +11,10 @@ import { openApiDocument } from './openapi.ts';
 interface Document {
   paths: Record<
     string,
-    Record<string, { parameters?: { name: string; in: string }[]; responses: Record<string, object> }>
+    Record<
+      string,
+      { parameters?: { name: string; in: string }[]; security?: object[]; responses: Record<string, object> }
+    >
   >;
   components: { schemas: Record<string, { properties?: { code?: { enum?: string[] } } }> };
 }
@@ -30,6 +33,17 @@ describe('the OpenAPI document', () => {
       .filter((route) => !route.path.startsWith('/assets/'))
       .map((route) => `${route.method} ${route.path.replace(/:(\w+)/g, '{$1}')}`);
     assert.deepEqual(described.sort(), served.sort());
+  });
+
+  test('asks for a key exactly where the routes do', async (t) => {
+    const { service } = await startHttp(t);
+    for (const route of service.routes) {
+      if (route.path.startsWith('/assets/')) continue;
+      const url = route.path.replace(/:(\w+)/g, '{$1}');
+      const operation = document.paths[url]?.[route.method.toLowerCase()];
+      assert.equal(operation?.security === undefined, route.scope === 'public', `${route.method} ${url}`);
+      if (route.scope !== 'public') assert.ok('401' in operation!.responses, url);
+    }
   });
 
   test('names the parameters that its paths have', () => {

@@ -7,10 +7,10 @@ import { createManualClock, type ManualClock } from '../../../test/support/manua
 import { silentLogger } from '../../logger.ts';
 import { listAudit, verifyAudit } from '../audit.ts';
 import { openRecords, POLL_MS, type Records } from '../records.ts';
-import { followKeys } from './follow.ts';
+import { createCallers } from '../callers.ts';
 import type { KeyWish } from './key.ts';
 import { createKey, listKeys, prepareKeys, revokeKey } from './records.ts';
-import { createKeyRing, type HeldKey, type KeyRing } from './ring.ts';
+import type { HeldKey, KeyRing } from './ring.ts';
 import { makeToken } from './token.ts';
 
 interface Scene {
@@ -30,8 +30,8 @@ async function scene(t: TestContext): Promise<Scene> {
   const clock = createManualClock();
   const [records, gateways] = [openRecords(folder), openRecords(folder)];
   prepareKeys(records);
-  const keys = createKeyRing(clock);
-  const following = followKeys({ records: gateways, keys, clock, logger: silentLogger });
+  const following = createCallers({ records: gateways, clock, logger: silentLogger });
+  const { keys } = following;
   gateways.watch(clock, (error) => assert.ifError(error));
   await following.start();
   const stop = async (): Promise<void> => {
