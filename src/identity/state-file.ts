@@ -10,7 +10,7 @@ export const KEY_MODE = 0o600;
 export const PUBLIC_MODE = 0o644;
 
 /** Replaces `path` with `content`, durably. */
-export async function writeStateFile(path: string, content: string, mode: number): Promise<void> {
+export async function writeStateFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   const draft = await writeDraft(path, content, mode);
   await rename(draft, path);
   await flushFolder(dirname(path));
@@ -42,7 +42,7 @@ export async function readStateFile(path: string): Promise<string | null> {
   }
 }
 
-async function writeDraft(path: string, content: string, mode: number): Promise<string> {
+async function writeDraft(path: string, content: string | Uint8Array, mode: number): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const draft = `${path}.${randomBytes(6).toString('hex')}.draft`;
   const file = await open(draft, 'wx', mode);

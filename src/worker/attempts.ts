@@ -85,12 +85,14 @@ export class Attempts {
     this.#keptBytes += kept.payload?.byteLength ?? 0;
   }
 
-  forget(attempt: Attempt): void {
+  /** What was kept of it; undefined: nothing (any more). */
+  forget(attempt: Attempt): Kept | undefined {
     const key = keyOf(attempt);
     const kept = this.#kept.get(key);
-    if (!kept) return;
+    if (!kept) return undefined;
     this.#kept.delete(key);
     this.#keptBytes -= kept.payload?.byteLength ?? 0;
+    return kept;
   }
 
   /** Remembers the cancel of an attempt that has not come. What ended already needs no cancel: its end was sent. */
@@ -113,11 +115,13 @@ export class Attempts {
     return this.#running.values();
   }
 
-  /** Everything held, for a resume message. */
+  /** Everything that this run of the worker holds, for a resume message. */
   held(): [string, number][] {
     const held: [string, number][] = [];
     for (const { job, attempt } of this.#running.values()) held.push([job, attempt]);
-    for (const { message } of this.#kept.values()) held.push([message.job, message.attempt]);
+    for (const { message } of this.#kept.values()) {
+      if (message.session === undefined) held.push([message.job, message.attempt]);
+    }
     return held;
   }
 }

@@ -15,6 +15,8 @@ const schema = z.strictObject({
   targetPort: z.int().min(1).max(65_535).default(37_373),
   /** The model repository: `<name>/<version>/postern.yaml`. */
   modelsDir: z.string().min(1),
+  /** Where results wait for the gateway's ack, beside the memory: of this worker alone. null: nowhere. */
+  spoolDir: z.string().min(1).nullable().default(null),
   /** How long a drain waits for what runs. */
   drainMs: z.int().min(0).default(DRAIN_MS),
   /** Photos with more are refused by their header. The decoder holds up to 4 bytes for each: 50 million are 200 MB. */

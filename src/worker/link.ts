@@ -1,6 +1,6 @@
 /**
  * The dialling end of a session: keeps one connection to the gateway as long as it is not stopped, turns messages into
- * {@link LinkEvents} and the executor's calls into messages, and keeps results until they are acked.
+ * {@link LinkEvents} and the executor's calls into messages. What is kept of attempts is the `Outbox`'s and the `PartSender`'s.
  *
  * State: connecting → connected → connecting …, for ever; → draining when its owner asks; → stopped. While draining it
  * still dials, because the results of what runs must arrive. A loss of the link is no loss of work: attempts go on, and the
@@ -18,8 +18,7 @@ import { DATA_CONNECTIONS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_INLINE_BYTES } 
 import type { Limits } from '../protocol/limits.ts';
 import type { Assign, Hello, Message, ModelReport, Welcome } from '../protocol/messages.ts';
 import { createService } from '../service.ts';
-import { Attempts, keptOf } from './attempts.ts';
-import type { Kept } from './attempts.ts';
+import { Attempts } from './attempts.ts';
 import { createBackoff } from './backoff.ts';
 import { createCreditLedger } from './credit-ledger.ts';
 import { createDataConnections } from './data-connections.ts';
@@ -27,9 +26,11 @@ import type { DataConnections } from './data-connections.ts';
 import { createDialContext, dialGateway } from './dial.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
+import { createOutbox } from './outbox.ts';
 import { createPartSender } from './part-sender.ts';
 import type { Attempt, AttemptEnd, LinkEvents, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
+import type { Spool } from './spool.ts';
 
 export interface WorkerLinkConfig {
   /** TARGET_HOST and TARGET_PORT. */
@@ -60,6 +61,8 @@ export interface WorkerLinkOptions {
   readonly clock: Clock;
   /** Numbers in [0, 1): jitter. */
   readonly random: () => number;
+  /** Where ends wait for their acks beside the memory. Without one they die with the process. */
+  readonly spool?: Spool | null;
 }
 
 export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
@@ -70,6 +73,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const attempts = new Attempts();
   const ledger = createCreditLedger();
   const parts = createPartSender({ send: sendPayload });
+  const outbox = createOutbox({ attempts, session, spool: options.spool ?? null, send: sendPayload });
   const redial = createRedial({ clock, random, connect, onGone });
   const budget = createByteBudget();
   let state: WorkerLink['state'] = 'connecting';
@@ -134,6 +138,11 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   ): Promise<Connection> {
     const { host, port, dialTimeoutMs: timeoutMs } = config;
     const helloEpoch = epoch;
+    const previous = role === 'control' ? outbox.previous() : [];
+    const more = {
+      ...(ticket === undefined ? {} : { ticket }),
+      ...(previous.length === 0 ? {} : { previous: [...previous] }),
+    };
     const socket = await dialGateway({ host, port, context, clock, timeoutMs, signal });
     const onAbort = (): void => void socket.destroy();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -143,7 +152,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         limits: config.limits,
         budget,
         timeoutMs: config.helloTimeoutMs,
-        hello: { role, session, epoch: helloEpoch, agent: config.agent, ...(ticket === undefined ? {} : { ticket }) },
+        hello: { role, session, epoch: helloEpoch, agent: config.agent, ...more },
         onWelcome,
       });
     } finally {
@@ -177,7 +186,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
           return { onMessage: onDataMessage, onClose: () => onGone(dataConnection) };
         }),
       onLost(lost) {
-        for (const kept of attempts.kept()) if (kept.via === lost) transmit(kept);
+        outbox.lost(lost);
         parts.lost(lost);
       },
     });
@@ -185,7 +194,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     // Before any credit: the gateway must know what is still held when it chooses what to send.
     if (wasConnected) connection.send({ type: 'resume', attempts: attempts.held() });
     wasConnected = true;
-    for (const kept of attempts.kept()) transmit(kept);
+    outbox.resend();
     for (const { progress } of attempts.running()) if (progress) connection.send(progress);
     connection.send({ type: 'models', models: [...models] });
     if (ownDrain) sendDrain();
@@ -196,6 +205,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   function detach(): void {
     control = null;
     parts.stop();
+    outbox.disconnected();
     data?.close();
     data = null;
     scheduleFlush();
@@ -207,7 +217,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         onAssign(message, payload);
         return;
       case 'ack':
-        for (const [job, attempt] of message.attempts) attempts.forget({ job, attempt });
+        for (const [job, attempt] of message.attempts) outbox.acked({ job, attempt });
         for (const [job, attempt, seq] of message.partials ?? []) parts.acked({ job, attempt }, seq);
         scheduleFlush();
         return;
@@ -274,10 +284,6 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   // ---- sending -----------------------------------------------------------------------------------------------------
 
-  function transmit(kept: Kept): void {
-    kept.via = sendPayload(kept.message, kept.payload);
-  }
-
   /** Large payloads go by a data connection, which is then returned. */
   function sendPayload(message: Message, payload: Uint8Array | undefined): Connection | null {
     let via: Connection | null = null;
@@ -329,16 +335,15 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       control?.send({ type: 'canceled', job, attempt: finished.attempt });
       return;
     }
-    const kept = keptOf(finished, how, maxOutputBytes);
-    attempts.keep(kept);
-    transmit(kept);
+    outbox.end(finished, how, maxOutputBytes);
+    if (!control) outbox.disconnected();
   }
 
   const service = createService({
-    start() {
+    async start() {
+      await outbox.open();
       jumps = watchJumps(clock, onJump);
       running = redial.run();
-      return Promise.resolve();
     },
     async stop() {
       stopping = true;
@@ -347,6 +352,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       redial.stop();
       control?.close('draining', 'the worker stops');
       await running;
+      await outbox.stop();
       setState('stopped', null);
     },
   });

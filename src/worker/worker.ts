@@ -9,6 +9,7 @@ import { createExecutor } from './executor.ts';
 import { createWorkerLink } from './link.ts';
 import type { WorkerLinkOptions } from './link.ts';
 import type { WorkerLink } from './ports.ts';
+import { createSpool } from './spool.ts';
 
 export interface WorkerOptions {
   readonly config: WorkerConfig;
@@ -40,6 +41,7 @@ export function createWorker(options: WorkerOptions): Worker {
     logger,
     clock,
     random,
+    spool: config.spoolDir === null ? null : createSpool({ folder: config.spoolDir, clock, logger }),
     events: {
       onAssign: (assignment) => executor.onAssign(assignment),
       onCancel: (attempt, reason) => executor.onCancel(attempt, reason),

@@ -41,8 +41,8 @@ export function createCountingClock(): CountingClock {
 }
 
 /** Resolves in the turn of the event loop in which the condition holds. The test's own timeout bounds it. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Sockets and servers that are open in this process. */

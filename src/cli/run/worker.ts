@@ -1,4 +1,5 @@
 /** Runs the worker until somebody asks it to end; then drains it. */
+import { join } from 'node:path';
 import { systemClock } from '../../clock.ts';
 import { readWorkerIdentity } from '../../identity/worker.ts';
 import { parseWorkerConfig } from '../../worker/config.ts';
@@ -18,6 +19,7 @@ export async function worker(): Promise<void> {
       targetPort: config.targetPort,
       modelsDir: config.modelsDir,
       drainMs: config.drainMs,
+      spoolDir: join(config.dataDir, 'spool', identity.name),
     }),
     identity,
     logger,
