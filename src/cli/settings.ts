@@ -156,7 +156,8 @@ export const SETTINGS = {
     kind: { type: 'folder' },
     use: 'all',
     fallback: './data',
-    about: 'State that must survive: on the gateway the CA and its key, on the worker its identity, and results that the gateway has not acked.',
+    about:
+      'State that must survive: on the gateway the CA and its key, on the worker its identity, and results that the gateway has not acked.',
   },
   POSTERN_DRAIN_MS: {
     kind: { type: 'integer', min: 0, max: 3_600_000 },
