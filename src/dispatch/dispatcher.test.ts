@@ -279,34 +279,6 @@ test('a newer run of the same worker replaces the older one; what that one held 
   assert.deepEqual(take(), ['close run 2 superseded', 'release run 2 free']);
 });
 
-test('an earlier run whose ends are still to come keeps what it held, until it is forgotten or its lease ends', () => {
-  const { dispatcher, connect, clock, fly, take } = setup();
-  connect('run 1', 4, 'plants', '1', 'gpu');
-  const [first, second] = [fly('run 1'), fly('run 1')];
-  take();
-  dispatcher.opened('run 2', 'gpu', ['run 1', 'run 0']);
-  assert.deepEqual(take(), ['close run 1 superseded'], 'nothing is released');
-  assert.ok(dispatcher.ended(first));
-  dispatcher.forgotten('run 1');
-  assert.deepEqual(take(), ['release run 1 counts']);
-  assert.equal(dispatcher.ended(second), null);
-  // A gateway that was restarted never saw it; the store is told all the same.
-  dispatcher.forgotten('run 0');
-  assert.deepEqual(take(), ['release run 0 counts']);
-
-  connect('run 3', 4, 'plants', '1', 'other');
-  fly('run 3');
-  take();
-  dispatcher.closed('run 3', false);
-  clock.ms = LEASE_MS - 1;
-  dispatcher.opened('run 4', 'other', ['run 3']);
-  dispatcher.tick();
-  assert.equal(dispatcher.inFlightJobs, 1);
-  clock.ms = LEASE_MS;
-  dispatcher.tick();
-  assert.deepEqual(take(), ['close run 3 superseded', 'release run 3 counts'], 'coming back gives it no new lease');
-});
-
 test('after a reconnect, flights that the worker does not hold are over, and cancels are told again', () => {
   const { dispatcher, connect, fly, take } = setup();
   connect('s1', 4);
