@@ -22,7 +22,19 @@ export interface Prediction {
   readonly attempt: number;
   readonly queue_position: number | null;
   readonly worker: string | null;
+  /** It waits for its next attempt until then. */
+  readonly next_attempt_at: string | null;
+  /** Attempts that were lost or failed, oldest first. */
+  readonly past_attempts: readonly PastAttempt[];
   readonly progress: { readonly fraction: number | null; readonly message: string | null } | null;
+}
+
+export interface PastAttempt {
+  readonly attempt: number;
+  readonly worker: string;
+  readonly error_code: string;
+  readonly error: string;
+  readonly ended_at: string;
 }
 
 /** The output of an image-classification model. */

@@ -1,5 +1,8 @@
 import type { Job, NewJob } from './job.ts';
 
+/** One for all: nearly no job has any. */
+export const NO_ATTEMPTS: Job['pastAttempts'] = [];
+
 /** A job as it stands in the moment of its acceptance. Written field by field: every job then has the same shape for V8. */
 export function acceptedJob(job: NewJob, createdAt: number): Job {
   return {
@@ -23,6 +26,9 @@ export function acceptedJob(job: NewJob, createdAt: number): Job {
     servedVersion: null,
     progress: null,
     cancelRequested: false,
+    nextAttemptAt: null,
+    solo: false,
+    pastAttempts: NO_ATTEMPTS,
     output: null,
     error: null,
     timings: null,

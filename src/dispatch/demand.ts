@@ -2,17 +2,23 @@
  * How much work probably waits, per model: an estimate that decides how much is asked for, never whether a job runs. Too
  * high costs a useless question; too low is mended by the store's answer, which says what is left.
  */
-import type { Offer } from './session.ts';
+import type { Offer, Session } from './session.ts';
 
 export interface Demand {
   readonly model: string;
   /** Rows believed to wait that nobody has asked for yet. */
   rows: number;
+  /** Jobs believed to wait that must run alone. */
+  soloJobs: number;
+  /** The session that is kept for one of these. */
+  soloSession: Session | null;
   /** Grows with every arrival: an offer that found nothing asks again in a later generation only. */
   generation: number;
   /** Offers that are ready, whatever the state of their sessions. */
   readonly offers: Set<Offer>;
 }
+
+export type Demands = ReturnType<typeof createDemands>;
 
 export function createDemands() {
   const demands = new Map<string, Demand>();
@@ -23,7 +29,7 @@ export function createDemands() {
   function of(model: string): Demand {
     let demand = demands.get(model);
     if (!demand) {
-      demand = { model, rows: 0, generation, offers: new Set() };
+      demand = { model, rows: 0, soloJobs: 0, soloSession: null, generation, offers: new Set() };
       demands.set(model, demand);
     }
     return demand;
@@ -37,15 +43,22 @@ export function createDemands() {
       demand.generation = ++generation;
       touched.add(demand);
     },
+    /** Jobs that must run alone: so many more, or as many as somebody counted. */
+    soloArrived(model: string, jobs: number): void {
+      const demand = of(model);
+      demand.soloJobs = jobs;
+      demand.generation = ++generation;
+      touched.add(demand);
+    },
     /** The offer's session is gone. */
     withdraw(offer: Offer): void {
       const demand = of(offer.model);
       demand.offers.delete(offer);
-      if (demand.offers.size === 0 && demand.rows === 0) demands.delete(demand.model);
+      if (demand.offers.size + demand.rows + demand.soloJobs === 0) demands.delete(demand.model);
     },
     /** Something changed: look at this demand in the next pump. */
     touch(demand: Demand): void {
-      if (demand.rows > 0) touched.add(demand);
+      if (demand.rows > 0 || demand.soloJobs > 0 || demand.soloSession !== null) touched.add(demand);
     },
     takeTouched(): Iterable<Demand> {
       if (touched.size === 0) return [];

@@ -25,7 +25,7 @@ function setup(seed = 1) {
       giveBack: ({ job }) => void log.push(`give back ${job}`),
       cancel: ({ job }, reason) => void log.push(`cancel ${job} ${reason}`),
       close: (session, code) => void log.push(`close ${session} ${code}`),
-      release: (session, counts) => void log.push(`release ${session} ${counts ? 'counts' : 'free'}`),
+      release: (session, loss) => void log.push(`release ${session} ${loss}`),
     },
   });
 
@@ -264,7 +264,7 @@ test('a lost link keeps what the session holds for a lease; then it is gone, and
   assert.equal(dispatcher.inFlightJobs, 1);
   clock.ms = LEASE_MS;
   dispatcher.tick();
-  assert.deepEqual(take(), ['release s1 counts']);
+  assert.deepEqual(take(), ['release s1 silent']);
   assert.equal(dispatcher.inFlightJobs, 0);
 });
 
@@ -272,7 +272,7 @@ test('a newer run of the same worker replaces the older one; what that one held 
   const { dispatcher, connect, take } = setup();
   connect('run 1', 1, 'plants', '1', 'gpu');
   connect('run 2', 1, 'plants', '1', 'gpu');
-  assert.deepEqual(take(), ['close run 1 superseded', 'release run 1 counts']);
+  assert.deepEqual(take(), ['close run 1 superseded', 'release run 1 crashed']);
   dispatcher.draining('run 2');
   dispatcher.closed('run 2', false);
   connect('run 3', 1, 'plants', '1', 'gpu');
@@ -336,7 +336,7 @@ test('a store that could not answer costs no credit', () => {
   const { ask } = only(asked());
   dispatcher.claimFailed(ask);
   assert.equal(ask.offer.credit.freeRows, 3);
-  dispatcher.seenWaiting('plants', 3);
+  dispatcher.seenWaiting('plants', 3, 0);
   assert.equal(asked()[0]?.rows, 3);
 });
 

@@ -7,29 +7,24 @@
  * the worker goes on computing; it has no credit, because what was granted on the old connection is void. It is gone when
  * it was drained, when a newer run of the same worker opened, or when it was away for a whole lease.
  *
- * Work is pulled: demand and credit meet in `pump`, which asks the store for at most that many rows, and only the store
- * decides which jobs these are. So several gateways can share one store without talking to each other.
+ * Work is pulled (`pull.ts`): demand and credit meet in `pump`, which asks the store for at most that many rows, and only
+ * the store decides which jobs these are. So several gateways can share one store without talking to each other.
  */
 import type { ErrorCode } from '../errors.ts';
 import type { ModelReport } from '../protocol/messages.ts';
-import { deal } from './choose.ts';
-import { answerRows, endFlight, grantRows, checkOfferCount, reserveRows, resetRows, startFlight } from './credits.ts';
-import { createDemands, type Demand } from './demand.ts';
-import type { Fence, Job, JobId, SessionId } from './job.ts';
-import { newOffer, newSession, type Ask, type CancelReason, type Flight, type Offer, type Session } from './session.ts';
+import { endFlight, grantRows, checkOfferCount, resetRows, startFlight } from './credits.ts';
+import { createDemands } from './demand.ts';
+import type { Fence, Job, JobId, Loss, SessionId } from './job.ts';
+import { createPull, type PullEffects } from './pull.ts';
+import { newOffer, newSession, type CancelReason, type Flight, type Offer, type Session } from './session.ts';
 
 /** What the dispatcher wants done. Called synchronously, in order. */
-export interface DispatchEffects {
-  /** Ask the store; answer with `answered` or `claimFailed`. */
-  claim(ask: Ask): void;
-  assign(flight: Flight, job: Job): void;
-  /** A claimed job that could not be sent: settle it as interrupted, without cost. */
-  giveBack(fence: Fence): void;
+export interface DispatchEffects extends PullEffects {
   cancel(fence: Fence, reason: CancelReason): void;
   /** The session broke a rule, or was replaced. */
   close(session: SessionId, code: ErrorCode, reason: string): void;
   /** The session is gone: the store takes back every attempt that it holds. */
-  release(session: SessionId, countsAttempt: boolean): void;
+  release(session: SessionId, loss: Loss): void;
 }
 
 export interface DispatcherOptions {
@@ -43,14 +38,12 @@ export interface DispatcherOptions {
 
 export type Dispatcher = ReturnType<typeof createDispatcher>;
 
-/** One claim takes no more than this, so that one answer never holds up the others for long. */
-const MAX_ASK_ROWS = 1024;
-
 export function createDispatcher({ effects, random, monotonic, leaseMs }: DispatcherOptions) {
   const sessions = new Map<SessionId, Session>();
   const flights = new Map<JobId, Flight>();
   const demands = createDemands();
-  let claiming = true;
+  const pull = createPull({ demands, random, effects, takeOff });
+  const { solo } = pull;
 
   // ---- sessions ----------------------------------------------------------------------------------------------------
 
@@ -67,7 +60,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
         continue;
       }
       // A process that was told to go and went took nothing down with it; one that vanished may have died of its jobs.
-      gone(other, !wasTold(other));
+      gone(other, wasTold(other) ? 'free' : 'crashed');
     }
     const known = sessions.get(id);
     if (!known) {
@@ -82,10 +75,11 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     const session = sessions.get(id);
     if (!session) return;
     if (orderly) {
-      gone(session, false);
+      gone(session, 'free');
       return;
     }
     voidCredits(session);
+    solo.left(session);
     session.wasDraining = session.state === 'draining';
     session.state = 'away';
     session.awaySince = monotonic();
@@ -94,9 +88,9 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
   /** An earlier run of a worker has nothing more to deliver: what it still held was lost with it. */
   function forgotten(id: SessionId): void {
     const session = sessions.get(id);
-    if (session) gone(session, !wasTold(session));
+    if (session) gone(session, wasTold(session) ? 'free' : 'crashed');
     // A gateway that was restarted never heard of it, but the store may have.
-    else effects.release(id, true);
+    else effects.release(id, 'crashed');
   }
 
   /** Was the session draining when it was last connected? */
@@ -110,26 +104,30 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     for (const offer of session.offers) resetRows(offer.credit);
   }
 
-  function gone(session: Session, countsAttempt: boolean): void {
+  function gone(session: Session, loss: Loss): void {
     sessions.delete(session.id);
     session.state = 'away';
     session.epoch += 1;
+    solo.free(session);
     for (const offer of session.offers) demands.withdraw(offer);
     for (const flight of session.flights) flights.delete(flight.fence.job);
     session.flights.clear();
-    effects.release(session.id, countsAttempt);
+    effects.release(session.id, loss);
   }
 
   function draining(id: SessionId): void {
     const session = sessions.get(id);
-    if (session?.state === 'connected') session.state = 'draining';
+    if (session?.state !== 'connected') return;
+    session.state = 'draining';
+    solo.left(session);
   }
 
   /** Sessions that were away for a whole lease are gone. Call it about once a second. */
   function tick(): void {
     const now = monotonic();
     for (const session of sessions.values()) {
-      if (session.state === 'away' && now - session.awaySince >= leaseMs) gone(session, !wasTold(session));
+      if (session.state === 'away' && now - session.awaySince >= leaseMs)
+        gone(session, wasTold(session) ? 'free' : 'silent');
     }
   }
 
@@ -166,6 +164,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
       const offer = offerOf(session, model, version);
       grantRows(offer.credit, rows, session.creditRows);
       session.creditRows += rows;
+      offer.soloExhaustedAt = -1;
       if (offer.waitsForCredit) {
         offer.waitsForCredit = false;
         offer.exhaustedAt = -1;
@@ -192,95 +191,16 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     demands.arrived(model, rows);
   }
 
+  /** A job came back that must run alone. */
+  function soloArrived(model: string): void {
+    demands.soloArrived(model, demands.of(model).soloJobs + 1);
+  }
+
   /** The store was looked at: so many rows wait. A backstop for what other gateways accepted, or time gave back. */
-  function seenWaiting(model: string, rows: number): void {
+  function seenWaiting(model: string, rows: number, soloJobs: number): void {
     const demand = demands.of(model);
-    demands.arrived(model, Math.max(0, rows - demand.rows));
-  }
-
-  /** Asks for work wherever demand and credit meet. Cheap when nothing changed: call it at the end of every turn. */
-  function pump(): void {
-    if (!claiming) return;
-    for (const demand of demands.takeTouched()) if (demand.rows > 0) ask(demand);
-  }
-
-  function ask(demand: Demand): void {
-    const able = [...demand.offers].filter(
-      ({ session, credit, exhaustedAt }) =>
-        session.state === 'connected' && credit.freeRows > 0 && exhaustedAt !== demand.generation,
-    );
-    if (able.length === 0) return;
-    for (const offer of able) offer.askRows = 0;
-    demand.rows = deal(able, demand.rows, random);
-    for (const offer of able) {
-      if (offer.askRows === 0) continue;
-      // A job may be larger than what was dealt: then ask with all that is free.
-      const rows = Math.min(offer.asksAll ? offer.credit.freeRows : offer.askRows, MAX_ASK_ROWS);
-      demand.rows += Math.max(0, offer.askRows - rows);
-      offer.asksAll = false;
-      reserveRows(offer.credit, rows);
-      effects.claim({
-        offer,
-        epoch: offer.session.epoch,
-        generation: demand.generation,
-        maxRows: rows,
-        capacityRows: Math.min(offer.credit.capacityRows, MAX_ASK_ROWS),
-      });
-    }
-    if (demand.rows > 0) demands.touch(demand);
-  }
-
-  /** What the store gave for an ask. */
-  function answered(asked: Ask, jobs: readonly Job[], leftRows: number): void {
-    const { offer } = asked;
-    const { session } = offer;
-    const valid = asked.epoch === session.epoch && session.state === 'connected';
-    let sentRows = 0;
-    for (const job of jobs) {
-      const fence: Fence = { job: job.id, attempt: job.attempt, session: session.id };
-      if (!valid) {
-        effects.giveBack(fence);
-        continue;
-      }
-      sentRows += job.rows;
-      effects.assign(takeOff(offer, fence, job), job);
-    }
-    if (asked.epoch === session.epoch) {
-      answerRows(offer.credit, asked.maxRows, sentRows);
-      session.creditRows -= sentRows;
-    }
-    const demand = demands.of(offer.model);
-    const unmetRows = asked.maxRows - sentRows;
-    if (leftRows === 0) {
-      offer.exhaustedAt = asked.generation;
-      // Somebody else may be able to run what this one could not: its version may be another.
-      demand.rows = demands.allExhausted(demand) ? 0 : demand.rows + unmetRows;
-    } else {
-      demand.rows = Math.max(demand.rows, leftRows);
-      if (jobs.length === 0) nothingFits(asked);
-    }
-    demands.touch(demand);
-  }
-
-  /** Work waits, and its first job is larger than what was asked for. */
-  function nothingFits({ offer, generation, maxRows, capacityRows }: Ask): void {
-    const { credit } = offer;
-    if (maxRows < Math.min(credit.freeRows, MAX_ASK_ROWS)) {
-      offer.asksAll = true;
-      return;
-    }
-    if (credit.inFlightRows + credit.reservedRows === 0 && capacityRows > credit.freeRows) {
-      // All that this worker takes is free, and it is less than it once was: no grant will come. Step over what is larger.
-      credit.capacityRows = credit.freeRows;
-      return;
-    }
-    offer.exhaustedAt = generation;
-    offer.waitsForCredit = true;
-  }
-
-  /** The store could not answer. The reservation comes back; the next arrival or poll asks again. */
-  function claimFailed({ offer, epoch, maxRows }: Ask): void {
-    if (epoch === offer.session.epoch) answerRows(offer.credit, maxRows, 0);
+    if (rows > 0) demands.arrived(model, Math.max(0, rows - demand.rows));
+    if (soloJobs > 0 && demand.soloSession === null) demands.soloArrived(model, soloJobs);
   }
 
   // ---- flights -----------------------------------------------------------------------------------------------------
@@ -300,6 +220,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     flights.delete(flight.fence.job);
     flight.offer.session.flights.delete(flight);
     endFlight(flight.offer.credit, flight.rows);
+    solo.landed(flight.offer.session);
   }
 
   /** The worker's slot is free: a result, a failure or a confirmed cancel came. Null when nothing of the kind was held. */
@@ -354,6 +275,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     guard(session, () => {
       const fence: Fence = { job: job.id, attempt: job.attempt, session: session.id };
       takeOff(offerOf(session, job.model, version), fence, job);
+      if (job.solo) solo.adopted(session, demands.of(job.model));
     });
   }
 
@@ -366,19 +288,18 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     models,
     granted,
     arrived,
+    soloArrived,
     seenWaiting,
-    pump,
-    answered,
-    claimFailed,
+    pump: pull.pump,
+    answered: pull.answered,
+    claimFailed: pull.claimFailed,
     ended,
     unsent,
     cancel,
     resumed,
     adopted,
     /** From now on nothing is asked for; what is in flight goes on. */
-    stopClaiming(): void {
-      claiming = false;
-    },
+    stopClaiming: () => pull.stop(),
     get inFlightJobs(): number {
       return flights.size;
     },

@@ -49,6 +49,23 @@ export interface JobError {
   readonly message: string;
 }
 
+/** An attempt that ended without deciding its job, or failed it because no attempt was left. */
+export interface PastAttempt {
+  readonly attempt: number;
+  readonly worker: string;
+  readonly code: ErrorCode;
+  /** Cut to 200 characters. */
+  readonly message: string;
+  /** Epoch ms. */
+  readonly endedAt: number;
+}
+
+/**
+ * How an attempt was interrupted. free: by nobody's fault (a drain, a link lost before the worker had it). silent: its worker
+ * was not heard for a whole lease. crashed: its worker is known to have died.
+ */
+export type Loss = 'free' | 'silent' | 'crashed';
+
 /** Milliseconds of each part, as measured by the side that spent them. */
 export interface JobTimings {
   /** Accepted until assigned to a worker. */
@@ -76,6 +93,12 @@ export interface Job extends NewJob {
   readonly servedVersion: string | null;
   readonly progress: { readonly fraction: number | null; readonly message: string | null } | null;
   readonly cancelRequested: boolean;
+  /** It may not be tried again before this time (epoch ms); null: it may, or it does not wait. */
+  readonly nextAttemptAt: number | null;
+  /** It may be what its worker died of: it is run alone. */
+  readonly solo: boolean;
+  /** Oldest first, at most 20. */
+  readonly pastAttempts: readonly PastAttempt[];
   readonly output: Payload | null;
   readonly error: JobError | null;
   readonly timings: JobTimings | null;
@@ -86,7 +109,7 @@ export type Outcome =
   | { readonly type: 'succeeded'; readonly output: Payload; readonly timings: JobTimings }
   | { readonly type: 'failed'; readonly error: JobError; readonly retryable: boolean }
   | { readonly type: 'canceled' }
-  | { readonly type: 'interrupted'; readonly error: JobError; readonly countsAttempt: boolean };
+  | { readonly type: 'interrupted'; readonly error: JobError; readonly loss: Loss };
 
 export const TERMINAL: ReadonlySet<JobStatus> = new Set<JobStatus>(['succeeded', 'failed', 'canceled', 'aborted']);
 export const DEFAULT_MAX_ATTEMPTS = 3;

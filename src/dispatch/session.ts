@@ -2,6 +2,7 @@
 import type { ModelReport } from '../protocol/messages.ts';
 import type { Candidate } from './choose.ts';
 import { newCredit } from './credits.ts';
+import type { Demand } from './demand.ts';
 import type { Fence, SessionId } from './job.ts';
 
 export type CancelReason = 'caller' | 'deadline' | 'stale' | 'drain';
@@ -17,6 +18,8 @@ export interface Offer extends Candidate {
   exhaustedAt: number;
   /** The next ask takes all free rows: the first waiting job is larger than what was dealt. */
   asksAll: boolean;
+  /** The same for jobs that must run alone. */
+  soloExhaustedAt: number;
   /** It found work, but the first waiting job is larger than all that is free: a grant makes it ask again. */
   waitsForCredit: boolean;
 }
@@ -45,6 +48,8 @@ export interface Session {
   awaySince: number;
   /** free + reserved of all offers. */
   creditRows: number;
+  /** null: it takes work as it comes. Otherwise it is kept for a job of this model that must run alone. */
+  solo: { readonly demand: Demand; readonly state: 'clearing' | 'asking' | 'running' } | null;
   readonly offers: Offer[];
   readonly flights: Set<Flight>;
 }
@@ -56,6 +61,8 @@ export interface Ask {
   readonly generation: number;
   readonly maxRows: number;
   readonly capacityRows: number;
+  /** One job that must run alone, and no other. */
+  readonly solo: boolean;
 }
 
 export function newSession(id: SessionId, worker: string): Session {
@@ -67,6 +74,7 @@ export function newSession(id: SessionId, worker: string): Session {
     wasDraining: false,
     awaySince: 0,
     creditRows: 0,
+    solo: null,
     offers: [],
     flights: new Set(),
   };
@@ -81,6 +89,7 @@ export function newOffer(session: Session, model: string, version: string): Offe
     askRows: 0,
     report: null,
     exhaustedAt: -1,
+    soloExhaustedAt: -1,
     asksAll: false,
     waitsForCredit: false,
   };

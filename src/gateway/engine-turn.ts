@@ -145,7 +145,7 @@ export function createTurn(options: TurnOptions) {
     const dispatcher = options.dispatcher();
     store
       .claim(
-        batch.map(({ offer, maxRows, capacityRows }) => ({
+        batch.map(({ offer, maxRows, capacityRows, solo }) => ({
           session: offer.session.id,
           worker: offer.session.worker,
           model: offer.model,
@@ -153,10 +153,15 @@ export function createTurn(options: TurnOptions) {
           maxRows,
           capacityRows,
           leaseMs,
+          solo,
         })),
       )
       .then(
-        (claims) => claims.forEach(({ jobs, leftRows }, index) => dispatcher.answered(batch[index]!, jobs, leftRows)),
+        (claims) => {
+          claims.forEach(({ jobs, leftRows, soloJobs }, index) => {
+            dispatcher.answered(batch[index]!, jobs, leftRows, soloJobs);
+          });
+        },
         (error: unknown) => {
           options.storeFailed('claim', error, new Set());
           for (const ask of batch) dispatcher.claimFailed(ask);

@@ -193,7 +193,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
       // A worker that is told to go gives its jobs back: that is nobody's fault, and costs no attempt.
       const outcome: Outcome =
         code === 'draining'
-          ? { type: 'interrupted', error: { code: 'draining', message }, countsAttempt: false }
+          ? { type: 'interrupted', error: { code: 'draining', message }, loss: 'free' }
           : { type: 'failed', error: { code: known, message }, retryable };
       end(session, fence, outcome, true);
     },
@@ -201,7 +201,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
       if (!current(session)) return;
       const drained = dispatcher.ended(fence)?.canceled === 'drain';
       const outcome: Outcome = drained
-        ? { type: 'interrupted', error: { code: 'draining', message: 'taken back to drain' }, countsAttempt: false }
+        ? { type: 'interrupted', error: { code: 'draining', message: 'taken back to drain' }, loss: 'free' }
         : { type: 'canceled' };
       end(session, fence, outcome, false);
     },

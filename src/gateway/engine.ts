@@ -22,6 +22,7 @@ import { createSessionEvents } from './engine-workers.ts';
 import type { GatewaySession, PredictionRequest, Predictions, SessionEvents } from './ports.ts';
 import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
+import { createWakeups } from './wakeups.ts';
 
 export interface EngineOptions {
   readonly clock: Clock;
@@ -91,13 +92,14 @@ export function createEngine(options: EngineOptions): Engine {
         logger.warn('session closed by the dispatcher', { session: id, code, reason });
         sessions.get(id)?.close(code, reason);
       },
-      release(id, countsAttempt) {
+      release(id, loss) {
         sessions.delete(id);
-        store.release(id, countsAttempt).then(cameBack, (error: unknown) => storeFailed('release', error));
+        store.release(id, loss).then(cameBack, (error: unknown) => storeFailed('release', error));
       },
     },
   });
   const catalogue = createCatalogue(dispatcher, sessions);
+  const wakeups = createWakeups({ clock, due: waitsAgain });
 
   const streams = createStreams({
     clock,
@@ -138,10 +140,16 @@ export function createEngine(options: EngineOptions): Engine {
       else if (job.status === 'starting') {
         counters.of(job.model).retried += 1;
         streams.changed(job);
-        dispatcher.arrived(job.model, job.rows);
-        turn.schedule();
+        if (job.nextAttemptAt === null) waitsAgain(job);
+        else wakeups.add(job.nextAttemptAt - clock.now(), job);
       }
     }
+  }
+
+  function waitsAgain({ model, rows, solo }: Pick<Job, 'model' | 'rows' | 'solo'>): void {
+    if (solo) dispatcher.soloArrived(model);
+    else dispatcher.arrived(model, rows);
+    turn.schedule();
   }
 
   function decided(job: Job): void {
@@ -256,8 +264,8 @@ export function createEngine(options: EngineOptions): Engine {
       cameBack(expired);
       dispatcher.tick();
       streams.prune((id) => dispatcher.flight(id) !== undefined);
-      for (const [model, { waitingRows }] of await store.counts()) {
-        if (waitingRows > 0) dispatcher.seenWaiting(model, waitingRows);
+      for (const [model, { waitingRows, soloJobs }] of await store.counts()) {
+        if (waitingRows + soloJobs > 0) dispatcher.seenWaiting(model, waitingRows, soloJobs);
       }
       turn.schedule();
     } catch (error) {
@@ -315,6 +323,7 @@ export function createEngine(options: EngineOptions): Engine {
       timer?.cancel();
       waiters.stop();
       streams.stop();
+      wakeups.stop();
       await store.stop();
     },
   });
@@ -350,5 +359,5 @@ export function createEngine(options: EngineOptions): Engine {
 const GIVEN_BACK = {
   type: 'interrupted',
   error: { code: 'connection_lost', message: 'the link was lost before the worker had the job' },
-  countsAttempt: false,
+  loss: 'free',
 } as const;

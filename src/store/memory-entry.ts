@@ -1,7 +1,6 @@
 /** One job inside the memory driver: the snapshot that callers see, and what the driver alone needs beside it. */
 import { acceptedJob } from '../dispatch/accepted.ts';
 import type { Job, JobId, JobStatus, NewJob } from '../dispatch/job.ts';
-import type { LostAttempt } from '../dispatch/verdict.ts';
 import type { Expiring } from './expiry-heap.ts';
 import type { MemoryQueue, Waiting } from './memory-queue.ts';
 import { unpackJob, type PackedJob } from './packed-job.ts';
@@ -50,12 +49,13 @@ export interface Entry extends Waiting, Expiring {
   readonly model: ModelState;
   readonly inputBytes: number;
   spentAttempts: number;
-  lost: readonly LostAttempt[];
+  /** See `verdict.ts`: what its lost attempts say about it. */
+  suspicion: number;
+  /** Of the job, where it is out of line until then; 0 otherwise. */
+  notBefore: number;
   /** null: it waits. */
   holder: Holder | null;
 }
-
-const NONE_LOST: readonly LostAttempt[] = [];
 
 /** The job as it stands. */
 export function read({ live, packed, id }: Stored): Job {
@@ -93,6 +93,7 @@ export function createEntry(job: NewJob, { seq, model, key, digest, nowMs }: Ent
     rows: job.rows,
     version: job.version,
     tag: 0,
+    place: 'none',
     expiresAt: 0,
     heapIndex: -1,
     stored,
@@ -100,7 +101,8 @@ export function createEntry(job: NewJob, { seq, model, key, digest, nowMs }: Ent
     model,
     inputBytes: job.input.bytes.byteLength,
     spentAttempts: 0,
-    lost: NONE_LOST,
+    suspicion: 0,
+    notBefore: 0,
     holder: null,
   };
   stored.live = entry;

@@ -17,20 +17,32 @@ export interface Waiting {
   readonly version: string | null;
   /** The fairness tag; written once, at acceptance. */
   tag: number;
+  /** Written by the queue alone. */
+  place: Place;
 }
 
+/** Where a waiting job stands: in line; among those that are run alone; or out of line, until the time of its next attempt. */
+export type Place = 'none' | 'line' | 'solo' | 'deferred';
+
 export interface MemoryQueue<T extends Waiting> {
+  /** All that wait. */
   readonly jobs: number;
+  /** Rows of those that stand in line. */
   readonly rows: number;
+  readonly soloJobs: number;
   /** Sets the tag of a newly accepted entry. */
   tag(entry: T): void;
-  add(entry: T): void;
+  add(entry: T, place: Exclude<Place, 'none'>): void;
   remove(entry: T): void;
   /** Takes entries that a session with `version` may run: the next ones in order, at most `maxRows` rows. */
   take(version: string, maxRows: number, capacityRows: number): T[];
-  /** Rows waiting that a session with `version` may run. */
+  /** The next one of those that are run alone. */
+  takeSolo(version: string, maxRows: number, capacityRows: number): T | null;
+  /** Rows in line that a session with `version` may run. */
   rowsFor(version: string): number;
-  position(entry: T): number;
+  soloJobsFor(version: string): number;
+  /** null: it does not stand in line. */
+  position(entry: T): number | null;
 }
 
 /** How many oversized jobs one claim steps over; beyond it the claim ends, and the next one sees the same. */
@@ -40,6 +52,7 @@ const CALLERS_BEFORE_PRUNE = 1024;
 
 interface Lane<T> {
   readonly entries: OrderedList<T>;
+  readonly solos: OrderedList<T>;
   rows: number;
 }
 
@@ -54,13 +67,15 @@ function order(a: Waiting, b: Waiting): number {
 }
 
 export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
-  const newLane = (): Lane<T> => ({ entries: createOrderedList<T>(order), rows: 0 });
+  const newList = (): OrderedList<T> => createOrderedList<T>(order);
+  const newLane = (): Lane<T> => ({ entries: newList(), solos: newList(), rows: 0 });
   /** Jobs that any version may run, and those that ask for one version: a claim merges two lanes and scans neither. */
   const anyVersion = newLane();
   const pinned = new Map<string, Lane<T>>();
   const levels = new Map<number, Level>();
   let jobs = 0;
   let rows = 0;
+  let soloJobs = 0;
 
   function lane(version: string | null): Lane<T> {
     if (version === null) return anyVersion;
@@ -78,14 +93,48 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
     return found;
   }
 
-  function drop(entry: T): boolean {
-    const from = lane(entry.version);
-    if (!from.entries.remove(entry)) return false;
-    from.rows -= entry.rows;
-    if (entry.version !== null && from.entries.size === 0) pinned.delete(entry.version);
+  function drop(entry: T): void {
+    const { place, version } = entry;
+    if (place === 'none') return;
+    entry.place = 'none';
     jobs -= 1;
-    rows -= entry.rows;
-    return true;
+    if (place === 'deferred') return;
+    const from = lane(version);
+    if (place === 'solo') {
+      from.solos.remove(entry);
+      soloJobs -= 1;
+    } else {
+      from.entries.remove(entry);
+      from.rows -= entry.rows;
+      rows -= entry.rows;
+    }
+    if (version !== null && from.entries.size + from.solos.size === 0) pinned.delete(version);
+  }
+
+  function serve(entry: T): void {
+    drop(entry);
+    const at = level(entry.priority);
+    if (entry.tag > at.servedTag) at.servedTag = entry.tag;
+  }
+
+  /** Walks two lists as the one order that they are together; `visit` says what becomes of each entry. */
+  function walk(
+    a: OrderedList<T>,
+    b: OrderedList<T> | undefined,
+    visit: (entry: T) => 'taken' | 'passed' | 'end',
+  ): void {
+    let [inA, inB] = [0, 0];
+    while (inA + inB <= MAX_PASSED_OVER) {
+      const [one, other] = [a.at(inA), b?.at(inB)];
+      const isOne = one !== undefined && (other === undefined || order(one, other) < 0);
+      const next = isOne ? one : other;
+      if (next === undefined) return;
+      const became = visit(next);
+      if (became === 'end') return;
+      if (became === 'taken') continue;
+      if (isOne) inA += 1;
+      else inB += 1;
+    }
   }
 
   return {
@@ -94,6 +143,9 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
     },
     get rows() {
       return rows;
+    },
+    get soloJobs() {
+      return soloJobs;
     },
     tag(entry) {
       // An empty queue ends the busy period: nobody is ahead of anybody.
@@ -106,11 +158,18 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
       for (const [caller, next] of at.nextTag) if (next <= at.servedTag) at.nextTag.delete(caller);
       at.pruneAt = Math.max(CALLERS_BEFORE_PRUNE, 2 * at.nextTag.size);
     },
-    add(entry) {
+    add(entry, place) {
+      entry.place = place;
+      jobs += 1;
+      if (place === 'deferred') return;
       const to = lane(entry.version);
+      if (place === 'solo') {
+        to.solos.insert(entry);
+        soloJobs += 1;
+        return;
+      }
       to.entries.insert(entry);
       to.rows += entry.rows;
-      jobs += 1;
       rows += entry.rows;
     },
     remove(entry) {
@@ -119,30 +178,31 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
     take(version, maxRows, capacityRows) {
       const taken: T[] = [];
       let left = maxRows;
-      let anyAt = 0;
-      let pinnedAt = 0;
-      while (left > 0 && anyAt + pinnedAt <= MAX_PASSED_OVER) {
-        const a = anyVersion.entries.at(anyAt);
-        const b = pinned.get(version)?.entries.at(pinnedAt);
-        const fromAny = a !== undefined && (b === undefined || order(a, b) < 0);
-        const next = fromAny ? a : b;
-        if (next === undefined) break;
-        if (next.rows > left) {
-          if (next.rows <= capacityRows) break;
-          if (fromAny) anyAt += 1;
-          else pinnedAt += 1;
-          continue;
-        }
-        drop(next);
+      walk(anyVersion.entries, pinned.get(version)?.entries, (next) => {
+        if (left === 0) return 'end';
+        if (next.rows > left) return next.rows <= capacityRows ? 'end' : 'passed';
+        serve(next);
         taken.push(next);
         left -= next.rows;
-        const at = level(next.priority);
-        if (next.tag > at.servedTag) at.servedTag = next.tag;
-      }
+        return 'taken';
+      });
+      return taken;
+    },
+    takeSolo(version, maxRows, capacityRows) {
+      let taken: T | null = null;
+      walk(anyVersion.solos, pinned.get(version)?.solos, (next) => {
+        if (taken !== null) return 'end';
+        if (next.rows > maxRows) return next.rows <= capacityRows ? 'end' : 'passed';
+        serve(next);
+        taken = next;
+        return 'taken';
+      });
       return taken;
     },
     rowsFor: (version) => anyVersion.rows + (pinned.get(version)?.rows ?? 0),
+    soloJobsFor: (version) => anyVersion.solos.size + (pinned.get(version)?.solos.size ?? 0),
     position(entry) {
+      if (entry.place !== 'line') return null;
       let before = anyVersion.entries.rank(entry);
       for (const one of pinned.values()) before += one.entries.rank(entry);
       return before;

@@ -11,11 +11,13 @@ import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
 import type { Fence, Job, JobError, JobId, Outcome, SessionId } from '../dispatch/job.ts';
+import { LEASE_LOST, LOST_ON_THE_WAY, RAN_TOO_LONG, sessionEnded, WAITED_TOO_LONG } from '../dispatch/endings.ts';
 import { move } from '../dispatch/states.ts';
-import { verdict } from '../dispatch/verdict.ts';
+import { isSuspect, verdict } from '../dispatch/verdict.ts';
 import { bodyDigest } from './body-digest.ts';
 import { parseCursor } from './cursor.ts';
 import { createExpiryHeap } from './expiry-heap.ts';
+import { createDeferredList } from './memory-deferred.ts';
 import { createEntry, read, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
@@ -42,23 +44,11 @@ export interface MemoryStoreOptions {
 }
 
 const HOUR_MS = 60 * 60 * 1000;
+/** Jobs that one call puts back in line; the next one sees the rest. */
+const MAX_PROMOTED = 1_000;
 const NO_BYTES = new Uint8Array(0);
 /** A page of `list` looks at no more entries than this; a filter that matches less gives short pages and a cursor. */
 const MAX_LISTED_SCAN = 10_000;
-const WAITED_TOO_LONG: JobError = { code: 'deadline_exceeded', message: 'the deadline passed before a worker took it' };
-const RAN_TOO_LONG: JobError = { code: 'deadline_exceeded', message: 'the deadline passed while it ran' };
-const LEASE_LOST: Outcome = {
-  type: 'interrupted',
-  error: { code: 'worker_lost', message: 'the worker was not heard for a whole lease' },
-  countsAttempt: true,
-};
-
-const LOST_ON_THE_WAY: Outcome = {
-  type: 'interrupted',
-  error: { code: 'connection_lost', message: 'the link was lost before the worker had the job' },
-  countsAttempt: false,
-};
-
 export function createMemoryStore(options: MemoryStoreOptions): Store {
   const { clock } = options;
   const queueLimitJobs = options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT;
@@ -71,6 +61,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   const holders = new Map<SessionId, Holder>();
   const keys = new Map<string, Stored>();
   const expiries = createExpiryHeap<Entry>();
+  const deferred = createDeferredList<Entry>();
   const newest = createOrderedList<Pick<Stored, 'seq'>>((a, b) => a.seq - b.seq);
   const results = createMemoryResults({
     clock,
@@ -94,7 +85,12 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   // ---- the three places, and the way out -------------------------------------------------------------------------
 
   function enterQueue(entry: Entry): void {
-    entry.model.queue.add(entry);
+    const { nextAttemptAt, solo } = entry.job;
+    if (nextAttemptAt !== null) {
+      entry.notBefore = nextAttemptAt;
+      deferred.put(entry);
+    }
+    entry.model.queue.add(entry, nextAttemptAt !== null ? 'deferred' : solo ? 'solo' : 'line');
     const ttlEnd = entry.job.createdAt + waitTtlMs;
     entry.expiresAt = Math.min(entry.job.deadlineAt ?? Infinity, ttlEnd);
     expiries.put(entry);
@@ -113,14 +109,27 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 
   /** Takes a live entry out of whichever place it is in. */
   function leave(entry: Entry): void {
-    if (entry.holder === null) entry.model.queue.remove(entry);
-    else {
+    if (entry.holder === null) {
+      if (entry.place === 'deferred') deferred.remove(entry);
+      entry.model.queue.remove(entry);
+    } else {
       entry.holder.attempts.delete(entry.stored);
       if (entry.job.cancelRequested) entry.holder.cancels.delete(entry.job.id);
       entry.holder = null;
       entry.model.processingJobs -= 1;
     }
     expiries.remove(entry);
+  }
+
+  /** Puts the jobs whose time has come back in line. */
+  function promote(limit: number): void {
+    for (let n = 0; n < limit; n += 1) {
+      const next = deferred.takeDue(clock.now());
+      if (next === null) return;
+      next.model.queue.remove(next);
+      next.job = { ...next.job, nextAttemptAt: null };
+      next.model.queue.add(next, next.job.solo ? 'solo' : 'line');
+    }
   }
 
   type Decision = Pick<Job, 'status' | 'output' | 'error' | 'timings'>;
@@ -130,7 +139,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     countUndecided(entry.job.caller, -1);
     const { job } = entry;
     const input = { contentType: job.input.contentType, bytes: NO_BYTES };
-    const decided: Job = { ...job, ...decision, input, completedAt: clock.now() };
+    const decided: Job = { ...job, ...decision, input, nextAttemptAt: null, completedAt: clock.now() };
     results.add(entry.stored, decided);
     return decided;
   }
@@ -182,9 +191,13 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 
   function claimOne(request: ClaimRequest): Claimed {
     const model = models.get(request.model);
-    if (!model) return { jobs: [], leftRows: 0 };
-    const taken = model.queue.take(request.version, request.maxRows, request.capacityRows);
-    if (taken.length === 0) return { jobs: [], leftRows: model.queue.rowsFor(request.version) };
+    if (!model) return { jobs: [], leftRows: 0, soloJobs: 0 };
+    const { queue } = model;
+    const { version, maxRows, capacityRows } = request;
+    const left = () => ({ leftRows: queue.rowsFor(version), soloJobs: queue.soloJobsFor(version) });
+    const one = request.solo ? queue.takeSolo(version, maxRows, capacityRows) : null;
+    const taken = request.solo ? (one ? [one] : []) : queue.take(version, maxRows, capacityRows);
+    if (taken.length === 0) return { jobs: [], ...left() };
     let holder = holders.get(request.session);
     if (!holder) {
       holder = { worker: request.worker, leaseUntil: 0, attempts: new Set(), cancels: new Set() };
@@ -207,7 +220,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       hold(entry, holder);
       jobs.push(entry.job);
     }
-    return { jobs, leftRows: model.queue.rowsFor(request.version) };
+    return { jobs, ...left() };
   }
 
   /** The entry, when the fence may write to it; otherwise why not. */
@@ -221,12 +234,16 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     return owns ? entry : { type: 'stale' };
   }
 
-  function end(entry: Entry, outcome: Outcome): Job {
-    const { job } = entry;
-    const { attempt, cancelRequested } = job;
-    const worker = job.worker ?? '';
-    const { spentAttempts, lost } = entry;
-    const ruling = verdict({ attempt, spentAttempts, cancelRequested, worker, lost }, outcome, maxAttempts);
+  /** `alone`: the session held nothing else. */
+  function end(entry: Entry, outcome: Outcome, alone = true): Job {
+    const { job, spentAttempts, suspicion } = entry;
+    const { id, attempt, cancelRequested, worker, pastAttempts: past } = job;
+    const nowMs = clock.now();
+    const ruling = verdict(
+      { job: id, attempt, spentAttempts, suspicion, alone, cancelRequested, worker: worker ?? '', past, nowMs },
+      outcome,
+      maxAttempts,
+    );
     switch (ruling.type) {
       case 'succeed': {
         const { output, timings } = outcome as Extract<Outcome, { type: 'succeeded' }>;
@@ -238,14 +255,23 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         });
       }
       case 'fail':
+        entry.job = { ...job, pastAttempts: ruling.past };
         return decide(entry, undelivered(move('processing', 'fail'), ruling.error));
       case 'cancel':
         return decide(entry, undelivered(move('processing', 'cancel'), null));
       case 'requeue':
         leave(entry);
         entry.spentAttempts = ruling.spentAttempts;
-        entry.lost = [...lost, ruling.lost];
-        entry.job = { ...job, status: move('processing', 'requeue'), session: null, progress: null };
+        entry.suspicion = ruling.suspicion;
+        entry.job = {
+          ...job,
+          status: move('processing', 'requeue'),
+          session: null,
+          progress: null,
+          nextAttemptAt: ruling.delayMs === 0 ? null : nowMs + ruling.delayMs,
+          solo: isSuspect(ruling.suspicion),
+          pastAttempts: ruling.past,
+        };
         enterQueue(entry);
         return entry.job;
     }
@@ -274,7 +300,10 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     ...service,
     durable: false,
     submit: (jobs) => Promise.resolve(jobs.map(submitOne)),
-    claim: (requests) => Promise.resolve(requests.map(claimOne)),
+    claim(requests) {
+      promote(MAX_PROMOTED);
+      return Promise.resolve(requests.map(claimOne));
+    },
     heartbeat(session, leaseMs) {
       const holder = holders.get(session);
       if (!holder) return Promise.resolve([]);
@@ -301,12 +330,11 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const stored = entries.get(id);
       return Promise.resolve(stored ? cancelOne(stored) : null);
     },
-    release(session, countsAttempt) {
+    release(session, loss) {
       const holder = holders.get(session);
       holders.delete(session);
-      const error: JobError = { code: 'worker_lost', message: 'the session of the worker ended' };
       const held = holder ? entriesOf(holder) : [];
-      return Promise.resolve(held.map((entry) => end(entry, { type: 'interrupted', error, countsAttempt })));
+      return Promise.resolve(held.map((entry) => end(entry, sessionEnded(loss), held.length === 1)));
     },
     reconcile(session, held) {
       const attempts = new Map(held);
@@ -321,13 +349,15 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       return Promise.resolve({ kept, lost });
     },
     sweep(limit) {
+      promote(limit);
       const reclaimed: Job[] = [];
       const monotonic = clock.monotonic();
       for (const [session, holder] of holders) {
         if (holder.leaseUntil > monotonic) continue;
-        for (const entry of entriesOf(holder)) {
+        const held = entriesOf(holder);
+        for (const entry of held) {
           if (reclaimed.length === limit) break;
-          reclaimed.push(end(entry, LEASE_LOST));
+          reclaimed.push(end(entry, LEASE_LOST, held.length === 1));
         }
         if (holder.attempts.size === 0) holders.delete(session);
       }
@@ -365,7 +395,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     },
     counts() {
       const counts = [...models].map(([name, { queue, processingJobs }]) => {
-        return [name, { waitingJobs: queue.jobs, waitingRows: queue.rows, processingJobs }] as const;
+        const { jobs: waitingJobs, rows: waitingRows, soloJobs } = queue;
+        return [name, { waitingJobs, waitingRows, soloJobs, processingJobs }] as const;
       });
       return Promise.resolve(new Map(counts));
     },

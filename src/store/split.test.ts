@@ -57,7 +57,12 @@ test('answers stand in the order of what was asked, whichever store each belongs
     outcomes.map((outcome) => outcome.type === 'accepted' && outcome.job.id),
     jobs.map(({ id }) => id),
   );
-  assert.deepEqual((await store.counts()).get('iris'), { waitingJobs: 5, waitingRows: 5, processingJobs: 0 });
+  assert.deepEqual((await store.counts()).get('iris'), {
+    waitingJobs: 5,
+    waitingRows: 5,
+    soloJobs: 0,
+    processingJobs: 0,
+  });
   const listed = await store.list({ limit: 10, cursor: null });
   assert.deepEqual(
     listed.jobs.map(({ id }) => id),
@@ -122,7 +127,7 @@ test('what is not recorded is cancelled, reconciled and released like any other'
   const { kept, lost } = await store.reconcile('s', [[jobs[0]!.id, 1]]);
   assert.deepEqual([kept.map(({ id }) => id), lost.map(({ id }) => id)], [[jobs[0]!.id], [jobs[1]!.id]]);
   assert.deepEqual(
-    (await store.release('s', false)).map(({ id, status }) => [id, status]),
+    (await store.release('s', 'free')).map(({ id, status }) => [id, status]),
     [[jobs[0]!.id, 'starting']],
   );
 });

@@ -41,10 +41,10 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
     const quick = first.filter(({ request }) => !recordedNext.has(request.model));
     const taken = await unrecorded.claim(quick.map(({ request }) => request));
     for (const [position, { request, index }] of quick.entries()) {
-      const { jobs, leftRows } = taken[position]!;
+      const { jobs, leftRows, soloJobs } = taken[position]!;
       if (jobs.length === 0) continue;
       // Whoever waits in the other store is asked for next: until then "there may be more" is the truth.
-      answers[index] = { jobs, leftRows: leftRows + 1 };
+      answers[index] = { jobs, leftRows: leftRows + 1, soloJobs };
       recordedNext.add(request.model);
     }
     const open = first.filter(({ index }) => answers[index] === null);
@@ -53,14 +53,20 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
     // Also where no rows are left: the answer says what still waits.
     const more = await unrecorded.claim(
       open.map(({ request }, position) => {
-        const taken = found[position]!.jobs.reduce((rows, job) => rows + job.rows, 0);
-        return { ...request, maxRows: request.maxRows - taken };
+        const { jobs } = found[position]!;
+        const taken = jobs.reduce((rows, job) => rows + job.rows, 0);
+        const maxRows = request.solo && jobs.length > 0 ? 0 : request.maxRows - taken;
+        return { ...request, maxRows };
       }),
     );
     for (const [position, { request, index }] of open.entries()) {
       recordedNext.delete(request.model);
       const [mine, others] = [found[position]!, more[position]!];
-      answers[index] = { jobs: [...mine.jobs, ...others.jobs], leftRows: mine.leftRows + others.leftRows };
+      answers[index] = {
+        jobs: [...mine.jobs, ...others.jobs],
+        leftRows: mine.leftRows + others.leftRows,
+        soloJobs: mine.soloJobs + others.soloJobs,
+      };
     }
     return answers as Claimed[];
   }
@@ -103,7 +109,7 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
         (store, part) => store.settle(part),
       ),
     cancel: (id) => homeOf(id).cancel(id),
-    release: (session, countsAttempt) => both((store) => store.release(session, countsAttempt)),
+    release: (session, loss) => both((store) => store.release(session, loss)),
     async reconcile(session, held) {
       const mine = held.filter(([id]) => isUnrecorded(id));
       const others = held.filter(([id]) => !isUnrecorded(id));
@@ -136,6 +142,7 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
             : {
                 waitingJobs: mine.waitingJobs + other.waitingJobs,
                 waitingRows: mine.waitingRows + other.waitingRows,
+                soloJobs: mine.soloJobs + other.soloJobs,
                 processingJobs: mine.processingJobs + other.processingJobs,
               },
         );

@@ -6,6 +6,7 @@ import { createCheck, type CreateSuiteStore } from './suite/bench.suite.ts';
 import { claimSuite } from './suite/claim.suite.ts';
 import { fencesSuite } from './suite/fences.suite.ts';
 import { leasesSuite } from './suite/leases.suite.ts';
+import { retrySuite } from './suite/retry.suite.ts';
 import { submitSuite } from './suite/submit.suite.ts';
 import { timeSuite } from './suite/time.suite.ts';
 
@@ -15,5 +16,6 @@ export function storeSuite(name: string, create: CreateSuiteStore): void {
   claimSuite(name, check);
   fencesSuite(name, check);
   leasesSuite(name, check);
+  retrySuite(name, check);
   timeSuite(name, check);
 }

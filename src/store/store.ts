@@ -6,7 +6,7 @@
  */
 import type { Service } from '../service.ts';
 import type { PosternError } from '../errors.ts';
-import type { Fence, Job, JobId, JobStatus, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
+import type { Fence, Job, JobId, JobStatus, Loss, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
 
 /** What became of one submitted job. `existing`: the idempotency key was already used with the same body. */
 export type SubmitOutcome =
@@ -25,12 +25,16 @@ export interface ClaimRequest {
   /** The most rows that any claim of this session can ask for; a job with more than these is passed over. */
   readonly capacityRows: number;
   readonly leaseMs: number;
+  /** Takes one job that must run alone, and no other; the session holds nothing. Otherwise such jobs are passed over. */
+  readonly solo?: boolean;
 }
 
 export interface Claimed {
   readonly jobs: Job[];
   /** Rows still waiting that this session's version may run; 0 means: asking again before new work arrives is useless. */
   readonly leftRows: number;
+  /** Jobs still waiting that this version may run, and must run alone. */
+  readonly soloJobs: number;
 }
 
 /** What a fenced write met. `stale`: another attempt or session owns the job; `settled`: it was decided before. */
@@ -61,8 +65,12 @@ export interface SubmittedJob extends NewJob {
 }
 
 export interface ModelCounts {
+  /** All that wait, also those that wait for the time of their next attempt. */
   readonly waitingJobs: number;
+  /** Rows that may be claimed now, together with others. */
   readonly waitingRows: number;
+  /** Jobs that may be claimed now, alone. */
+  readonly soloJobs: number;
   readonly processingJobs: number;
 }
 
@@ -80,12 +88,12 @@ export interface Store extends Service {
     updates: readonly { fence: Fence; fraction: number | null; message: string | null }[],
   ): Promise<FencedOutcome[]>;
   /** Ends attempts, as `dispatch/verdict.ts` rules. `interrupted` and retryable failures go back to starting while attempts
-   * are left, at their old place in the queue. */
+   * are left, at their old place in the queue; some of them not before a time, some to be run alone. */
   settle(ends: readonly { fence: Fence; outcome: Outcome }[]): Promise<FencedOutcome[]>;
   /** A caller's cancel: starting → canceled at once; processing → cancelRequested, and the worker is told. */
   cancel(id: JobId): Promise<Job | null>;
-  /** Gives back every attempt of a session that is gone for good. Without costing an attempt when `countsAttempt` is false. */
-  release(session: SessionId, countsAttempt: boolean): Promise<Job[]>;
+  /** Gives back every attempt of a session that is gone for good. */
+  release(session: SessionId, loss: Loss): Promise<Job[]>;
   /** A session is back and holds exactly these attempts. What the store thinks it holds beside them was lost on the way to
    * it, and goes back without costing an attempt (`lost`); what it rightly holds is `kept`; all others are stale. */
   reconcile(session: SessionId, held: readonly (readonly [JobId, number])[]): Promise<Reconciled>;
@@ -98,6 +106,7 @@ export interface Store extends Service {
   /** Newest first. A page may be shorter than `limit` and still have a `next`. */
   list(request: ListRequest): Promise<{ readonly jobs: Job[]; readonly next: string | null }>;
   counts(): Promise<ReadonlyMap<string, ModelCounts>>;
-  /** Jobs of the same model that would be claimed before this one; null when it is not waiting. */
+  /** Jobs of the same model that would be claimed before this one; null when it does not stand in line: it runs, is decided,
+   * waits for its next attempt's time, or must be run alone. */
   queuePosition(id: JobId): Promise<number | null>;
 }

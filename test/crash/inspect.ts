@@ -24,8 +24,10 @@ export function inspectDatabase(db: DatabaseSync): string[] {
 
 /** Each gives a row when something is wrong. */
 const SUMS = {
-  lanes: `SELECT 1 FROM lane WHERE (waiting_jobs, waiting_rows, processing_jobs) IS NOT (
-      SELECT count(*) FILTER (WHERE status = 'starting'), coalesce(sum(rows) FILTER (WHERE status = 'starting'), 0),
+  lanes: `SELECT 1 FROM lane WHERE (waiting_jobs, waiting_rows, solo_jobs, processing_jobs) IS NOT (
+      SELECT count(*) FILTER (WHERE status = 'starting'),
+        coalesce(sum(rows) FILTER (WHERE status = 'starting' AND not_before IS NULL AND suspicion < 2), 0),
+        count(*) FILTER (WHERE status = 'starting' AND not_before IS NULL AND suspicion >= 2),
         count(*) FILTER (WHERE status = 'processing')
       FROM job WHERE job.model = lane.model AND job.version = lane.version)`,
   'lanes of every job': `SELECT 1 FROM job WHERE completed_at IS NULL

@@ -65,7 +65,7 @@ export async function compare(store: Store, journal: StoreJournal): Promise<stri
 /** Runs whatever is left, so that nothing waits for ever; returns what went wrong. */
 export async function finish(store: Store): Promise<string[]> {
   const problems: string[] = [];
-  for (const session of await sessionsOf(store)) await store.release(session, false);
+  for (const session of await sessionsOf(store)) await store.release(session, 'free');
   for (;;) {
     const [claimed] = await store.claim([claimOf('last', 1_000)]);
     const jobs = claimed?.jobs ?? [];

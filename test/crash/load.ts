@@ -97,7 +97,7 @@ async function main(folder: string, life: string, callers: number, goesOn: boole
   const store = await openStore(folder);
   const session = `life-${life}-${randomUUID()}`;
   // What the life before held: its worker is gone.
-  for (const earlier of await sessionsOf(store)) await store.release(earlier, false);
+  for (const earlier of await sessionsOf(store)) await store.release(earlier, 'free');
   say('ready');
 
   const guard = async (step: () => Promise<void>): Promise<void> => {

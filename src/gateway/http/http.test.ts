@@ -25,6 +25,8 @@ interface Prediction {
   error_code: string | null;
   metrics: Record<string, number>;
   queue_position: number | null;
+  next_attempt_at: string | null;
+  past_attempts: unknown[];
   urls: Record<string, string>;
 }
 
@@ -126,6 +128,31 @@ describe('making a prediction', () => {
     assert.equal(prediction.status, 'starting');
     assert.equal(prediction.queue_position, 0);
     assert.equal(response.headers.get('location'), `${base}/v1/predictions/${prediction.id}`);
+  });
+
+  test('a prediction tells of its earlier attempts, and when the next one may be', async (t) => {
+    const { base, fake } = await startHttp(t);
+    fake.ending = null;
+    const response = await fetch(`${base}/v1/models/local/plants/predictions`, {
+      method: 'POST',
+      body: JPEG,
+      headers: { 'content-type': 'image/jpeg' },
+    });
+    const made = await read(response);
+    assert.deepEqual([made.next_attempt_at, made.past_attempts], [null, []]);
+    const past = { attempt: 1, worker: 'gpu-1', code: 'worker_lost', message: 'a "quoted" end', endedAt: 0 } as const;
+    fake.change(made.id, { nextAttemptAt: 1_000, pastAttempts: [past], attempt: 1 });
+    const waiting = await read(await fetch(`${base}/v1/predictions/${made.id}`));
+    assert.equal(waiting.next_attempt_at, '1970-01-01T00:00:01.000Z');
+    assert.deepEqual(waiting.past_attempts, [
+      {
+        attempt: 1,
+        worker: 'gpu-1',
+        error_code: 'worker_lost',
+        error: 'a "quoted" end',
+        ended_at: '1970-01-01T00:00:00.000Z',
+      },
+    ]);
   });
 
   test('deadlines, idempotency key and priority reach the engine', async (t) => {

@@ -61,6 +61,20 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
       },
       attempt: { type: 'integer', description: 'Attempts begun so far.' },
       worker: { type: ['string', 'null'], description: 'Who has or had it.' },
+      next_attempt_at: time(
+        'It failed with an error that may pass, and is not tried again before. null when it need not wait.',
+      ),
+      past_attempts: {
+        type: 'array',
+        description: 'Attempts that were lost or failed, oldest first, the last 20.',
+        items: object({
+          attempt: { type: 'integer', description: 'Its number.' },
+          worker: text('Who had it.'),
+          error_code: text('Why it ended, for programs.'),
+          error: text('Why it ended, for people: cut to 200 characters.'),
+          ended_at: text('When it ended.'),
+        }),
+      },
       created_at: time('Accepted.'),
       started_at: time('First given to a worker.'),
       completed_at: time('Decided.'),

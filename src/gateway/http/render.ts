@@ -2,7 +2,7 @@
  * A prediction as callers see it: Replicate's shape and a few more fields. Written as text by hand, because the output is
  * embedded as it came from the worker (the engine has checked that it is JSON) and is never parsed again here.
  */
-import type { Job, JobTimings, Payload } from '../../dispatch/job.ts';
+import type { Job, JobTimings, PastAttempt, Payload } from '../../dispatch/job.ts';
 
 /** A binary output up to this size is answered as a data URL; a larger one is read from `urls.output`. */
 export const MAX_DATA_URL_BYTES = 1024 * 1024;
@@ -30,6 +30,7 @@ export function renderPrediction(job: Job, { base, queuePosition, maxOutputBytes
       : `,"error":${quoted(error.message)},"error_code":"${error.code}"`) +
     `,"logs":"","progress":${job.progress === null ? 'null' : JSON.stringify(job.progress)}` +
     `,"queue_position":${queuePosition},"attempt":${job.attempt},"worker":${quoted(job.worker)}` +
+    `,"next_attempt_at":${moment(job.nextAttemptAt)},"past_attempts":${renderPast(job.pastAttempts)}` +
     `,"created_at":${moment(job.createdAt)},"started_at":${moment(job.startedAt)},"completed_at":${moment(job.completedAt)}` +
     `,"deadline_at":${moment(job.deadlineAt)},"metrics":${renderMetrics(job)}` +
     `,"urls":{"get":"${get}","cancel":"${get}/cancel","stream":"${get}/stream"${job.output === null ? '' : `,"output":"${get}/output"`}}}`
@@ -43,6 +44,14 @@ function renderInput({ input, parameters }: Job): string {
   let rest = '';
   for (const key in parameters) if (key !== name) rest += `,${JSON.stringify(key)}:${JSON.stringify(parameters[key])}`;
   return `{${file}${rest}}`;
+}
+
+function renderPast(attempts: readonly PastAttempt[]): string {
+  if (attempts.length === 0) return '[]';
+  const shown = attempts.map(({ attempt, worker, code, message, endedAt }) => {
+    return { attempt, worker, error_code: code, error: message, ended_at: new Date(endedAt).toISOString() };
+  });
+  return JSON.stringify(shown);
 }
 
 function renderOutput({ contentType, bytes }: Payload, maxBytes: number): string {
@@ -93,12 +102,12 @@ function moment(epochMs: number | null): string {
 
 /** Changes whenever what a caller can see of the job changes. */
 export function entityTag(job: Job, queuePosition: number | null): string {
-  const { status, attempt, progress, completedAt, cancelRequested } = job;
+  const { status, attempt, progress, nextAttemptAt, completedAt, cancelRequested } = job;
   const step =
     progress === null
       ? ''
       : `${progress.fraction ?? ''}${progress.message === null ? '' : `.${hash(progress.message)}`}`;
-  return `"${status}-${attempt}-${step}-${queuePosition ?? ''}-${completedAt ?? ''}${cancelRequested ? '-c' : ''}"`;
+  return `"${status}-${attempt}-${step}-${queuePosition ?? ''}-${nextAttemptAt ?? ''}-${completedAt ?? ''}${cancelRequested ? '-c' : ''}"`;
 }
 
 /** Only to tell one progress message from the next: 32-bit FNV-1a. */

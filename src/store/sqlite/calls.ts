@@ -1,6 +1,6 @@
 /** What the driver asks of its two threads. Types only: they are the agreement between both sides. */
 import type { ErrorCode } from '../../errors.ts';
-import type { Fence, JobError, JobId, SessionId } from '../../dispatch/job.ts';
+import type { Fence, JobError, JobId, Loss, SessionId } from '../../dispatch/job.ts';
 import type { ClaimRequest, ModelCounts } from '../store.ts';
 import type { JobRow } from './rows.ts';
 
@@ -42,6 +42,7 @@ export interface ClaimReply {
   /** With their inputs. */
   readonly rows: JobRow[];
   readonly leftRows: number;
+  readonly soloJobs: number;
 }
 
 export type StoredOutcome =
@@ -53,7 +54,7 @@ export type StoredOutcome =
     }
   | { readonly type: 'failed'; readonly error: JobError; readonly retryable: boolean }
   | { readonly type: 'canceled' }
-  | { readonly type: 'interrupted'; readonly error: JobError; readonly countsAttempt: boolean };
+  | { readonly type: 'interrupted'; readonly error: JobError; readonly loss: Loss };
 
 /** `applied`: without payloads, the driver has them. `settled`: with the output. */
 export type FencedReply =
@@ -83,7 +84,7 @@ export interface WriterCalls {
   progress(updates: readonly { readonly fence: Fence; readonly progress: string }[]): FencedReply[];
   settle(ends: readonly { readonly fence: Fence; readonly outcome: StoredOutcome }[]): FencedReply[];
   cancel(id: JobId): JobRow | null;
-  release(release: { readonly session: SessionId; readonly countsAttempt: boolean }): JobRow[];
+  release(release: { readonly session: SessionId; readonly loss: Loss }): JobRow[];
   reconcile(call: {
     readonly session: SessionId;
     readonly held: readonly (readonly [JobId, number])[];

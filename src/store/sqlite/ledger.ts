@@ -7,8 +7,11 @@ import type { DatabaseSync } from 'node:sqlite';
 import { createCallerLoads } from './caller-loads.ts';
 
 export interface Lane {
+  /** All that wait. */
   waitingJobs: number;
+  /** Of those in line. */
   waitingRows: number;
+  soloJobs: number;
   processingJobs: number;
 }
 
@@ -26,6 +29,9 @@ export interface Counted {
   readonly rows: number;
 }
 
+/** Where a waiting job stands: see `schema.ts`. */
+export type Place = 'line' | 'solo' | 'deferred';
+
 interface ModelSums {
   readonly lanes: Map<string, Lane>;
   waitingJobs: number;
@@ -41,8 +47,12 @@ interface Tag {
 export type Ledger = ReturnType<typeof createLedger>;
 
 export function createLedger(db: DatabaseSync) {
-  const readLanes = db.prepare('SELECT version, waiting_jobs, waiting_rows, processing_jobs FROM lane WHERE model = ?');
-  const writeLane = db.prepare('INSERT OR REPLACE INTO lane VALUES (?, ?, ?, ?, ?)');
+  const readLanes = db.prepare(
+    'SELECT version, waiting_jobs, waiting_rows, solo_jobs, processing_jobs FROM lane WHERE model = ?',
+  );
+  const writeLane =
+    db.prepare(`INSERT OR REPLACE INTO lane (model, version, waiting_jobs, waiting_rows, solo_jobs, processing_jobs)
+     VALUES (?, ?, ?, ?, ?, ?)`);
   const readTotal = db.prepare('SELECT next_seq, input_bytes, decided_jobs, output_bytes FROM total');
   const writeTotal = db.prepare(
     'UPDATE total SET next_seq = ?, input_bytes = ?, decided_jobs = ?, output_bytes = ? WHERE one = 1',
@@ -67,9 +77,9 @@ export function createLedger(db: DatabaseSync) {
     let found = models.get(model);
     if (found) return found;
     found = { lanes: new Map(), waitingJobs: 0 };
-    for (const row of readLanes.all(model) as unknown as [string, number, number, number][]) {
-      const [version, waitingJobs, waitingRows, processingJobs] = row;
-      found.lanes.set(version, { waitingJobs, waitingRows, processingJobs });
+    for (const row of readLanes.all(model) as unknown as [string, number, number, number, number][]) {
+      const [version, waitingJobs, waitingRows, soloJobs, processingJobs] = row;
+      found.lanes.set(version, { waitingJobs, waitingRows, soloJobs, processingJobs });
       found.waitingJobs += waitingJobs;
     }
     models.set(model, found);
@@ -79,15 +89,16 @@ export function createLedger(db: DatabaseSync) {
   function lane(model: string, version: string): Lane {
     const { lanes } = modelOf(model);
     let found = lanes.get(version);
-    if (!found) lanes.set(version, (found = { waitingJobs: 0, waitingRows: 0, processingJobs: 0 }));
+    if (!found) lanes.set(version, (found = { waitingJobs: 0, waitingRows: 0, soloJobs: 0, processingJobs: 0 }));
     changedLanes.set(found, [model, version]);
     return found;
   }
 
-  function wait({ model, version, rows }: Counted, jobs: 1 | -1): void {
+  function wait({ model, version, rows }: Counted, place: Place, jobs: 1 | -1): void {
     const at = lane(model, version);
     at.waitingJobs += jobs;
-    at.waitingRows += jobs * rows;
+    if (place === 'line') at.waitingRows += jobs * rows;
+    else if (place === 'solo') at.soloJobs += jobs;
     modelOf(model).waitingJobs += jobs;
   }
 
@@ -162,6 +173,10 @@ export function createLedger(db: DatabaseSync) {
       const { lanes } = modelOf(model);
       return (lanes.get('')?.waitingRows ?? 0) + (version === '' ? 0 : (lanes.get(version)?.waitingRows ?? 0));
     },
+    soloJobs(model: string, version: string): number {
+      const { lanes } = modelOf(model);
+      return (lanes.get('')?.soloJobs ?? 0) + (version === '' ? 0 : (lanes.get(version)?.soloJobs ?? 0));
+    },
     /** A job with this tag was taken. */
     serve(model: string, priority: number, tagTaken: number): void {
       const at = servedOf(model, priority);
@@ -177,8 +192,8 @@ export function createLedger(db: DatabaseSync) {
     },
     /** Before the commit. */
     flush(): void {
-      for (const [{ waitingJobs, waitingRows, processingJobs }, [model, version]] of changedLanes) {
-        writeLane.run(model, version, waitingJobs, waitingRows, processingJobs);
+      for (const [{ waitingJobs, waitingRows, soloJobs, processingJobs }, [model, version]] of changedLanes) {
+        writeLane.run(model, version, waitingJobs, waitingRows, soloJobs, processingJobs);
       }
       if (total && isTotalChanged)
         writeTotal.run(total.nextSeq, total.inputBytes, total.decidedJobs, total.outputBytes);

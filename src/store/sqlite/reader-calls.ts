@@ -5,6 +5,7 @@ import type { ListCall, ListReply, ReaderCalls } from './calls.ts';
 import { refusalFor } from './limits.ts';
 import type { SqliteLimits } from './options.ts';
 import { JOB_COLUMNS, OUTPUT_PAYLOAD, ROW_SEQ, type JobRow } from './rows.ts';
+import { IN_LINE } from './schema.ts';
 
 /** A page of `list` looks at no more rows than this; a filter that matches less gives short pages and a cursor. */
 const MAX_LISTED_SCAN = 10_000;
@@ -35,12 +36,12 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
   // Along the index that holds only what was made with a key.
   const callers = pagesOf("caller = :caller AND caller <> 'anonymous' AND seq < :before");
   const counts = prepare(
-    'SELECT model, sum(waiting_jobs), sum(waiting_rows), sum(processing_jobs) FROM lane GROUP BY model',
+    'SELECT model, sum(waiting_jobs), sum(waiting_rows), sum(solo_jobs), sum(processing_jobs) FROM lane GROUP BY model',
   );
-  const place = prepare("SELECT model, priority, tag, seq FROM job WHERE id = ? AND status = 'starting'");
+  const place = prepare(`SELECT model, priority, tag, seq FROM job WHERE id = ? AND ${IN_LINE}`);
   const versions = prepare('SELECT version FROM lane WHERE model = ? AND waiting_jobs > 0');
   // The order is (priority descending, tag, seq): three ranges of the index, none of which touches the table.
-  const inLane = "SELECT count(*) FROM job WHERE model = ? AND version = ? AND status = 'starting'";
+  const inLane = `SELECT count(*) FROM job WHERE model = ? AND version = ? AND ${IN_LINE}`;
   const before = [
     prepare(`${inLane} AND priority > ?`),
     prepare(`${inLane} AND priority = ? AND tag < ?`),
@@ -86,10 +87,10 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
     get: (id) => (byId.get(id) as unknown as JobRow | undefined) ?? null,
     list,
     counts: () =>
-      (counts.all() as unknown as [string, number, number, number][]).map(
-        ([model, waitingJobs, waitingRows, processingJobs]): [string, ModelCounts] => [
+      (counts.all() as unknown as [string, number, number, number, number][]).map(
+        ([model, waitingJobs, waitingRows, soloJobs, processingJobs]): [string, ModelCounts] => [
           model,
-          { waitingJobs, waitingRows, processingJobs },
+          { waitingJobs, waitingRows, soloJobs, processingJobs },
         ],
       ),
     queuePosition(id) {

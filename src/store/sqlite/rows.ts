@@ -1,5 +1,7 @@
 /** A job between its row and the object that callers see. Rows cross the thread as arrays: a third of the cost of objects. */
 import type { SQLOutputValue } from 'node:sqlite';
+import { NO_ATTEMPTS } from '../../dispatch/accepted.ts';
+import { isSuspect } from '../../dispatch/verdict.ts';
 import type { Job, JobError, JobStatus, Json, Payload } from '../../dispatch/job.ts';
 
 /** The columns of `Job`, in the order that `toJob` reads them. */
@@ -28,6 +30,9 @@ const COLUMNS = [
   'error_code',
   'error_message',
   'timings',
+  'not_before',
+  'suspicion',
+  'past_attempts',
 ] as const;
 
 const POSITIONS: ReadonlyMap<string, number> = new Map(COLUMNS.map((column, position) => [column, position]));
@@ -77,6 +82,7 @@ export function toJob(row: JobRow, input: Uint8Array, output: Payload | null): J
   const code = textOrNull(21);
   const progress = textOrNull(19);
   const timings = textOrNull(23);
+  const past = textOrNull(26);
   return {
     id: text(1),
     model: text(2),
@@ -98,6 +104,9 @@ export function toJob(row: JobRow, input: Uint8Array, output: Payload | null): J
     servedVersion: textOrNull(18),
     progress: progress === null ? null : (JSON.parse(progress) as Job['progress']),
     cancelRequested: number(20) === 1,
+    nextAttemptAt: numberOrNull(24),
+    solo: isSuspect(number(25)),
+    pastAttempts: past === null ? NO_ATTEMPTS : (JSON.parse(past) as Job['pastAttempts']),
     output,
     error: code === null ? null : { code: code as JobError['code'], message: text(22) },
     timings: timings === null ? null : (JSON.parse(timings) as Job['timings']),

@@ -31,6 +31,7 @@ const LIMITS = {
   resultTtlMs: 60_000,
   idempotencyTtlMs: 150_000,
 };
+const LOSSES = ['free', 'silent', 'crashed'] as const;
 const TIMINGS = { queueMs: 1, linkMs: 2, workerQueueMs: 3, decodeMs: 4, batchMs: 5, computeMs: 6 };
 
 /** What an answer says, without what the port leaves open: inputs outside of a claim, and the order of what ended at once. */
@@ -81,6 +82,7 @@ function nextCall(
       maxRows,
       capacityRows: maxRows + random.int(0, 3),
       leaseMs: LEASE_MS,
+      solo: random.chance(0.3),
     };
     return ['claim', (store) => store.claim([request])];
   }
@@ -99,8 +101,8 @@ function nextCall(
     return ['heartbeat', async (store) => (await store.heartbeat(which, LEASE_MS)).toSorted()];
   }
   if (dice < 86) {
-    const [which, counts] = [session(), random.chance(0.5)];
-    return ['release', async (store) => byId(await store.release(which, counts))];
+    const [which, loss] = [session(), random.pick(LOSSES)];
+    return ['release', async (store) => byId(await store.release(which, loss))];
   }
   if (dice < 88) {
     const which = session();
@@ -149,13 +151,13 @@ function newJob(random: Random, number: number, now: number): SubmittedJob {
 
 function newOutcome(random: Random): Outcome {
   const dice = random.int(0, 9);
-  const error = { code: 'model_failed', message: 'it broke' } as const;
+  const error = { code: random.chance(0.3) ? 'runner_crashed' : 'model_failed', message: 'it broke' } as const;
   if (dice < 5) {
     return { type: 'succeeded', output: { contentType: 'text/plain', bytes: Buffer.from('a rose') }, timings: TIMINGS };
   }
   if (dice < 7) return { type: 'failed', error, retryable: random.chance(0.7) };
   if (dice < 8) return { type: 'canceled' };
-  return { type: 'interrupted', error: { code: 'worker_lost', message: 'gone' }, countsAttempt: random.chance(0.5) };
+  return { type: 'interrupted', error: { code: 'worker_lost', message: 'gone' }, loss: random.pick(LOSSES) };
 }
 
 for (const seed of SEEDS) {

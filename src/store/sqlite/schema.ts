@@ -7,6 +7,14 @@
  */
 export const APPLICATION_ID = 0x504f5354; // "POST"
 
+/**
+ * The three places of a waiting job, as the partial indexes say them (word for word, or they are not used): in line; among
+ * those that are run alone (2: `SUSPECT_FROM` of the verdict); out of line until a time.
+ */
+export const IN_LINE = "job.status = 'starting' AND job.not_before IS NULL AND job.suspicion < 2";
+export const SOLO = "job.status = 'starting' AND job.not_before IS NULL AND job.suspicion >= 2";
+export const DEFERRED = "job.status = 'starting' AND job.not_before IS NOT NULL";
+
 export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE job (
@@ -112,5 +120,19 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE caller_load (caller TEXT PRIMARY KEY, undecided_jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   INSERT INTO caller_load
     SELECT caller, count(*) FROM job WHERE completed_at IS NULL AND caller <> 'anonymous' GROUP BY caller;
+  `,
+  // Attempts that wait for their time, and jobs that are run alone.
+  `
+  ALTER TABLE job ADD COLUMN not_before INTEGER;                      -- epoch ms; NULL: it may be tried now
+  ALTER TABLE job ADD COLUMN suspicion  INTEGER NOT NULL DEFAULT 0;   -- see verdict.ts
+  ALTER TABLE job RENAME COLUMN lost TO past_attempts;
+  UPDATE job SET past_attempts = NULL;
+  DROP INDEX job_waiting;
+  CREATE INDEX job_waiting ON job (model, version, priority DESC, tag, seq)
+    WHERE status = 'starting' AND not_before IS NULL AND suspicion < 2;
+  CREATE INDEX job_solo ON job (model, version, priority DESC, tag, seq)
+    WHERE status = 'starting' AND not_before IS NULL AND suspicion >= 2;
+  CREATE INDEX job_deferred ON job (not_before) WHERE status = 'starting' AND not_before IS NOT NULL;
+  ALTER TABLE lane ADD COLUMN solo_jobs INTEGER NOT NULL DEFAULT 0;   -- waiting, and not deferred
   `,
 ];

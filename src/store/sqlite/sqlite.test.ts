@@ -118,7 +118,10 @@ void describe('sqlite: a restart', () => {
 
     const { store } = await start();
     assert.deepEqual(await Promise.all(ids.map((id) => store.get(id))), views);
-    assert.deepEqual([...(await store.counts())], [['plants', { waitingJobs: 1, waitingRows: 1, processingJobs: 1 }]]);
+    assert.deepEqual(
+      [...(await store.counts())],
+      [['plants', { waitingJobs: 1, waitingRows: 1, soloJobs: 0, processingJobs: 1 }]],
+    );
     assert.equal((await store.submit([{ ...waiting, id: 'other' }]))[0]?.type, 'existing');
     assert.deepEqual(await store.heartbeat('s1', LEASE_MS), [running.id]);
     const [late] = await store.settle([{ fence: fenceOf(done), outcome: succeeded(Buffer.from('a tulip')) }]);
@@ -227,7 +230,10 @@ void describe('sqlite: large payloads', () => {
     await blobs.delete(blob?.key ?? '');
     const claimed = await claim(store);
     assert.equal(claimed.length, 1);
-    assert.deepEqual([...(await store.counts()).values()], [{ waitingJobs: 0, waitingRows: 0, processingJobs: 1 }]);
+    assert.deepEqual(
+      [...(await store.counts()).values()],
+      [{ waitingJobs: 0, waitingRows: 0, soloJobs: 0, processingJobs: 1 }],
+    );
     const { jobs: listed } = await store.list({ limit: 10, cursor: null, status: 'failed' });
     assert.equal(listed[0]?.error?.code, 'internal');
   });
@@ -254,7 +260,10 @@ void describe('sqlite: one writer', () => {
     const [bad, other] = await Promise.allSettled([store.submit([job({ rows: 1.5 })]), store.submit([good])]);
     assert.equal(bad.status, 'rejected');
     assert.equal(other.status === 'fulfilled' && other.value[0]?.type, 'accepted');
-    assert.deepEqual([...(await store.counts()).values()], [{ waitingJobs: 1, waitingRows: 1, processingJobs: 0 }]);
+    assert.deepEqual(
+      [...(await store.counts()).values()],
+      [{ waitingJobs: 1, waitingRows: 1, soloJobs: 0, processingJobs: 0 }],
+    );
   });
 
   check('what was called before a stop is answered', async ({ start }) => {
@@ -268,7 +277,10 @@ void describe('sqlite: one writer', () => {
   check('an idle store writes nothing', async ({ start, folder, clock }) => {
     const { store } = await start();
     await store.submit([job(), job()]);
-    for (const one of await claim(store)) await store.settle([{ fence: fenceOf(one), outcome: { type: 'canceled' } }]);
+    const error = { code: 'draining', message: 'taken back' } as const;
+    for (const one of await claim(store)) {
+      await store.settle([{ fence: fenceOf(one), outcome: { type: 'interrupted', error, loss: 'free' } }]);
+    }
     const db = new DatabaseSync(join(folder, 'jobs.sqlite'));
     const written = (): unknown => db.prepare('PRAGMA wal_checkpoint(NOOP)').get()?.log;
     const before = written();

@@ -148,10 +148,10 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
   // ---- claim -------------------------------------------------------------------------------------------------------
 
-  async function claimed({ rows, leftRows }: ClaimReply): Promise<Claimed> {
-    if (!rows.some(payloads.hasBlob)) return { jobs: rows.map(payloads.inline), leftRows };
+  async function claimed({ rows, ...left }: ClaimReply): Promise<Claimed> {
+    if (!rows.some(payloads.hasBlob)) return { jobs: rows.map(payloads.inline), ...left };
     const jobs = await Promise.all(rows.map(readInput));
-    return { jobs: jobs.filter((job) => job !== null), leftRows };
+    return { jobs: jobs.filter((job) => job !== null), ...left };
   }
 
   /** Null when the input cannot be read: that job fails, the others go on. */
@@ -270,7 +270,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       const row = await writer.call('cancel', id);
       return row === null ? null : payloads.withOutput(row);
     },
-    release: async (session, countsAttempt) => bareJobs(await writer.call('release', { session, countsAttempt })),
+    release: async (session, loss) => bareJobs(await writer.call('release', { session, loss })),
     async reconcile(session, held) {
       const { kept, lost } = await writer.call('reconcile', { session, held });
       return { kept: bareJobs(kept), lost: bareJobs(lost) };

@@ -1,26 +1,16 @@
 /** Ends what time has ended, in bounded steps: leases that ran out, deadlines that passed, results past their time. */
 import type { DatabaseSync } from 'node:sqlite';
+import { LEASE_LOST, LOST_ON_THE_WAY, RAN_TOO_LONG, WAITED_TOO_LONG } from '../../dispatch/endings.ts';
 import { move } from '../../dispatch/states.ts';
-import type { JobError, JobId, SessionId } from '../../dispatch/job.ts';
+import type { JobId, SessionId } from '../../dispatch/job.ts';
 import type { ReconcileReply, StoredOutcome, SweepReply } from './calls.ts';
 import type { Ledger } from './ledger.ts';
 import type { Leases } from './leases.ts';
 import type { WriterOptions } from './options.ts';
 import { ROW_ATTEMPT, ROW_ID, ROW_STATUS, type JobRow } from './rows.ts';
-import { bare, undelivered, WRITER_COLUMNS, type Step, type Writer } from './writer.ts';
+import { bare, WRITER_COLUMNS } from './writer-rows.ts';
+import { undelivered, type Step, type Writer } from './writer.ts';
 
-const WAITED_TOO_LONG: JobError = { code: 'deadline_exceeded', message: 'the deadline passed before a worker took it' };
-const RAN_TOO_LONG: JobError = { code: 'deadline_exceeded', message: 'the deadline passed while it ran' };
-const LEASE_LOST: StoredOutcome = {
-  type: 'interrupted',
-  error: { code: 'worker_lost', message: 'the worker was not heard for a whole lease' },
-  countsAttempt: true,
-};
-const LOST_ON_THE_WAY: StoredOutcome = {
-  type: 'interrupted',
-  error: { code: 'connection_lost', message: 'the link was lost before the worker had the job' },
-  countsAttempt: false,
-};
 /** Callers' tags without influence are thrown out once in so many sweeps: it reads the whole table. */
 const SWEEPS_PER_TAG_SWEEP = 60;
 
@@ -54,8 +44,9 @@ export function createSweeps(db: DatabaseSync, ledger: Ledger, leases: Leases, w
     for (const session of leases.ended(step.monotonicMs)) {
       const left = limit - reclaimed.length;
       if (left === 0) break;
+      const isAlone = heldBy(session, 2).length === 1;
       const rows = heldBy(session, left);
-      for (const row of rows) reclaimed.push(bare(writer.end(row, LEASE_LOST, step)));
+      for (const row of rows) reclaimed.push(bare(writer.end(row, LEASE_LOST, step, isAlone)));
       if (rows.length === 0) leases.forget(session);
     }
     return reclaimed;
@@ -93,6 +84,7 @@ export function createSweeps(db: DatabaseSync, ledger: Ledger, leases: Leases, w
     sweep(limit: number, step: Step): SweepReply {
       sweeps += 1;
       if (sweeps % SWEEPS_PER_TAG_SWEEP === 0) dropTags.run();
+      writer.promote(limit, step);
       return {
         hasRole: true,
         reclaimed: reclaim(limit, step),
@@ -103,7 +95,8 @@ export function createSweeps(db: DatabaseSync, ledger: Ledger, leases: Leases, w
     /** Ends every attempt of a session that is gone. */
     release(session: SessionId, outcome: StoredOutcome, step: Step): JobRow[] {
       leases.end(session);
-      return heldBy(session, -1).map((row) => bare(writer.end(row, outcome, step)));
+      const rows = heldBy(session, -1);
+      return rows.map((row) => bare(writer.end(row, outcome, step, rows.length === 1)));
     },
     /** Splits what a session holds into what its worker holds too, and what got lost on the way. */
     reconcile(session: SessionId, held: readonly (readonly [JobId, number])[], step: Step): ReconcileReply {

@@ -1,5 +1,6 @@
 /** The writer's calls, bound to one database: who may claim, then the steps. Everything here runs inside a transaction. */
 import type { DatabaseSync } from 'node:sqlite';
+import { sessionEnded } from '../../dispatch/endings.ts';
 import type { SweepReply, WriterCalls } from './calls.ts';
 import { createLeases } from './leases.ts';
 import { createLedger } from './ledger.ts';
@@ -16,6 +17,8 @@ export type BoundCalls = {
   ) => ReturnType<WriterCalls[Name]>;
 };
 
+/** As in `memory.ts`: jobs that one call puts back in line. */
+const MAX_PROMOTED = 1_000;
 const NOTHING_SWEPT: SweepReply = { hasRole: false, reclaimed: [], expired: [], forgotten: 0 };
 
 export function createWriterCalls(db: DatabaseSync, options: WriterOptions, openRole: typeof createRole = createRole) {
@@ -29,7 +32,8 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
   const calls: BoundCalls = {
     submit: (jobs, step) => jobs.map((job) => writer.submit(job, step)),
     claim(requests, step) {
-      if (!role.isHeld(step.monotonicMs)) return requests.map(() => ({ rows: [], leftRows: 0 }));
+      if (!role.isHeld(step.monotonicMs)) return requests.map(() => ({ rows: [], leftRows: 0, soloJobs: 0 }));
+      writer.promote(MAX_PROMOTED, step);
       return requests.map((request) => writer.claim(request, step));
     },
     heartbeat({ session, leaseMs }, { monotonicMs }) {
@@ -40,9 +44,8 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
     progress: (updates, _step) => updates.map(({ fence, progress }) => writer.progress(fence, progress)),
     settle: (ends, step) => ends.map(({ fence, outcome }) => writer.settle(fence, outcome, step)),
     cancel: (id, step) => writer.cancel(id, step),
-    release({ session, countsAttempt }, step) {
-      const error = { code: 'worker_lost', message: 'the session of the worker ended' } as const;
-      return sweeps.release(session, { type: 'interrupted', error, countsAttempt }, step);
+    release({ session, loss }, step) {
+      return sweeps.release(session, sessionEnded(loss), step);
     },
     reconcile: ({ session, held }, step) => sweeps.reconcile(session, held, step),
     sweep: (limit, step) => (role.isHeld(step.monotonicMs) ? sweeps.sweep(limit, step) : NOTHING_SWEPT),

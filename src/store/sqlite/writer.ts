@@ -7,8 +7,9 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { isLive, move } from '../../dispatch/states.ts';
-import { verdict, type LostAttempt } from '../../dispatch/verdict.ts';
-import type { Fence, JobError, JobStatus, Outcome } from '../../dispatch/job.ts';
+import { MAX_BACKOFF_MS } from '../../dispatch/backoff.ts';
+import { verdict, type Verdict } from '../../dispatch/verdict.ts';
+import type { Fence, JobError, JobStatus, Outcome, PastAttempt } from '../../dispatch/job.ts';
 import type { ClaimRequest } from '../store.ts';
 import type {
   ClaimReply,
@@ -24,23 +25,10 @@ import type { Ledger } from './ledger.ts';
 import type { Leases } from './leases.ts';
 import { refusalFor } from './limits.ts';
 import type { WriterOptions } from './options.ts';
-import { INPUT_PAYLOAD, JOB_COLUMNS, NO_PAYLOAD, OUTPUT_PAYLOAD, patchRow, ROW_SEQ, type JobRow } from './rows.ts';
-
-/** As in `memory-queue.ts`: how many oversized jobs one claim steps over. */
-const MAX_PASSED_OVER = 256;
-/** One claim ends after this much input, so that its answer stays small; there is always the next one. */
-const MAX_CLAIM_BYTES = 32 * 1024 * 1024;
-
-/** What the writer reads beside a `JobRow`, after its columns. */
-interface Extra {
-  readonly tag: number;
-  readonly inputBytes: number;
-  readonly spentAttempts: number;
-  readonly lost: string | null;
-}
-
-const EXTRA = 'job.tag, job.input_bytes, job.spent_attempts, job.lost';
-const EXTRA_COLUMNS = 4;
+import { createClaims } from './claims.ts';
+import { JOB_COLUMNS, OUTPUT_PAYLOAD, patchRow, type JobRow } from './rows.ts';
+import { DEFERRED } from './schema.ts';
+import { bare, extraOf, fields, pastOf, placeOf, WRITER_COLUMNS } from './writer-rows.ts';
 
 export interface Step extends Moment {
   /** The message's own payloads. */
@@ -72,26 +60,31 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
   const insertInput = prepare('INSERT INTO input VALUES (?, ?, ?)');
   const insertOutput = prepare('INSERT INTO output VALUES (?, ?, ?, ?)');
   const deleteInput = prepare('DELETE FROM input WHERE seq = ?');
-  const nextWaiting = `SELECT ${JOB_COLUMNS}, ${INPUT_PAYLOAD}, ${EXTRA} FROM job JOIN input ON input.seq = job.seq
-     WHERE model = ? AND version = ? AND status = 'starting' ORDER BY priority DESC, tag, job.seq LIMIT ?`;
-  // Two of the same: both are read at once.
-  const waitingAny = prepare(nextWaiting);
-  const waitingPinned = prepare(nextWaiting);
   const updateClaimed = prepare(
     `UPDATE job SET status = 'processing', started_at = ?, attempt = attempt + 1, worker = ?, session = ?, served_version = ?,
        progress = NULL, due_at = deadline_at WHERE seq = ? AND status = 'starting'`,
   );
   const updateRequeued = prepare(
-    `UPDATE job SET status = 'starting', session = NULL, progress = NULL, spent_attempts = ?, lost = ?, due_at = ?
+    `UPDATE job SET status = 'starting', session = NULL, progress = NULL, spent_attempts = ?, suspicion = ?,
+       past_attempts = ?, not_before = ?, due_at = ?
      WHERE seq = ? AND status = 'processing'`,
   );
   const updateDecided = prepare(
-    `UPDATE job SET status = ?, completed_at = ?, error_code = ?, error_message = ?, timings = ?, output_bytes = ?, due_at = ?
+    `UPDATE job SET status = ?, completed_at = ?, error_code = ?, error_message = ?, timings = ?, output_bytes = ?, due_at = ?,
+       not_before = NULL
      WHERE seq = ? AND completed_at IS NULL`,
   );
   const updateProgress = prepare('UPDATE job SET progress = ? WHERE seq = ?');
   const updateCancel = prepare('UPDATE job SET cancel_requested = 1 WHERE seq = ?');
-  const byId = prepare(`SELECT ${JOB_COLUMNS}, ${NO_PAYLOAD}, ${EXTRA} FROM job WHERE id = ?`);
+  const updatePast = prepare('UPDATE job SET past_attempts = ? WHERE seq = ?');
+  const updatePromoted = prepare('UPDATE job SET not_before = NULL WHERE seq = ?');
+  const due = prepare(
+    `SELECT ${WRITER_COLUMNS} FROM job WHERE ${DEFERRED} AND not_before <= ? ORDER BY not_before LIMIT ?`,
+  );
+  // Further away than any wait: the clock was put back.
+  const farAway = prepare(`SELECT ${WRITER_COLUMNS} FROM job WHERE ${DEFERRED} AND not_before > ? LIMIT ?`);
+  const choose = createClaims(db);
+  const byId = prepare(`SELECT ${WRITER_COLUMNS} FROM job WHERE id = ?`);
   const withOutput = prepare(
     `SELECT ${JOB_COLUMNS}, ${OUTPUT_PAYLOAD} FROM job LEFT JOIN output ON output.seq = job.seq WHERE id = ?`,
   );
@@ -103,7 +96,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
 
   function startAttempt(row: JobRow, { model, worker, session, version: served }: ClaimRequest, nowMs: number): void {
     const { seq, version, rows, attempt } = fields(row);
-    ledger.wait({ model, version, rows }, -1);
+    ledger.wait({ model, version, rows }, placeOf(row), -1);
     ledger.run({ model, version, rows }, 1);
     updateClaimed.run(nowMs, worker, session, served, seq);
     patchRow(row, {
@@ -117,23 +110,49 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     });
   }
 
-  function requeue(row: JobRow, spentAttempts: number, lost: readonly LostAttempt[]): JobRow {
+  function requeue(row: JobRow, ruling: Extract<Verdict, { type: 'requeue' }>, nowMs: number): JobRow {
     const counted = fields(row);
+    const { spentAttempts, suspicion, delayMs } = ruling;
+    const notBefore = delayMs === 0 ? null : nowMs + delayMs;
+    const past = JSON.stringify(ruling.past);
+    const dueAt = waitEnd(counted.createdAt, counted.deadlineAt);
+    updateRequeued.run(spentAttempts, suspicion, past, notBefore, dueAt, counted.seq);
+    patchRow(row, {
+      status: move('processing', 'requeue'),
+      session: null,
+      progress: null,
+      suspicion,
+      past_attempts: past,
+      not_before: notBefore,
+    });
     ledger.run(counted, -1);
-    ledger.wait(counted, 1);
-    updateRequeued.run(
-      spentAttempts,
-      JSON.stringify(lost),
-      waitEnd(counted.createdAt, counted.deadlineAt),
-      counted.seq,
-    );
-    return patchRow(row, { status: move('processing', 'requeue'), session: null, progress: null });
+    ledger.wait(counted, placeOf(row), 1);
+    return row;
+  }
+
+  /** Puts the jobs whose time has come back in line. */
+  function promote(limit: number, { nowMs }: Moment): void {
+    const rows = due.all(nowMs, limit) as unknown as JobRow[];
+    rows.push(...(farAway.all(nowMs + MAX_BACKOFF_MS, limit - rows.length) as unknown as JobRow[]));
+    for (const row of rows) {
+      const counted = fields(row);
+      ledger.wait(counted, 'deferred', -1);
+      updatePromoted.run(counted.seq);
+      ledger.wait(counted, placeOf(patchRow(row, { not_before: null })), 1);
+    }
+  }
+
+  function rememberPast(row: JobRow, past: readonly PastAttempt[]): void {
+    if (past.length === 0) return;
+    const text = JSON.stringify(past);
+    updatePast.run(text, fields(row).seq);
+    patchRow(row, { past_attempts: text });
   }
 
   /** Ends a live job, whichever place it is in. */
   function decide(row: JobRow, decision: Decision, { nowMs, bytes }: Step): JobRow {
     const counted = fields(row);
-    if (counted.status === 'starting') ledger.wait(counted, -1);
+    if (counted.status === 'starting') ledger.wait(counted, placeOf(row), -1);
     else ledger.run(counted, -1);
     ledger.callers.add(counted.caller, -1);
     const { status, error, timings, output } = decision;
@@ -149,7 +168,8 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     // Nobody needs the input any more, and it is the largest part.
     deleteInput.run(counted.seq);
     if (output) insertOutput.run(counted.seq, output.contentType, ...place(output.payload, bytes));
-    return patchRow(row, { status, completed_at: nowMs, error_code: code, error_message: message, timings });
+    const changes = { status, completed_at: nowMs, error_code: code, error_message: message, timings };
+    return patchRow(row, { ...changes, not_before: null });
   }
 
   // ---- the steps ---------------------------------------------------------------------------------------------------
@@ -173,7 +193,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     const seq = total.nextSeq++;
     total.inputBytes += job.input.bytes;
     const tag = ledger.tag(model, priority, caller, rows);
-    ledger.wait({ model, version, rows }, 1);
+    ledger.wait({ model, version, rows }, 'line', 1);
     ledger.callers.add(caller, 1);
     insertJob.run(
       seq,
@@ -203,49 +223,14 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     for (const row of taken) {
       ledger.serve(model, fields(row).priority, extraOf(row).tag);
       startAttempt(row, request, step.nowMs);
-      row.length -= EXTRA_COLUMNS;
+      bare(row);
     }
     if (taken.length > 0) leases.extend(session, step.monotonicMs + request.leaseMs);
-    return { rows: taken, leftRows: ledger.waitingRows(model, version) };
-  }
-
-  /** The next ones in order that fit: a merge of two lanes, each of which is read in order from its index. */
-  function choose({ model, version, maxRows, capacityRows }: ClaimRequest): JobRow[] {
-    const limit = maxRows + MAX_PASSED_OVER;
-    const any = waitingAny.iterate(model, '', limit) as unknown as NodeJS.Iterator<JobRow>;
-    const pinned = waitingPinned.iterate(
-      model,
-      version,
-      version === '' ? 0 : limit,
-    ) as unknown as NodeJS.Iterator<JobRow>;
-    const taken: JobRow[] = [];
-    let left = maxRows;
-    let bytes = 0;
-    let passedOver = 0;
-    try {
-      let a = nextOf(any);
-      let b = nextOf(pinned);
-      while (left > 0 && passedOver <= MAX_PASSED_OVER && bytes < MAX_CLAIM_BYTES) {
-        const isAny = a !== null && (b === null || isBefore(a, b));
-        const row = isAny ? a : b;
-        if (row === null) break;
-        const { rows } = fields(row);
-        if (rows <= left) {
-          taken.push(row);
-          left -= rows;
-          bytes += extraOf(row).inputBytes;
-        } else if (rows <= capacityRows) break;
-        else passedOver += 1;
-        if (left === 0) break;
-        if (isAny) a = nextOf(any);
-        else b = nextOf(pinned);
-      }
-    } finally {
-      // A statement that is not read to its end stays open, and would see what is changed next.
-      any.return?.();
-      pinned.return?.();
-    }
-    return taken;
+    return {
+      rows: taken,
+      leftRows: ledger.waitingRows(model, version),
+      soloJobs: ledger.soloJobs(model, version),
+    };
   }
 
   /** The row, when the fence may write to it; otherwise why not. */
@@ -258,12 +243,13 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     return owns ? row : { type: 'stale' };
   }
 
-  function end(row: JobRow, outcome: StoredOutcome, step: Step): JobRow {
-    const { attempt, worker, cancelRequested } = fields(row);
-    const { spentAttempts, lost: lostText } = extraOf(row);
-    const lost = lostText === null ? [] : (JSON.parse(lostText) as LostAttempt[]);
+  /** `alone`: the session held nothing else. */
+  function end(row: JobRow, outcome: StoredOutcome, step: Step, alone = true): JobRow {
+    const { id: job, attempt, worker, cancelRequested, suspicion } = fields(row);
+    const { spentAttempts } = extraOf(row);
+    const { nowMs } = step;
     const ruling = verdict(
-      { attempt, spentAttempts, cancelRequested, worker, lost },
+      { job, attempt, spentAttempts, suspicion, alone, cancelRequested, worker, past: pastOf(row), nowMs },
       outcome as Outcome,
       options.maxAttempts,
     );
@@ -274,11 +260,12 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
         return decide(row, { status: move('processing', 'succeed'), error: null, timings, output: payload }, step);
       }
       case 'fail':
+        rememberPast(row, ruling.past);
         return decide(row, undelivered(move('processing', 'fail'), ruling.error), step);
       case 'cancel':
         return decide(row, undelivered(move('processing', 'cancel'), null), step);
       case 'requeue':
-        return requeue(row, ruling.spentAttempts, [...lost, ruling.lost]);
+        return requeue(row, ruling, nowMs);
     }
   }
 
@@ -307,53 +294,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
   const find = (id: string): JobRow | null => (byId.get(id) as unknown as JobRow | undefined) ?? null;
   const rowWithOutput = (id: string): JobRow => withOutput.get(id) as unknown as JobRow;
 
-  return { submit, claim, settle, progress, cancel, end, decide };
-}
-
-// ---- rows as the writer reads them -----------------------------------------------------------------------------------
-
-function fields(row: JobRow) {
-  return {
-    seq: row[ROW_SEQ] as number,
-    model: row[2] as string,
-    version: row[3] as string,
-    rows: row[6] as number,
-    priority: row[7] as number,
-    caller: row[8] as string,
-    deadlineAt: row[9] as number | null,
-    idempotencyKey: row[10] as string | null,
-    status: row[11] as JobStatus,
-    createdAt: row[12] as number,
-    attempt: row[15] as number,
-    worker: (row[16] ?? '') as string,
-    session: row[17] as string | null,
-    cancelRequested: row[20] === 1,
-  };
-}
-
-function extraOf(row: JobRow): Extra {
-  const from = row.length - EXTRA_COLUMNS;
-  const [tag, inputBytes, spentAttempts, lost] = row.slice(from) as [number, number, number, string | null];
-  return { tag, inputBytes, spentAttempts, lost };
-}
-
-/** Without what only the writer reads. */
-export function bare(row: JobRow): JobRow {
-  row.length -= EXTRA_COLUMNS;
-  return row;
-}
-
-/** The columns that every row of the writer needs, for statements elsewhere. */
-export const WRITER_COLUMNS = `${JOB_COLUMNS}, ${NO_PAYLOAD}, ${EXTRA}`;
-
-function isBefore(a: JobRow, b: JobRow): boolean {
-  const [x, y] = [fields(a), fields(b)];
-  return (y.priority - x.priority || extraOf(a).tag - extraOf(b).tag || x.seq - y.seq) < 0;
-}
-
-function nextOf(rows: NodeJS.Iterator<JobRow>): JobRow | null {
-  const { done, value } = rows.next();
-  return done ? null : value;
+  return { submit, claim, settle, progress, cancel, end, decide, promote };
 }
 
 /** The bytes and blob columns of a payload. */

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock, type ManualClock } from '../../../test/support/manual-clock.ts';
 import type { Clock } from '../../clock.ts';
-import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
+import { MAX_BACKOFF_MS } from '../../dispatch/backoff.ts';
+import type { Fence, Job, Loss, NewJob, Outcome } from '../../dispatch/job.ts';
 import type { ClaimRequest, FencedOutcome, Store, SubmitOutcome } from '../store.ts';
 
 /** What the suite sets; a driver takes all of them. */
@@ -34,6 +35,8 @@ export interface Bench {
   readonly claim: (over?: Partial<ClaimRequest>) => Promise<Job[]>;
   /** Submits and claims one job. */
   readonly run: (over?: Partial<NewJob>, session?: string) => Promise<Job>;
+  /** Claims what comes back for another attempt: after the longest wait, and alone if it must be. */
+  readonly again: (over?: Partial<ClaimRequest>) => Promise<Job>;
   readonly end: (job: Job, outcome: Outcome) => Promise<FencedOutcome>;
   readonly get: (job: Pick<Job, 'id'>) => Promise<Job>;
 }
@@ -50,10 +53,10 @@ export const failed = (retryable: boolean): Outcome => ({
   error: { code: 'model_failed', message: 'it broke' },
   retryable,
 });
-export const interrupted = (countsAttempt: boolean): Outcome => ({
+export const interrupted = (loss: Loss): Outcome => ({
   type: 'interrupted',
   error: { code: 'worker_lost', message: 'gone' },
-  countsAttempt,
+  loss,
 });
 export const canceled: Outcome = { type: 'canceled' };
 
@@ -124,6 +127,12 @@ export function createCheck(create: CreateSuiteStore): Check {
           const { id } = await bench.accept(over);
           const [job] = await bench.claim({ session, maxRows: over?.rows ?? 1 });
           assert.equal(job?.id, id);
+          return job;
+        },
+        async again(over = {}) {
+          clock.advance(MAX_BACKOFF_MS);
+          const [job] = [...(await bench.claim(over)), ...(await bench.claim({ ...over, solo: true }))];
+          assert.ok(job, 'nothing comes back');
           return job;
         },
         async end(job, outcome) {

@@ -86,7 +86,7 @@ export function claimSuite(name: string, check: Check): void {
       const small = await accept();
       const request = { session: 's1', worker: 'w', model: 'plants', version: '1', leaseMs: LEASE_MS };
       const [waits] = await store.claim([{ ...request, maxRows: 2, capacityRows: 8 }]);
-      assert.deepEqual(waits, { jobs: [], leftRows: 5 });
+      assert.deepEqual(waits, { jobs: [], leftRows: 5, soloJobs: 0 });
       const [fits] = await store.claim([{ ...request, session: 's2', maxRows: 2, capacityRows: 2 }]);
       assert.deepEqual(ids(fits?.jobs ?? []), [small.id]);
       const [takes] = await store.claim([{ ...request, maxRows: 4, capacityRows: 8 }]);

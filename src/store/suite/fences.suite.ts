@@ -21,7 +21,7 @@ export function fencesSuite(name: string, check: Check): void {
       'another attempt, another session, an unknown job: nothing changes',
       async ({ store, run, end, claim, get }) => {
         const first = await run();
-        await end(first, interrupted(true));
+        await end(first, interrupted('silent'));
         const [second] = await claim({ session: 's2' });
         assert.ok(second);
         const before = await get(second);
@@ -41,7 +41,7 @@ export function fencesSuite(name: string, check: Check): void {
 
     check('a lost attempt is stale before anybody else has taken the job', async ({ run, end }) => {
       const job = await run();
-      await end(job, interrupted(false));
+      await end(job, interrupted('free'));
       assert.equal((await end(job, succeeded('late'))).type, 'stale');
     });
 
@@ -70,7 +70,7 @@ export function fencesSuite(name: string, check: Check): void {
       assert.deepEqual(applied(mine).progress, { fraction: 0.5, message: 'half' });
       assert.equal(other?.type, 'stale');
       assert.deepEqual((await get(job)).progress, { fraction: 0.5, message: 'half' });
-      await end(job, interrupted(false));
+      await end(job, interrupted('free'));
       assert.equal((await get(job)).progress, null);
     });
 
@@ -110,16 +110,17 @@ export function fencesSuite(name: string, check: Check): void {
 
     check(
       'an error that may pass is tried three times, at the old place in the queue',
-      async ({ accept, claim, end, run }) => {
+      async ({ accept, claim, again, end, run, clock }) => {
         const job = await run();
         const behind = await accept();
         assert.equal(applied(await end(job, failed(true))).status, 'starting');
-        const [second] = await claim();
-        assert.equal(second?.id, job.id);
+        const second = await again();
+        assert.equal(second.id, job.id);
         assert.equal(second.attempt, 2);
         await end(second, failed(true));
-        const [third] = await claim();
-        assert.equal(third?.attempt, 3);
+        const third = await again();
+        assert.equal(third.attempt, 3);
+        assert.ok(clock.now() > START);
         const decided = applied(await end(third, failed(true)));
         assert.equal(decided.status, 'failed');
         assert.equal(decided.error?.code, 'model_failed');
@@ -130,14 +131,13 @@ export function fencesSuite(name: string, check: Check): void {
       },
     );
 
-    check('a job whose attempts were all interrupted fails, and says which', async ({ run, end, claim }) => {
-      let job: Job | undefined = await run();
+    check('a job whose attempts were all interrupted fails, and says which', async ({ run, end, again }) => {
+      let job = await run();
       for (let i = 0; i < 2; i += 1) {
-        assert.equal(applied(await end(job, interrupted(true))).status, 'starting');
-        [job] = await claim({ worker: `gpu-${i + 2}` });
-        assert.ok(job);
+        assert.equal(applied(await end(job, interrupted('silent'))).status, 'starting');
+        job = await again({ worker: `gpu-${i + 2}` });
       }
-      const decided = applied(await end(job, interrupted(true)));
+      const decided = applied(await end(job, interrupted('silent')));
       assert.equal(decided.error?.code, 'attempts_exhausted');
       assert.match(decided.error.message, /1 on gpu-1: worker_lost; 2 on gpu-2: worker_lost; 3 on gpu-3: worker_lost/);
     });
@@ -147,11 +147,11 @@ export function fencesSuite(name: string, check: Check): void {
       async ({ run, end, claim }) => {
         let job: Job | undefined = await run();
         for (let attempt = 1; attempt < MAX_FENCES; attempt += 1) {
-          assert.equal(applied(await end(job, interrupted(false))).status, 'starting', `attempt ${attempt}`);
+          assert.equal(applied(await end(job, interrupted('free'))).status, 'starting', `attempt ${attempt}`);
           [job] = await claim();
           assert.equal(job?.attempt, attempt + 1);
         }
-        assert.equal(applied(await end(job, interrupted(false))).error?.code, 'attempts_exhausted');
+        assert.equal(applied(await end(job, interrupted('free'))).error?.code, 'attempts_exhausted');
       },
     );
   });
@@ -184,7 +184,7 @@ export function fencesSuite(name: string, check: Check): void {
     });
 
     check('a canceled job is not tried again, however its attempt ends', async ({ store, run, end }) => {
-      for (const outcome of [interrupted(true), interrupted(false), failed(true)]) {
+      for (const outcome of [interrupted('silent'), interrupted('free'), failed(true)]) {
         const job = await run();
         await store.cancel(job.id);
         assert.equal(applied(await end(job, outcome)).status, 'canceled');

@@ -59,14 +59,14 @@ export function leasesSuite(name: string, check: Check): void {
 
     check(
       'a lost lease cancels what was to be canceled, and fails what had its attempts',
-      async ({ store, run, clock, claim }) => {
+      async ({ store, run, clock, again }) => {
         const first = await run();
         await store.cancel(first.id);
         const second = await run({}, 's2');
         for (let attempt = 1; attempt <= 3; attempt += 1) {
           clock.advance(LEASE_MS);
           await store.sweep(100);
-          if (attempt < 3) assert.equal((await claim({ session: `s${attempt + 2}` }))[0]?.id, second.id);
+          if (attempt < 3) assert.equal((await again({ session: `s${attempt + 2}` })).id, second.id);
         }
         assert.equal((await store.get(first.id))?.status, 'canceled');
         assert.equal((await store.get(second.id))?.error?.code, 'attempts_exhausted');
@@ -76,20 +76,20 @@ export function leasesSuite(name: string, check: Check): void {
     check('releasing a session gives back what it holds, and nothing else', async ({ store, run, get }) => {
       const mine = await run({}, 's1');
       const other = await run({}, 's2');
-      const released = await store.release('s1', false);
+      const released = await store.release('s1', 'free');
       assert.deepEqual(
         released.map(({ id, status }) => [id, status]),
         [[mine.id, 'starting']],
       );
       assert.equal((await get(other)).status, 'processing');
-      assert.deepEqual(await store.release('s1', true), []);
+      assert.deepEqual(await store.release('s1', 'crashed'), []);
     });
 
-    check('a release that counts uses up attempts', async ({ store, run, claim, get }) => {
+    check('a release that counts uses up attempts', async ({ store, run, again, get }) => {
       const job = await run();
       for (let i = 0; i < 3; i += 1) {
-        await store.release('s1', true);
-        await claim();
+        await store.release('s1', 'crashed');
+        if (i < 2) await again();
       }
       assert.equal((await get(job)).error?.code, 'attempts_exhausted');
     });

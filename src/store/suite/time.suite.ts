@@ -132,14 +132,14 @@ export function timeSuite(name: string, check: Check): void {
       const counts = async () => (await store.counts()).get('plants');
       await accept({ rows: 3 });
       await accept();
-      assert.deepEqual(await counts(), { waitingJobs: 2, waitingRows: 4, processingJobs: 0 });
+      assert.deepEqual(await counts(), { waitingJobs: 2, waitingRows: 4, soloJobs: 0, processingJobs: 0 });
       const [job] = await claim({ maxRows: 3 });
       assert.ok(job);
-      assert.deepEqual(await counts(), { waitingJobs: 1, waitingRows: 1, processingJobs: 1 });
-      await end(job, interrupted(true));
-      assert.deepEqual(await counts(), { waitingJobs: 2, waitingRows: 4, processingJobs: 0 });
+      assert.deepEqual(await counts(), { waitingJobs: 1, waitingRows: 1, soloJobs: 0, processingJobs: 1 });
+      await end(job, interrupted('silent'));
+      assert.deepEqual(await counts(), { waitingJobs: 2, waitingRows: 4, soloJobs: 0, processingJobs: 0 });
       for (const again of await claim({ maxRows: 4 })) await end(again, succeeded('red'));
-      assert.deepEqual(await counts(), { waitingJobs: 0, waitingRows: 0, processingJobs: 0 });
+      assert.deepEqual(await counts(), { waitingJobs: 0, waitingRows: 0, soloJobs: 0, processingJobs: 0 });
     });
   });
 }

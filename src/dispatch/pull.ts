@@ -1,0 +1,150 @@
+/**
+ * Where demand meets credit: which sessions ask the store for how many rows, and what its answers change. The store alone
+ * decides which jobs these are.
+ */
+import { deal } from './choose.ts';
+import { answerRows, reserveRows } from './credits.ts';
+import type { Demand, Demands } from './demand.ts';
+import type { Fence, Job } from './job.ts';
+import type { Ask, Flight, Offer } from './session.ts';
+import { createSolo } from './solo.ts';
+
+/** What is asked of the dispatcher's surroundings here. */
+export interface PullEffects {
+  /** Ask the store; answer with `answered` or `claimFailed`. */
+  claim(ask: Ask): void;
+  assign(flight: Flight, job: Job): void;
+  /** A claimed job that could not be sent: settle it as interrupted, without cost. */
+  giveBack(fence: Fence): void;
+}
+
+export interface PullOptions {
+  readonly demands: Demands;
+  readonly effects: PullEffects;
+  readonly random: () => number;
+  /** The session holds this attempt from now on. */
+  readonly takeOff: (offer: Offer, fence: Fence, job: Job) => Flight;
+}
+
+/** One claim takes no more than this, so that one answer never holds up the others for long. */
+const MAX_ASK_ROWS = 1024;
+
+export function createPull({ demands, effects, random, takeOff }: PullOptions) {
+  let claiming = true;
+  const solo = createSolo({
+    demandOf: (model) => demands.of(model),
+    touch: (demand) => demands.touch(demand),
+    claim: (asked) => effects.claim(asked),
+    maxAskRows: MAX_ASK_ROWS,
+  });
+
+  /** Asks for work wherever demand and credit meet. Cheap when nothing changed: call it at the end of every turn. */
+  function pump(): void {
+    if (!claiming) return;
+    const touched = demands.takeTouched();
+    for (const demand of touched) if (demand.rows > 0) ask(demand);
+    for (const demand of touched) solo.step(demand);
+  }
+
+  function ask(demand: Demand): void {
+    const able = [...demand.offers].filter(
+      ({ session, credit, exhaustedAt }) =>
+        session.state === 'connected' &&
+        session.solo === null &&
+        credit.freeRows > 0 &&
+        exhaustedAt !== demand.generation,
+    );
+    if (able.length === 0) return;
+    for (const offer of able) offer.askRows = 0;
+    demand.rows = deal(able, demand.rows, random);
+    for (const offer of able) {
+      if (offer.askRows === 0) continue;
+      // A job may be larger than what was dealt: then ask with all that is free.
+      const rows = Math.min(offer.asksAll ? offer.credit.freeRows : offer.askRows, MAX_ASK_ROWS);
+      demand.rows += Math.max(0, offer.askRows - rows);
+      offer.asksAll = false;
+      reserveRows(offer.credit, rows);
+      effects.claim({
+        offer,
+        epoch: offer.session.epoch,
+        generation: demand.generation,
+        maxRows: rows,
+        capacityRows: Math.min(offer.credit.capacityRows, MAX_ASK_ROWS),
+        solo: false,
+      });
+    }
+    if (demand.rows > 0) demands.touch(demand);
+  }
+
+  /** What the store gave for an ask. */
+  function answered(asked: Ask, jobs: readonly Job[], leftRows: number, soloJobs = 0): void {
+    const { offer } = asked;
+    const { session } = offer;
+    const valid = asked.epoch === session.epoch && session.state === 'connected';
+    let sentRows = 0;
+    for (const job of jobs) {
+      const fence: Fence = { job: job.id, attempt: job.attempt, session: session.id };
+      if (!valid) {
+        effects.giveBack(fence);
+        continue;
+      }
+      sentRows += job.rows;
+      effects.assign(takeOff(offer, fence, job), job);
+    }
+    if (asked.epoch === session.epoch) {
+      answerRows(offer.credit, asked.maxRows, sentRows);
+      session.creditRows -= sentRows;
+    }
+    const demand = demands.of(offer.model);
+    if (asked.solo) {
+      solo.answered(asked, valid ? jobs.length : 0, soloJobs);
+      return;
+    }
+    solo.landed(session);
+    if (soloJobs > 0 && demand.soloJobs === 0) demands.soloArrived(offer.model, soloJobs);
+    const unmetRows = asked.maxRows - sentRows;
+    if (leftRows === 0) {
+      offer.exhaustedAt = asked.generation;
+      // Somebody else may be able to run what this one could not: its version may be another.
+      demand.rows = demands.allExhausted(demand) ? 0 : demand.rows + unmetRows;
+    } else {
+      demand.rows = Math.max(demand.rows, leftRows);
+      if (jobs.length === 0) nothingFits(asked);
+    }
+    demands.touch(demand);
+  }
+
+  /** Work waits, and its first job is larger than what was asked for. */
+  function nothingFits({ offer, generation, maxRows, capacityRows }: Ask): void {
+    const { credit } = offer;
+    if (maxRows < Math.min(credit.freeRows, MAX_ASK_ROWS)) {
+      offer.asksAll = true;
+      return;
+    }
+    if (credit.inFlightRows + credit.reservedRows === 0 && capacityRows > credit.freeRows) {
+      // All that this worker takes is free, and it is less than it once was: no grant will come. Step over what is larger.
+      credit.capacityRows = credit.freeRows;
+      return;
+    }
+    offer.exhaustedAt = generation;
+    offer.waitsForCredit = true;
+  }
+
+  /** The store could not answer. The reservation comes back; the next arrival or poll asks again. */
+  function claimFailed({ offer, epoch, maxRows, solo: isSolo }: Ask): void {
+    if (epoch === offer.session.epoch) answerRows(offer.credit, maxRows, 0);
+    if (isSolo) solo.failed(offer.session);
+    else solo.landed(offer.session);
+  }
+
+  return {
+    solo,
+    pump,
+    answered,
+    claimFailed,
+    /** From now on nothing is asked for; what is in flight goes on. */
+    stop(): void {
+      claiming = false;
+    },
+  };
+}
