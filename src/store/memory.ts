@@ -19,6 +19,7 @@ import { parseCursor } from './cursor.ts';
 import { createExpiryHeap } from './expiry-heap.ts';
 import { createDeferredList } from './memory-deferred.ts';
 import { createEntry, read, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
+import { listPage } from './memory-list.ts';
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
 import { createOrderedList } from './ordered-list.ts';
@@ -47,8 +48,6 @@ const HOUR_MS = 60 * 60 * 1000;
 /** Jobs that one call puts back in line; the next one sees the rest. */
 const MAX_PROMOTED = 1_000;
 const NO_BYTES = new Uint8Array(0);
-/** A page of `list` looks at no more entries than this; a filter that matches less gives short pages and a cursor. */
-const MAX_LISTED_SCAN = 10_000;
 export function createMemoryStore(options: MemoryStoreOptions): Store {
   const { clock } = options;
   const queueLimitJobs = options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT;
@@ -375,23 +374,9 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const stored = entries.get(id);
       return Promise.resolve(stored ? read(stored) : null);
     },
-    list({ limit, cursor, status, model, caller }) {
-      const jobs: Job[] = [];
-      let scanned = 0;
-      let last: Stored | null = null;
-      for (const found of newest.backwards(cursor === null ? null : { seq: parseCursor(cursor) })) {
-        if (jobs.length === limit || scanned === MAX_LISTED_SCAN) {
-          return Promise.resolve({ jobs, next: last === null ? null : String(last.seq) });
-        }
-        scanned += 1;
-        last = found as Stored;
-        const one = last.live?.job ?? last;
-        if (status !== undefined && one.status !== status) continue;
-        if (model !== undefined && one.model !== model) continue;
-        if (caller !== undefined && last.caller !== caller) continue;
-        jobs.push(read(last));
-      }
-      return Promise.resolve({ jobs, next: null });
+    list(request) {
+      const after = request.cursor === null ? null : { seq: parseCursor(request.cursor) };
+      return Promise.resolve(listPage(newest.backwards(after) as Iterable<Stored>, request));
     },
     counts() {
       const counts = [...models].map(([name, { queue, processingJobs }]) => {
