@@ -2,21 +2,7 @@
  * How much work probably waits, per model: an estimate that decides how much is asked for, never whether a job runs. Too
  * high costs a useless question; too low is mended by the store's answer, which says what is left.
  */
-import type { Offer, Session } from './session.ts';
-
-export interface Demand {
-  readonly model: string;
-  /** Rows believed to wait that nobody has asked for yet. */
-  rows: number;
-  /** Jobs believed to wait that must run alone. */
-  soloJobs: number;
-  /** The session that is kept for one of these. */
-  soloSession: Session | null;
-  /** Grows with every arrival: an offer that found nothing asks again in a later generation only. */
-  generation: number;
-  /** Offers that are ready, whatever the state of their sessions. */
-  readonly offers: Set<Offer>;
-}
+import type { Demand, Offer } from './session.ts';
 
 export type Demands = ReturnType<typeof createDemands>;
 

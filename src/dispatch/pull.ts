@@ -4,9 +4,9 @@
  */
 import { deal } from './choose.ts';
 import { answerRows, reserveRows } from './credits.ts';
-import type { Demand, Demands } from './demand.ts';
+import type { Demands } from './demand.ts';
 import type { Fence, Job } from './job.ts';
-import type { Ask, Flight, Offer } from './session.ts';
+import type { Ask, Demand, Flight, Offer } from './session.ts';
 import { createSolo } from './solo.ts';
 
 /** What is asked of the dispatcher's surroundings here. */

@@ -2,7 +2,6 @@
 import type { ModelReport } from '../protocol/messages.ts';
 import type { Candidate } from './choose.ts';
 import { newCredit } from './credits.ts';
-import type { Demand } from './demand.ts';
 import type { Fence, SessionId } from './job.ts';
 
 export type CancelReason = 'caller' | 'deadline' | 'stale' | 'drain';
@@ -52,6 +51,21 @@ export interface Session {
   solo: { readonly demand: Demand; readonly state: 'clearing' | 'asking' | 'running' } | null;
   readonly offers: Offer[];
   readonly flights: Set<Flight>;
+}
+
+/** A model's waiting work, as it is believed to be: see `demand.ts`. */
+export interface Demand {
+  readonly model: string;
+  /** Rows believed to wait that nobody has asked for yet. */
+  rows: number;
+  /** Jobs believed to wait that must run alone. */
+  soloJobs: number;
+  /** The session that is kept for one of these. */
+  soloSession: Session | null;
+  /** Grows with every arrival: an offer that found nothing asks again in a later generation only. */
+  generation: number;
+  /** Offers that are ready, whatever the state of their sessions. */
+  readonly offers: Set<Offer>;
 }
 
 /** A question to the store: rows for one offer. */

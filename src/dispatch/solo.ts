@@ -9,8 +9,7 @@
  * as the longest of its attempts takes, so the session that holds least is chosen.
  */
 import { reserveRows } from './credits.ts';
-import type { Demand } from './demand.ts';
-import type { Ask, Offer, Session } from './session.ts';
+import type { Ask, Demand, Offer, Session } from './session.ts';
 
 export interface SoloOptions {
   readonly demandOf: (model: string) => Demand;

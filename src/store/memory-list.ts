@@ -12,14 +12,16 @@ export function listPage(
 ): { jobs: Job[]; next: string | null } {
   const jobs: Job[] = [];
   let scanned = 0;
-  let lastSeq = 0;
+  let scannedSeq = 0;
+  let ownSeq = 0;
   for (const stored of newestFirst) {
-    if (scanned === MAX_LISTED_SCAN) return { jobs, next: String(lastSeq) };
+    if (scanned === MAX_LISTED_SCAN) return { jobs, next: String(scannedSeq) };
     scanned += 1;
+    scannedSeq = stored.seq;
     // Others' jobs are not there at all: they make no next page either.
     if (caller !== undefined && stored.caller !== caller) continue;
-    if (jobs.length === limit) return { jobs, next: String(lastSeq) };
-    lastSeq = stored.seq;
+    if (jobs.length === limit) return { jobs, next: String(ownSeq) };
+    ownSeq = stored.seq;
     const one = stored.live?.job ?? stored;
     if (status !== undefined && one.status !== status) continue;
     if (model !== undefined && one.model !== model) continue;
