@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   output_invalid: { status: 502, title: 'The worker sent an output that cannot be used', retryable: false },
   output_too_large: { status: 502, title: 'The output is larger than the limit', retryable: false },
   attempts_exhausted: { status: 502, title: 'Every attempt was interrupted', retryable: true },
+  model_timeout: { status: 504, title: 'The model took longer than it may', retryable: false },
   runner_crashed: { status: 502, title: 'The runner of the model died while it ran this', retryable: true },
   worker_lost: { status: 502, title: 'The worker was lost before it answered', retryable: true },
   // The wire (postern/1). The number in `docs/protocol.md` is the same as the name here.

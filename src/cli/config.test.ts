@@ -40,6 +40,8 @@ void test('an empty environment gives the defaults of the table', () => {
       targetHost: '127.0.0.1',
       targetPort: 37_373,
       modelsDir: '/srv/models',
+      python: 'python3',
+      pythonEnvironment: {},
       identityDir: '/srv/data/worker',
       dataDir: '/srv/data',
       drainMs: 30_000,
@@ -144,6 +146,20 @@ void test('the defaults themselves would be accepted if somebody wrote them down
 });
 
 const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+
+void test('models in Python see of the environment what is harmless, and what the operator names', () => {
+  const env = { PATH: '/bin', LC_ALL: 'C', CUDA_VISIBLE_DEVICES: '0', HF_TOKEN: 'x', AWS_SECRET_ACCESS_KEY: 'y' };
+  const harmless = { PATH: '/bin', LC_ALL: 'C', CUDA_VISIBLE_DEVICES: '0' };
+  assert.deepEqual(parseConfig(env, '/srv').pythonEnvironment, harmless);
+  const named = parseConfig({ ...env, POSTERN_PYTHON_ENV: 'HF_TOKEN, OTHER' }, '/srv');
+  assert.deepEqual(named.pythonEnvironment, { ...harmless, HF_TOKEN: 'x' });
+  assert.throws(() => parseConfig({ POSTERN_PYTHON_ENV: 'HF TOKEN' }, '/srv'), /POSTERN_PYTHON_ENV/);
+});
+
+void test('a path to a Python is meant from the folder, a bare name is looked for in PATH', () => {
+  assert.equal(parseConfig({ POSTERN_PYTHON: '.venv/bin/python' }, '/srv').python, '/srv/.venv/bin/python');
+  assert.equal(parseConfig({ POSTERN_PYTHON: 'python3.12' }, '/srv').python, 'python3.12');
+});
 
 void test('docs/configuration.md has one row for every setting, with its default and its words', () => {
   const rows = read('docs/configuration.md')

@@ -10,6 +10,7 @@ import { parseProxies } from '../gateway/http/address.ts';
 import { parseOrigin } from '../gateway/http/cors.ts';
 import { faultOf } from '../identity/keys/token.ts';
 import { Secret } from '../secret.ts';
+import { pythonEnvironment } from './python-environment.ts';
 import { isSettingKey, SETTINGS, type LOG_LEVELS, type Setting, type SettingKey, type STORES } from './settings.ts';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -34,6 +35,9 @@ export interface Config {
   readonly targetHost: string;
   readonly targetPort: number;
   readonly modelsDir: string;
+  readonly python: string;
+  /** What models in Python see of the environment. */
+  readonly pythonEnvironment: Readonly<Record<string, string>>;
   readonly identityDir: string;
   readonly dataDir: string;
   readonly drainMs: number;
@@ -74,6 +78,10 @@ function problemWith(setting: Setting, text: string): string | null {
       return text.split(',').every((entry) => parseAllowRule(entry) !== null)
         ? null
         : 'expected networks, addresses and hosts with commas between, like 10.0.0.0/8,hooks.internal:8443';
+    case 'program':
+      return text.includes('\0') ? 'expected a program or a folder' : null;
+    case 'names':
+      return /^\s*[A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*\s*$/.test(text) ? null : 'expected names with commas between';
     case 'url':
       return isHttpUrl(text) ? null : 'expected a URL like http://127.0.0.1:8080';
     case 'origins':
@@ -145,6 +153,7 @@ export function parseConfig(env: Environment, folder: string): Config {
 
   const dataDir = path('POSTERN_DATA_DIR');
   const identityDir = text('POSTERN_IDENTITY_DIR');
+  const python = required('POSTERN_PYTHON');
   const config: Config = {
     httpHost: required('POSTERN_HTTP_HOST'),
     httpPort: Number(required('POSTERN_HTTP_PORT')),
@@ -163,6 +172,8 @@ export function parseConfig(env: Environment, folder: string): Config {
     targetHost: required('TARGET_HOST'),
     targetPort: Number(required('TARGET_PORT')),
     modelsDir: path('POSTERN_MODELS_DIR'),
+    python: python.includes('/') ? resolve(folder, python) : python,
+    pythonEnvironment: pythonEnvironment(env, text('POSTERN_PYTHON_ENV')),
     identityDir: identityDir === null ? resolve(dataDir, 'worker') : resolve(folder, identityDir),
     dataDir,
     drainMs: Number(required('POSTERN_DRAIN_MS')),

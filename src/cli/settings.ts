@@ -18,6 +18,8 @@ export type SettingKind =
   | { readonly type: 'networks' }
   /** An API key: never shown, not even when it is wrong. */
   | { readonly type: 'key' }
+  | { readonly type: 'program' }
+  | { readonly type: 'names' }
   | { readonly type: 'flag' }
   | { readonly type: 'destinations' }
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
@@ -144,6 +146,20 @@ export const SETTINGS = {
     use: 'worker',
     fallback: './models',
     about: 'The model repository: `<name>/<version>/postern.yaml`.',
+  },
+  POSTERN_PYTHON: {
+    kind: { type: 'program' },
+    use: 'worker',
+    fallback: 'python3',
+    about:
+      'The Python of models that name none: a program, or the folder of a virtual or conda environment. `python.interpreter` of a model’s `postern.yaml` overrides it.',
+  },
+  POSTERN_PYTHON_ENV: {
+    kind: { type: 'names' },
+    use: 'worker',
+    fallback: null,
+    about:
+      'Names of variables, with commas between, that models in Python may see beside the harmless ones (PATH, HOME, LANG, CUDA_…): for example `HF_TOKEN`.',
   },
   POSTERN_IDENTITY_DIR: {
     kind: { type: 'folder' },

@@ -9,6 +9,7 @@ import { createOnnxRunner, createRunnerInThread } from './onnx.ts';
 
 const callOf = (signal: AbortSignal): RunCall => ({
   signal,
+  items: 1,
   signalOf: () => signal,
   events: { partial: () => undefined, progress: () => undefined },
 });

@@ -1,5 +1,8 @@
 /** The runners by name. Each is imported only when a model asks for it, so that a worker loads no runtime it does not use. */
 import type { BytesRunner, CreateRunner } from '../worker/runner.ts';
+import type { PythonOptions } from './python/options.ts';
+
+export type { PythonOptions } from './python/options.ts';
 
 export type TensorRunnerName = 'onnx';
 
@@ -10,6 +13,10 @@ export async function loadRunner(name: TensorRunnerName): Promise<CreateRunner> 
     default:
       return name satisfies never;
   }
+}
+
+export async function loadPythonRunner(options: PythonOptions): Promise<CreateRunner> {
+  return (await import('./python/python.ts')).createPythonRunner(options);
 }
 
 export async function loadBytesRunner(): Promise<BytesRunner> {

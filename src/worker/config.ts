@@ -27,6 +27,10 @@ const schema = z.strictObject({
     .min(1)
     .max(64)
     .default(() => Math.min(4, Math.max(2, availableParallelism()))),
+  /** The Python of models that name none: a program, or the folder of an environment. */
+  python: z.string().min(1).default('python3'),
+  /** What the processes of models in Python see of the worker's environment. */
+  pythonEnvironment: z.record(z.string(), z.string()).default({}),
   /** What the `memory_mb` of all loaded models may add up to. Default: the memory of the machine. */
   memoryMb: z
     .int()

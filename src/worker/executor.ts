@@ -130,7 +130,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     reservedMb += needMb;
     const model = createServed({
       entry,
-      maxImagePixels: config.maxImagePixels,
+      config,
       gate,
       clock,
       random: options.random,

@@ -21,11 +21,15 @@ const RELOAD_MAX_MS = 30_000;
 const UNLOAD_MS = 10_000;
 
 /** Nobody cancels a warm-up, and nobody hears its parts. */
-const WARM_UP: RunCall = {
-  signal: new AbortController().signal,
-  signalOf: () => WARM_UP.signal,
-  events: { partial: () => undefined, progress: () => undefined },
-};
+function warmUpCall(items: number): RunCall {
+  const { signal } = new AbortController();
+  return {
+    items,
+    signal,
+    signalOf: () => signal,
+    events: { partial: () => undefined, progress: () => undefined },
+  };
+}
 
 export type InstanceState = 'loading' | 'idle' | 'busy' | 'failed' | 'stopped';
 
@@ -103,7 +107,7 @@ export function createInstance(options: InstanceOptions): Instance {
     const item = await kind.prepare(sample.input, sample.contentType, sample.parameters);
     for (let run = 0; run < options.warmUpRuns; run++) {
       const items = Array.from({ length: run % 2 === 0 ? 1 : options.maxRows }, () => item);
-      const outcomes = await runItems(kind, current, items, WARM_UP);
+      const outcomes = await runItems(kind, current, items, warmUpCall(items.length));
       const bad = outcomes.find((outcome) => outcome instanceof PosternError);
       if (bad) throw new PosternError('model_invalid', `the warm-up on ${info.device} failed: ${bad.message}`);
     }

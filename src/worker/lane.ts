@@ -162,6 +162,7 @@ export function createLane(options: LaneOptions): Lane {
       const items = entries.map((entry) => entry.item!);
       const call: RunCall = {
         signal: batch.abort.signal,
+        items: entries.length,
         signalOf: (index) => signalOf(entries[index]!),
         events: eventsOf(entries, items),
       };

@@ -6,7 +6,10 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { PosternError } from '../errors.ts';
-import { modelName, modelVersion, tensorSpecs } from '../protocol/messages.ts';
+import { tensorSpecs } from '../protocol/messages.ts';
+import { batch, common, fileName, python, threads, warmUpRuns } from './manifest-keys.ts';
+import { VALUE_KINDS } from './kinds/values/manifest.ts';
+import type { ValueManifest } from './kinds/values/manifest.ts';
 
 /** A manifest is some thirty lines; a file beyond this is something else. */
 export const MAX_MANIFEST_BYTES = 65_536;
@@ -15,32 +18,11 @@ const MAX_SIDE_PX = 4_096;
 /** More than any list for people; a verdict over groups of labels sums all of them. 1,000 labels are some 50 KB of answer. */
 export const MAX_TOP_K = 1_000;
 
-/** Inside the version's folder: no absolute path, no step up. */
-const fileName = z
-  .string()
-  .max(200)
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/, 'must be a path inside the folder');
 const channel = z.number().min(-10).max(10);
 const deviation = z.number().min(1e-6).max(10);
 const tensorName = z.string().min(1).max(200);
 
-const common = {
-  postern: z.literal(1),
-  name: modelName,
-  version: modelVersion,
-  description: z.string().max(500).optional(),
-  license: z.string().max(200).optional(),
-  concurrency: z.int().min(1).max(4_096).default(1),
-  memory_mb: z.int().min(0).max(1_048_576).default(0),
-};
-
-const batch = z
-  .strictObject({
-    max_rows: z.int().min(1).max(1_024).default(1),
-    max_delay_ms: z.number().min(0).max(10_000).default(0),
-  })
-  .prefault({});
-const warmUp = z.strictObject({ runs: z.int().min(1).max(100).default(1) }).prefault({});
+const warmUp = z.strictObject({ runs: warmUpRuns }).prefault({});
 const providers = z
   .array(z.enum(['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml']))
   .min(1)
@@ -51,8 +33,9 @@ const echo = z.strictObject({ ...common, kind: z.literal('echo'), runner: z.lite
 const imageClassification = z.strictObject({
   ...common,
   kind: z.literal('image-classification'),
-  runner: z.literal('onnx'),
+  runner: z.enum(['onnx', 'python']),
   file: fileName,
+  python,
   input: z.strictObject({
     name: tensorName,
     width: z.int().min(1).max(MAX_SIDE_PX),
@@ -73,31 +56,37 @@ const imageClassification = z.strictObject({
   }),
   batch,
   warm_up: warmUp,
-  threads: z.int().min(0).max(256).default(0),
+  threads,
   providers: providers.default(['cpu']),
 });
 
-const tensors = z.strictObject({
-  ...common,
-  kind: z.literal('tensors'),
-  runner: z.literal('onnx'),
-  file: fileName,
-  inputs: tensorSpecs.min(1).optional(),
-  outputs: tensorSpecs.min(1).optional(),
-  batch,
-  warm_up: z.strictObject({ runs: z.int().min(1).max(100).default(1), input: fileName.optional() }).prefault({}),
-  threads: z.int().min(0).max(256).default(0),
-  providers: providers.default(['cpu']),
-});
+const tensors = z
+  .strictObject({
+    ...common,
+    kind: z.literal('tensors'),
+    runner: z.enum(['onnx', 'python']),
+    file: fileName,
+    python,
+    inputs: tensorSpecs.min(1).optional(),
+    outputs: tensorSpecs.min(1).optional(),
+    batch,
+    warm_up: z.strictObject({ runs: warmUpRuns, input: fileName.optional() }).prefault({}),
+    threads,
+    providers: providers.default(['cpu']),
+  })
+  .refine(({ runner, inputs, outputs }) => runner === 'onnx' || (inputs !== undefined && outputs !== undefined), {
+    path: ['inputs'],
+    message: 'a model in Python has the inputs and outputs that are declared here: give both',
+  });
 
-const schemas = { echo, 'image-classification': imageClassification, tensors };
+const schemas = { echo, 'image-classification': imageClassification, tensors, ...VALUE_KINDS };
 export type KindName = keyof typeof schemas;
 export const KIND_NAMES = Object.keys(schemas) as KindName[];
 
 export type EchoManifest = Readonly<z.infer<typeof echo>>;
 export type ImageClassificationManifest = Readonly<z.infer<typeof imageClassification>>;
 export type TensorsManifest = Readonly<z.infer<typeof tensors>>;
-export type Manifest = EchoManifest | ImageClassificationManifest | TensorsManifest;
+export type Manifest = EchoManifest | ImageClassificationManifest | TensorsManifest | ValueManifest;
 
 /** Throws model_invalid with one line per problem. */
 export function parseManifest(text: string): Manifest {

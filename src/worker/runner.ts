@@ -72,6 +72,8 @@ export interface RunEvents {
 
 /** One run, from the inside. */
 export interface RunCall {
+  /** How many items the batch has. */
+  readonly items: number;
   /** Aborted when nobody wants any item any more: the run may end early, however it likes. */
   readonly signal: AbortSignal;
   /** Aborted when this item is not wanted any more, while others of the batch may be. */

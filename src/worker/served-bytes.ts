@@ -116,6 +116,10 @@ class BytesRun implements LaneEntry, RunCall, RunEvents {
     return this.#abort.signal;
   }
 
+  get items(): number {
+    return 1;
+  }
+
   signalOf(): AbortSignal {
     return this.signal;
   }

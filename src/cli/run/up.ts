@@ -78,6 +78,7 @@ async function localSettings(
     POSTERN_IDENTITY_DIR: folder,
     POSTERN_DATA_DIR: config.dataDir,
     POSTERN_MODELS_DIR: config.modelsDir,
+    POSTERN_PYTHON: config.python,
     POSTERN_LOG_LEVEL: config.logLevel ?? 'warn',
   };
 }

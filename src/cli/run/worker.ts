@@ -18,6 +18,8 @@ export async function worker(): Promise<void> {
       targetHost: config.targetHost,
       targetPort: config.targetPort,
       modelsDir: config.modelsDir,
+      python: config.python,
+      pythonEnvironment: config.pythonEnvironment,
       drainMs: config.drainMs,
       spoolDir: join(config.dataDir, 'spool', identity.name),
     }),

@@ -180,6 +180,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'Each attempt was interrupted: workers were lost while they had this job.',
     todo: 'Try again later. If it is always the same input, that input may be what kills the worker.',
   },
+  model_timeout: {
+    meaning: 'The model worked on this input for longer than its owner allows, and its process was ended.',
+    todo: 'Send less at once. If ordinary inputs take that long, the owner of the model raises python.predict_timeout_s.',
+  },
   runner_crashed: {
     meaning:
       'The process that runs the model died while it had this input. A worker reports it for each input of the batch.',

@@ -23,7 +23,7 @@ import { specsOf } from './specs.ts';
 const MAX_SAMPLE_BYTES = 4 * 1024 * 1024;
 
 /** As the Open Inference Protocol names them. */
-const PLATFORMS = { onnx: 'onnx_onnxv1' } as const;
+const PLATFORMS = { onnx: 'onnx_onnxv1', python: 'python' } as const;
 
 export interface TensorsKindOptions {
   readonly folder: string;
