@@ -80,6 +80,7 @@ export function createServedBytes(options: ServedBytesOptions): ServedModel {
 
 /** One attempt while it runs, seen from the lane (an entry) and from the runner (a call with one item). */
 class BytesRun implements LaneEntry, RunCall, RunEvents {
+  readonly items = 1;
   readonly assignment: Assignment;
   readonly rows = 1;
   readonly solo = false;
@@ -114,10 +115,6 @@ class BytesRun implements LaneEntry, RunCall, RunEvents {
     this.#abort ??= new AbortController();
     if (this.#canceled && !this.#abort.signal.aborted) this.#abort.abort();
     return this.#abort.signal;
-  }
-
-  get items(): number {
-    return 1;
   }
 
   signalOf(): AbortSignal {

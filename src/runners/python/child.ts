@@ -88,7 +88,7 @@ async function listen(
 function untilGone(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once('error', (error) => {
-      if (child.pid === undefined) resolve(reasonOf(error as NodeJS.ErrnoException));
+      if (child.pid === undefined) resolve(reasonOf(error));
     });
     child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
   });

@@ -43,7 +43,7 @@ export function createValueKind(folder: string, manifest: ValueManifest): ValueK
       try {
         return Promise.resolve({ rows: 1, value: read({ input, contentType, parameters }) });
       } catch (thrown) {
-        return Promise.reject(thrown as PosternError);
+        return Promise.reject(thrown);
       }
     },
     value: (item) => item.value,
@@ -88,9 +88,8 @@ function readImage(input: BytesInput): BytesInput {
 async function readSample(folder: string, manifest: ValueManifest): Promise<BytesInput> {
   const { warm_up: warmUp } = manifest;
   if ('input' in warmUp) {
-    const contentType = manifest.kind === 'text' ? TEXT_TYPE : JSON_TYPE;
-    const text = manifest.kind === 'text' ? String(warmUp.input) : JSON.stringify(warmUp.input);
-    return { contentType, input: Buffer.from(text), parameters: NO_PARAMETERS };
+    // A text model takes a JSON string as well.
+    return { contentType: JSON_TYPE, input: Buffer.from(JSON.stringify(warmUp.input)), parameters: NO_PARAMETERS };
   }
   if (warmUp.file !== undefined) {
     const input = await readFileOf(folder, warmUp.file);
