@@ -37,14 +37,9 @@ export function createValueKind(folder: string, manifest: ValueManifest): ValueK
   return {
     type: 'values',
     check: () => undefined,
-    // The lane counts on a promise; nothing here waits.
-    prepare(input: Uint8Array, contentType: string, parameters: Parameters) {
-      if (input.byteLength === 0) return Promise.reject(new PosternError('empty_input', 'the input has zero bytes'));
-      try {
-        return Promise.resolve({ rows: 1, value: read({ input, contentType, parameters }) });
-      } catch (thrown) {
-        return Promise.reject(thrown);
-      }
+    async prepare(input: Uint8Array, contentType: string, parameters: Parameters) {
+      if (input.byteLength === 0) throw new PosternError('empty_input', 'the input has zero bytes');
+      return Promise.resolve({ rows: 1, value: read({ input, contentType, parameters }) });
     },
     value: (item) => item.value,
     sample: () => readSample(folder, manifest),
