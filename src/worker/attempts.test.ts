@@ -8,6 +8,9 @@ const result = (job: string, bytes: number): Kept => ({
   message: { type: 'result', job, attempt: 1, contentType: 'a/b', bytes, timings: TIMINGS },
   payload: new Uint8Array(bytes),
   via: null,
+  tick: 0,
+  file: null,
+  acked: false,
 });
 const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 };
 

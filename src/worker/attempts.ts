@@ -8,6 +8,7 @@ import { PosternError } from '../errors.ts';
 import type { Connection } from '../protocol/connection.ts';
 import type { MessageOf } from '../protocol/messages.ts';
 import type { Attempt, AttemptEnd } from './ports.ts';
+import type { SpoolFile } from './spool.ts';
 
 /** Results wait in memory; beyond this no credit is granted until the gateway acked some. */
 const MAX_KEPT_BYTES = 256 * 1024 * 1024;
@@ -31,6 +32,11 @@ export interface Kept {
   readonly payload: Uint8Array | undefined;
   /** The data connection that carries it; null: the control connection, or not sent yet. */
   via: Connection | null;
+  /** When it ended, in the outbox's ticks. */
+  readonly tick: number;
+  /** The file of the spool that it lies in; null: it is in memory only. */
+  file: SpoolFile | null;
+  acked: boolean;
 }
 
 export class Attempts {
@@ -131,11 +137,12 @@ export function keptOf(
   { job, attempt }: Attempt,
   end: Exclude<AttemptEnd, { type: 'canceled' }>,
   maxOutputBytes: number,
+  tick: number,
 ): Kept {
   if (end.type === 'result' && end.output.byteLength <= maxOutputBytes) {
     const { contentType, output, timings } = end;
     const message = { type: 'result' as const, job, attempt, contentType, bytes: output.byteLength, timings };
-    return { message, payload: output, via: null };
+    return { message, payload: output, via: null, tick, file: null, acked: false };
   }
   const error =
     end.type === 'failure'
@@ -150,7 +157,7 @@ export function keptOf(
     message: error.message.slice(0, 2_000),
     retryable,
   };
-  return { message, payload: undefined, via: null };
+  return { message, payload: undefined, via: null, tick, file: null, acked: false };
 }
 
 /** Adds, and drops the oldest beyond the limit. */

@@ -73,7 +73,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const attempts = new Attempts();
   const ledger = createCreditLedger();
   const parts = createPartSender({ send: sendPayload });
-  const outbox = createOutbox({ attempts, session, spool: options.spool ?? null, send: sendPayload });
+  const outbox = createOutbox({ attempts, session, clock, spool: options.spool ?? null, send: sendPayload });
   const redial = createRedial({ clock, random, connect, onGone });
   const budget = createByteBudget();
   let state: WorkerLink['state'] = 'connecting';

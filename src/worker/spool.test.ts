@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { eventually } from '../../test/support/leaks.ts';
 import { createManualClock } from '../../test/support/manual-clock.ts';
 import { silentLogger, type Logger } from '../logger.ts';
+import type { Message } from '../protocol/messages.ts';
 import { MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
-import { createSpool, type Spool } from './spool.ts';
+import { Attempts } from './attempts.ts';
+import { createOutbox, type Outbox } from './outbox.ts';
+import { createSpool } from './spool.ts';
 import { readSpoolFile, writeSpoolFile, type SpooledEnd } from './spool-file.ts';
 
 const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 1.5 };
@@ -39,23 +42,47 @@ const failure: SpooledEnd = {
   payload: undefined,
 };
 
+/** One run of a worker after the other over one folder. Nothing is acked unless the test says so. */
 async function setup(t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), 'postern-spool-'));
-  t.after(() => rm(folder, { recursive: true }));
+  const root = await mkdtemp(join(tmpdir(), 'postern-spool-'));
+  t.after(() => rm(root, { recursive: true }));
+  const folder = join(root, 'spool');
   const clock = createManualClock();
   const errors: string[] = [];
   const logger: Logger = { ...silentLogger, error: (message) => void errors.push(message) };
-  const open = (): Spool => createSpool({ folder: join(folder, 'spool'), clock, logger });
-  const files = async () => (await readdir(join(folder, 'spool'))).filter((name) => !name.endsWith('.draft'));
-  const opened = async () => {
-    const spool = open();
-    return {
-      spool,
-      ends: (await spool.open()).map(({ message, payload }) => `${message.job} ${String(payload ?? '')}`),
-    };
+  let runs = 0;
+  const start = async () => {
+    const attempts = new Attempts();
+    const sent: Message[] = [];
+    const outbox = createOutbox({
+      attempts,
+      session: `run-${(runs += 1)}`,
+      spool: createSpool({ folder, clock, logger }),
+      clock,
+      send(message) {
+        sent.push(message);
+        return null;
+      },
+    });
+    await outbox.open();
+    const left = [...attempts.kept()].map(({ message, payload }) => `${message.job} ${String(payload ?? '')}`);
+    return { outbox, sent, left };
   };
-  return { folder: join(folder, 'spool'), clock, errors, opened, files };
+  const files = async () => (await readdir(folder)).filter((name) => !name.endsWith('.draft'));
+  const fileCount = (count: number) => eventually(async () => (await files()).length === count);
+  return { folder, clock, errors, start, files, fileCount };
 }
+
+function end(outbox: Outbox, job: string, output: string): void {
+  const bytes = Buffer.from(output);
+  outbox.end(
+    { job, attempt: 1 },
+    { type: 'result', contentType: 'text/plain', output: bytes, timings: TIMINGS },
+    1_000,
+  );
+}
+
+const ack = (outbox: Outbox, job: string): void => outbox.acked({ job, attempt: 1 });
 
 void test('a file says what was written into it, whole', () => {
   const ends = [resultOf('a', 'output'), failure, resultOf('b', '')];
@@ -86,68 +113,123 @@ void test('whatever byte is changed or missing, nothing wrong is read, and what 
 });
 
 void test('what is acked in time never touches the disk; the rest is one file, and goes when all in it is acked', async (t) => {
-  const { clock, opened, files } = await setup(t);
-  const { spool } = await opened();
-  spool.add(resultOf('quick', 'q'));
-  spool.forget('quick', 1);
-  clock.advance(99);
-  for (const job of ['a', 'b', 'c']) spool.add(resultOf(job, `of ${job}`));
-  clock.advance(1);
+  const { clock, start, files, fileCount } = await setup(t);
+  const { outbox } = await start();
+  end(outbox, 'quick', 'q');
+  ack(outbox, 'quick');
+  clock.advance(50);
+  for (const job of ['a', 'b', 'c']) end(outbox, job, `of ${job}`);
+  clock.advance(50);
   assert.deepEqual(await files(), [], 'none of these is due');
-  clock.advance(99);
-  await eventually(async () => (await files()).length === 1);
-  const next = await opened();
-  assert.deepEqual(next.ends, ['a of a', 'b of b', 'c of c']);
-  for (const job of ['a', 'b']) spool.forget(job, 1);
+  clock.advance(50);
+  await fileCount(1);
+  const other = await start();
+  assert.deepEqual(other.left, ['a of a', 'b of b', 'c of c']);
+  await other.outbox.stop();
+  for (const job of ['a', 'b']) ack(outbox, job);
   assert.equal((await files()).length, 1);
-  spool.forget('c', 1);
-  await eventually(async () => (await files()).length === 0);
-  await spool.stop();
+  ack(outbox, 'c');
+  await fileCount(0);
+  clock.advance(50);
+  assert.equal(clock.timerCount, 0, 'with nothing to wait for it does not tick');
+  await outbox.stop();
 });
 
-void test('without a link it writes at once; a stop writes the rest; the next run has all of it, and clears it away', async (t) => {
-  const { opened, files } = await setup(t);
-  const { spool } = await opened();
-  spool.add(resultOf('a', 'now'));
-  spool.hurry();
-  await spool.stop();
-  spool.add(resultOf('late', 'after the stop'));
-  const next = await opened();
-  assert.deepEqual(next.ends, ['a now']);
-  next.spool.add(failure);
-  await next.spool.stop();
-  const last = await opened();
-  assert.deepEqual(last.ends.sort(), ['a now', 'f ']);
-  last.spool.forget('a', 1);
-  last.spool.forget('f', 2);
-  await eventually(async () => (await files()).length === 0);
-  await last.spool.stop();
+void test('without a link it writes at once, and a stop writes the rest', async (t) => {
+  const { start, files, fileCount } = await setup(t);
+  const { outbox } = await start();
+  end(outbox, 'a', 'now');
+  outbox.disconnected();
+  await fileCount(1);
+  end(outbox, 'b', 'at the stop');
+  await outbox.stop();
+  assert.equal((await files()).length, 2);
+  assert.deepEqual((await start()).left, ['a now', 'b at the stop']);
 });
 
-void test('a damaged file is set aside and said; what could be read of it is kept', async (t) => {
-  const { folder, opened, files, errors } = await setup(t);
-  const { spool } = await opened();
-  spool.add(resultOf('good', '1'));
-  spool.add(resultOf('bad', '2'));
-  await spool.stop();
+void test('the next run names the earlier ones, sends what they left under their names, and says when it is over', async (t) => {
+  const { start, fileCount } = await setup(t);
+  const first = await start();
+  end(first.outbox, 'a', '1');
+  await first.outbox.stop();
+  const second = await start();
+  end(second.outbox, 'b', '2');
+  await second.outbox.stop();
+  const third = await start();
+  assert.deepEqual(third.outbox.previous(), ['run-1', 'run-2']);
+  end(third.outbox, 'c', '3');
+  third.sent.length = 0;
+  third.outbox.resend();
+  assert.deepEqual(
+    third.sent.map((message) => message.type === 'result' && [message.job, message.session]),
+    [
+      ['a', 'run-1'],
+      ['b', 'run-2'],
+      ['c', undefined],
+    ],
+  );
+  third.sent.length = 0;
+  for (const job of ['b', 'c', 'a', 'a']) ack(third.outbox, job);
+  assert.deepEqual(third.sent, [
+    { type: 'gone', session: 'run-2' },
+    { type: 'gone', session: 'run-1' },
+  ]);
+  assert.deepEqual(third.outbox.previous(), []);
+  await fileCount(0);
+  await third.outbox.stop();
+});
+
+void test('an end that is acked while it is written leaves no file behind', async (t) => {
+  const { start, fileCount } = await setup(t);
+  const { outbox } = await start();
+  end(outbox, 'a', '1');
+  outbox.disconnected();
+  ack(outbox, 'a');
+  await outbox.stop();
+  await fileCount(0);
+});
+
+void test('a damaged file is set aside and said; what could be read of it is kept, and written anew', async (t) => {
+  const { folder, clock, start, files, errors } = await setup(t);
+  const { outbox } = await start();
+  end(outbox, 'good', '1');
+  end(outbox, 'bad', '2');
+  await outbox.stop();
   const [name = ''] = await files();
   const file = await readFile(join(folder, name));
   file[file.length - 1]! ^= 1;
   await writeFile(join(folder, name), file);
   await writeFile(join(folder, '000-other.spool'), 'not ours');
-  const next = await opened();
-  assert.deepEqual(next.ends, ['good 1']);
+  const next = await start();
+  assert.deepEqual(next.left, ['good 1']);
   assert.equal(errors.length, 2);
-  await next.spool.stop();
-  assert.deepEqual((await files()).filter((each) => each.endsWith('.corrupt')).length, 2);
-  assert.deepEqual((await opened()).ends, ['good 1'], 'it was written anew');
+  clock.advance(50);
+  clock.advance(50);
+  await eventually(async () => (await files()).filter((each) => each.endsWith('.spool')).length === 1);
+  assert.equal((await files()).filter((each) => each.endsWith('.corrupt')).length, 2);
+  await next.outbox.stop();
+  assert.deepEqual((await start()).left, ['good 1']);
+});
+
+void test('an end that lies in two files is taken once', async (t) => {
+  const { folder, start, files, fileCount } = await setup(t);
+  const { outbox } = await start();
+  end(outbox, 'a', '1');
+  await outbox.stop();
+  const [name = ''] = await files();
+  await writeFile(join(folder, `9${name}`), await readFile(join(folder, name)));
+  const next = await start();
+  assert.deepEqual(next.left, ['a 1']);
+  ack(next.outbox, 'a');
+  await fileCount(0);
+  await next.outbox.stop();
 });
 
 void test('drafts of a run that was killed are removed when they are old, and files are for their owner alone', async (t) => {
-  const { folder, clock, opened, files } = await setup(t);
-  const { spool } = await opened();
-  spool.add(resultOf('a', '1'));
-  await spool.stop();
+  const { folder, clock, start, files } = await setup(t);
+  const { outbox } = await start();
+  end(outbox, 'a', '1');
+  await outbox.stop();
   assert.equal((await stat(join(folder, (await files())[0]!))).mode & 0o777, 0o600);
   for (const [name, ageS] of [
     ['old.draft', 120],
@@ -156,7 +238,7 @@ void test('drafts of a run that was killed are removed when they are old, and fi
     await writeFile(join(folder, name), 'x');
     await utimes(join(folder, name), clock.now() / 1000 - ageS, clock.now() / 1000 - ageS);
   }
-  await opened();
+  await start();
   assert.deepEqual(
     (await readdir(folder)).filter((name) => name.endsWith('.draft')),
     ['new.draft'],
@@ -164,22 +246,17 @@ void test('drafts of a run that was killed are removed when they are old, and fi
 });
 
 void test('a disk that fails is said once, and tried again', async (t) => {
-  const { folder, clock, opened, files, errors } = await setup(t);
-  const { spool } = await opened();
+  const { folder, clock, start, fileCount, errors } = await setup(t);
+  const { outbox } = await start();
   await rm(folder, { recursive: true });
   await writeFile(folder, 'in the way');
-  spool.add(resultOf('a', '1'));
-  spool.hurry();
-  // The manual clock fires what is due; the write then fails in its own time.
-  await eventually(() => {
-    clock.advance(0);
-    return errors.length === 1;
-  });
+  end(outbox, 'a', '1');
+  outbox.disconnected();
+  await eventually(() => errors.length === 1);
   await rm(folder);
-  await eventually(async () => {
-    clock.advance(5_000);
-    return (await files().catch(() => [])).length === 1;
-  });
+  await mkdir(folder);
+  for (let tick = 0; tick < 120; tick += 1) clock.advance(50);
+  await fileCount(1);
   assert.equal(errors.length, 1);
-  await spool.stop();
+  await outbox.stop();
 });

@@ -1,27 +1,18 @@
 /**
- * Ends of attempts on disk, until the gateway has acked them: so that a worker which is killed and started again still has what
- * it computed. Owner of the spool's folder.
- *
- * It writes behind: an end is sent at once, and written only if it was not acked within {@link SPOOL_AFTER_MS}; whatever is due
- * then goes into one file, with one flush. So a link that works costs the disk nothing. A file goes when all in it is acked.
+ * Ends of attempts on disk: the spool's folder, its files, and how many bytes they have. What is written when is the outbox's
+ * affair. Several ends make one file, with one flush; a file goes when all in it is acked.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { toPosternError } from '../errors.ts';
 import { KEY_MODE, writeStateFile } from '../identity/state-file.ts';
 import type { Logger } from '../logger.ts';
 import { readSpoolFile, writeSpoolFile } from './spool-file.ts';
 import type { SpooledEnd } from './spool-file.ts';
 
-/** Acks take a round trip and a flush of the gateway's disk. Longer than that, and the link is slow or gone. */
-const SPOOL_AFTER_MS = 100;
-/** A disk that failed is tried again this much later. */
-const RETRY_MS = 5_000;
-/** Of ends in one file, unless one alone is larger. */
-const MAX_FILE_BYTES = 16 * 1024 * 1024;
-/** Of all files. Beyond it ends are kept in memory only: as much again as may wait for acks. */
+/** Of all files. Beyond it ends are kept in memory only: twice what may wait for acks, because a file goes as a whole. */
 const MAX_SPOOL_BYTES = 512 * 1024 * 1024;
 /** A file that is larger was not written here. */
 const MAX_READ_BYTES = 128 * 1024 * 1024;
@@ -37,101 +28,37 @@ export interface SpoolOptions {
   readonly logger: Logger;
 }
 
-export interface Spool {
-  /** What earlier runs left. Call it once, first. */
-  open(): Promise<readonly SpooledEnd[]>;
-  add(end: SpooledEnd): void;
-  /** The gateway has it. */
-  forget(job: string, attempt: number): void;
-  /** Writes what is not acked now, however young: there is no link that an ack could come by. */
-  hurry(): void;
-  /** Writes the rest, and stops. What is not acked stays for the next run. */
-  stop(): Promise<void>;
-}
-
-interface SpoolFile {
+/** A file, as its ends hold on to it. */
+export interface SpoolFile {
   readonly path: string;
   readonly bytes: number;
-  readonly live: Set<string>;
+  /** Ends in it that are not acked. */
+  live: number;
 }
 
-const keyOf = (job: string, attempt: number): string => `${job}/${attempt}`;
-const sizeOf = ({ payload }: SpooledEnd): number => 1_024 + (payload?.byteLength ?? 0);
+export interface Spool {
+  /** What earlier runs left, and in which file each lies; null: in none that can be used, write it anew. Call it once, first. */
+  open(): Promise<readonly { readonly end: SpooledEnd; readonly file: SpoolFile | null }[]>;
+  /** null: the disk failed, or the spool is full. It is logged; the ends are in memory still. */
+  write(ends: readonly SpooledEnd[]): Promise<SpoolFile | null>;
+  /** So many ends of the file are acked. */
+  release(file: SpoolFile, ends: number): void;
+}
 
 export function createSpool({ folder, clock, logger }: SpoolOptions): Spool {
-  /** Not on disk yet, oldest first. */
-  const waiting = new Map<string, { readonly end: SpooledEnd; readonly dueAt: number }>();
-  const fileOf = new Map<string, SpoolFile>();
   let bytes = 0;
-  let hurried = false;
-  let failing = false;
-  let full = false;
-  let stopped = false;
-  let timer: Timer | null = null;
-  let writing: Promise<void> | null = null;
+  /** Said once, until it works again. */
+  let trouble = false;
 
-  function schedule(): void {
-    if (timer !== null || writing !== null || stopped) return;
-    const [oldest] = waiting.values();
-    if (oldest === undefined) return;
-    const delayMs = failing ? RETRY_MS : hurried ? 0 : oldest.dueAt - clock.monotonic();
-    timer = clock.after(Math.max(0, delayMs), () => {
-      timer = null;
-      writing = writeDue().finally(() => {
-        writing = null;
-        schedule();
-      });
-    });
+  function complain(message: string, fields: Readonly<Record<string, unknown>>): null {
+    if (!trouble) logger.error(message, { folder, ...fields });
+    trouble = true;
+    return null;
   }
 
-  function takeDue(): SpooledEnd[] {
-    const now = clock.monotonic();
-    const due: SpooledEnd[] = [];
-    let size = 0;
-    for (const { end, dueAt } of waiting.values()) {
-      if (!hurried && !stopped && dueAt > now) break;
-      if (size > 0 && size + sizeOf(end) > MAX_FILE_BYTES) break;
-      size += sizeOf(end);
-      due.push(end);
-    }
-    if (due.length === waiting.size) hurried = false;
-    return due;
-  }
-
-  async function writeDue(): Promise<void> {
-    const due = takeDue();
-    if (due.length === 0) return;
-    const content = writeSpoolFile(due);
-    if (bytes + content.length > MAX_SPOOL_BYTES) {
-      if (!full) logger.error('the spool is full: results are kept in memory only', { folder, bytes });
-      full = true;
-      for (const end of due) waiting.delete(keyOf(end.message.job, end.message.attempt));
-      return;
-    }
-    // Names sort by time, so that the next run sends the oldest first.
-    const name = `${String(clock.now()).padStart(15, '0')}-${randomBytes(4).toString('hex')}.spool`;
-    const file: SpoolFile = { path: join(folder, name), bytes: content.length, live: new Set() };
-    try {
-      await writeStateFile(file.path, content, KEY_MODE);
-    } catch (error) {
-      if (!failing) logger.error('the spool cannot be written', { folder, reason: toPosternError(error).message });
-      failing = true;
-      return;
-    }
-    if (failing) logger.info('the spool can be written again', { folder });
-    failing = full = false;
-    bytes += file.bytes;
-    for (const { message } of due) {
-      const key = keyOf(message.job, message.attempt);
-      // Acked while it was written: then it is not waiting any more.
-      if (!waiting.delete(key)) continue;
-      file.live.add(key);
-      fileOf.set(key, file);
-    }
-    if (file.live.size === 0) drop(file);
-  }
-
-  function drop(file: SpoolFile): void {
+  function release(file: SpoolFile, ends: number): void {
+    file.live -= ends;
+    if (file.live > 0) return;
     bytes -= file.bytes;
     // A file that comes back after a power cut only repeats what is acked.
     rm(file.path, { force: true }).catch((error: unknown) =>
@@ -139,30 +66,27 @@ export function createSpool({ folder, clock, logger }: SpoolOptions): Spool {
     );
   }
 
-  async function read(name: string): Promise<readonly SpooledEnd[]> {
+  /** The ends of one file that were not `seen` yet: two runs that overlapped may have written the same one. */
+  async function read(name: string, seen: Set<string>): Promise<{ end: SpooledEnd; file: SpoolFile | null }[]> {
     const path = join(folder, name);
     const { size } = await stat(path);
-    const { ends: all, problem } =
+    const { ends, problem } =
       size > MAX_READ_BYTES
         ? { ends: [], problem: `it has ${size} bytes, more than any file of the spool` }
         : readSpoolFile(await readFile(path));
-    // Two runs that overlapped may have written the same end: once is enough.
-    const ends = all.filter(({ message: { job, attempt } }) => !fileOf.has(keyOf(job, attempt)));
+    const fresh = ends.filter(({ message: { job, attempt } }) => {
+      const key = `${job}/${attempt}`;
+      return !seen.has(key) && seen.add(key);
+    });
     if (problem !== null) {
-      logger.error('a file of the spool is damaged and was set aside', { path, problem, saved: ends.length });
+      logger.error('a file of the spool is damaged and was set aside', { path, problem, saved: fresh.length });
       await rename(path, `${path}.corrupt`);
-      for (const end of ends) add(end);
-      return ends;
+      return fresh.map((end) => ({ end, file: null }));
     }
-    const file: SpoolFile = { path, bytes: size, live: new Set() };
+    const file: SpoolFile = { path, bytes: size, live: fresh.length };
     bytes += size;
-    for (const { message } of ends) {
-      const key = keyOf(message.job, message.attempt);
-      file.live.add(key);
-      fileOf.set(key, file);
-    }
-    if (ends.length === 0) drop(file);
-    return ends;
+    if (fresh.length === 0) release(file, 0);
+    return fresh.map((end) => ({ end, file }));
   }
 
   async function tidy(names: readonly string[]): Promise<void> {
@@ -174,20 +98,14 @@ export function createSpool({ folder, clock, logger }: SpoolOptions): Spool {
     }
   }
 
-  function add(end: SpooledEnd): void {
-    if (stopped) return;
-    waiting.set(keyOf(end.message.job, end.message.attempt), { end, dueAt: clock.monotonic() + SPOOL_AFTER_MS });
-    if (timer === null) schedule();
-  }
-
   return {
     async open() {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      const names = await readdir(folder);
-      const found: SpooledEnd[] = [];
-      for (const name of names.filter((each) => each.endsWith('.spool')).sort()) {
+      const found: { end: SpooledEnd; file: SpoolFile | null }[] = [];
+      const seen = new Set<string>();
+      for (const name of (await readdir(folder)).filter((each) => each.endsWith('.spool')).sort()) {
         try {
-          found.push(...(await read(name)));
+          found.push(...(await read(name, seen)));
         } catch (error) {
           const reason = toPosternError(error).message;
           logger.error('a file of the spool cannot be read', { path: join(folder, name), reason });
@@ -198,29 +116,24 @@ export function createSpool({ folder, clock, logger }: SpoolOptions): Spool {
       );
       return found;
     },
-    add,
-    forget(job, attempt) {
-      const key = keyOf(job, attempt);
-      if (waiting.delete(key)) return;
-      const file = fileOf.get(key);
-      if (file === undefined) return;
-      fileOf.delete(key);
-      file.live.delete(key);
-      if (file.live.size === 0) drop(file);
+    async write(ends) {
+      const content = writeSpoolFile(ends);
+      if (bytes + content.length > MAX_SPOOL_BYTES) {
+        return complain('the spool is full: results are kept in memory only', { bytes });
+      }
+      // Names sort by time, so that the next run sends the oldest first.
+      const name = `${String(clock.now()).padStart(15, '0')}-${randomBytes(4).toString('hex')}.spool`;
+      const file: SpoolFile = { path: join(folder, name), bytes: content.length, live: ends.length };
+      try {
+        await writeStateFile(file.path, content, KEY_MODE);
+      } catch (error) {
+        return complain('the spool cannot be written', { reason: toPosternError(error).message });
+      }
+      if (trouble) logger.info('the spool can be written again', { folder });
+      trouble = false;
+      bytes += file.bytes;
+      return file;
     },
-    hurry() {
-      if (waiting.size === 0 || hurried) return;
-      hurried = true;
-      timer?.cancel();
-      timer = null;
-      schedule();
-    },
-    async stop() {
-      stopped = true;
-      timer?.cancel();
-      timer = null;
-      await writing;
-      while (waiting.size > 0 && !failing) await writeDue();
-    },
+    release,
   };
 }
