@@ -148,10 +148,11 @@ void test('without a link it writes at once, and a stop writes the rest', async 
 });
 
 void test('the next run names the earlier ones, sends what they left under their names, and says when it is over', async (t) => {
-  const { start, fileCount } = await setup(t);
+  const { clock, start, fileCount } = await setup(t);
   const first = await start();
   end(first.outbox, 'a', '1');
   await first.outbox.stop();
+  clock.advance(1);
   const second = await start();
   end(second.outbox, 'b', '2');
   await second.outbox.stop();
