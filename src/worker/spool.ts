@@ -47,6 +47,7 @@ export interface Spool {
 
 export function createSpool({ folder, clock, logger }: SpoolOptions): Spool {
   let bytes = 0;
+  let count = 0;
   /** Said once, until it works again. */
   let trouble = false;
 
@@ -122,7 +123,8 @@ export function createSpool({ folder, clock, logger }: SpoolOptions): Spool {
         return complain('the spool is full: results are kept in memory only', { bytes });
       }
       // Names sort by time, so that the next run sends the oldest first.
-      const name = `${String(clock.now()).padStart(15, '0')}-${randomBytes(4).toString('hex')}.spool`;
+      const order = [Math.floor(clock.now()), (count += 1)].map((part) => String(part).padStart(15, '0')).join('-');
+      const name = `${order}-${randomBytes(4).toString('hex')}.spool`;
       const file: SpoolFile = { path: join(folder, name), bytes: content.length, live: ends.length };
       try {
         await writeStateFile(file.path, content, KEY_MODE);
