@@ -49,6 +49,7 @@ const newJob = (): NewJob => ({
   caller: `caller-${(lastCaller = (lastCaller + 1) % CALLERS)}`,
   deadlineAt: null,
   idempotencyKey: null,
+  webhook: null,
 });
 const fenceOf = (job: Job) => ({ job: job.id, attempt: job.attempt, session: 'session' });
 

@@ -16,6 +16,7 @@ export function acceptedJob(job: NewJob, createdAt: number): Job {
     caller: job.caller,
     deadlineAt: job.deadlineAt,
     idempotencyKey: job.idempotencyKey,
+    webhook: job.webhook,
     status: 'starting',
     createdAt,
     startedAt: null,

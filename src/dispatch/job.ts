@@ -1,5 +1,6 @@
 /** The words of the dispatcher: what a job is, and who may write to it. Types only; the table of moves is `states.ts`. */
 import type { ErrorCode } from '../errors.ts';
+import type { Webhook } from './webhook.ts';
 
 /** UUIDv7: sorts by the time of its making. */
 export type JobId = string;
@@ -42,6 +43,8 @@ export interface NewJob {
   readonly deadlineAt: number | null;
   /** Echoed to the caller; null: none. */
   readonly idempotencyKey: string | null;
+  /** Who is to be told, and of what; null: nobody. */
+  readonly webhook: Webhook | null;
 }
 
 export interface JobError {

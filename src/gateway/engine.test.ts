@@ -61,6 +61,7 @@ function request(over: Partial<PredictionRequest> = {}): PredictionRequest {
     caller: 'anonymous',
     deadlineAt: null,
     idempotencyKey: null,
+    webhook: null,
     ...over,
   };
 }

@@ -213,6 +213,7 @@ export function createEngine(options: EngineOptions): Engine {
       maxUndecidedJobs: request.maxUndecidedJobs ?? null,
       deadlineAt: request.deadlineAt,
       idempotencyKey: request.idempotencyKey,
+      webhook: request.webhook ?? null,
     });
     if (outcome.type !== 'refused') return outcome.job;
     counters.of(model).refused += 1;

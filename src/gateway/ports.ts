@@ -5,6 +5,7 @@
 import type { Service } from '../service.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../dispatch/job.ts';
+import type { Webhook } from '../dispatch/webhook.ts';
 import type { ModelReport, ModelState, Timings } from '../protocol/messages.ts';
 
 // ---- callers' side -----------------------------------------------------------------------------------------------
@@ -25,6 +26,8 @@ export interface PredictionRequest {
   readonly rows?: number;
   /** false: kept in memory only, for as long as somebody waits for it; nothing survives this process. Default true. */
   readonly recorded?: boolean;
+  /** Who is to be told of it; nobody unless it is said. */
+  readonly webhook?: Webhook | null;
 }
 
 export interface ModelView {

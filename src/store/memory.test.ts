@@ -24,6 +24,7 @@ function job(id: number, over: Partial<NewJob> = {}): NewJob {
     caller: 'anna',
     deadlineAt: null,
     idempotencyKey: null,
+    webhook: null,
     ...over,
   };
 }

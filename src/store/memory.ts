@@ -22,9 +22,11 @@ import { createEntry, read, type Entry, type Holder, type ModelState, type Store
 import { listPage } from './memory-list.ts';
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
+import { createMemoryOutbox } from './memory-outbox.ts';
 import { createOrderedList } from './ordered-list.ts';
 import { overQuota } from './quota.ts';
 import type { Claimed, ClaimRequest, FencedOutcome, Store, SubmittedJob, SubmitOutcome } from './store.ts';
+import { TOO_MANY_DELIVERIES } from './deliveries.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: Clock;
@@ -42,6 +44,10 @@ export interface MemoryStoreOptions {
   readonly maxResultBytes?: number;
   /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */
   readonly maxInputBytes?: number;
+  /** Webhooks that wait to be delivered; beyond it jobs with one are refused with overloaded. */
+  readonly maxDeliveries?: number;
+  /** Outputs that wait with them; beyond it they are left out. */
+  readonly maxDeliveryBytes?: number;
 }
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -72,6 +78,11 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   });
   /** Undecided jobs of each caller; those with none are left out. */
   const undecided = new Map<string, number>();
+  const outbox = createMemoryOutbox({
+    clock,
+    maxPending: options.maxDeliveries ?? 10_000,
+    maxBytes: options.maxDeliveryBytes ?? 64 * 1024 * 1024,
+  });
   let nextSeq = 1;
   let inputBytes = 0;
 
@@ -140,6 +151,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     const input = { contentType: job.input.contentType, bytes: NO_BYTES };
     const decided: Job = { ...job, ...decision, input, nextAttemptAt: null, completedAt: clock.now() };
     results.add(entry.stored, decided);
+    outbox.record(decided, 'completed');
     return decided;
   }
 
@@ -175,6 +187,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     if (inputBytes + job.input.bytes.byteLength > maxInputBytes) {
       return refused('overloaded', `the inputs of waiting jobs fill ${maxInputBytes} bytes: try again later`);
     }
+    if (job.webhook !== null && outbox.isFull()) return refused('overloaded', TOO_MANY_DELIVERIES);
     if (entries.has(job.id)) return refused('internal', `the job id ${job.id} was used before`);
     const entry = createEntry(job, { seq: nextSeq++, model, key, digest, nowMs: clock.now() });
     inputBytes += entry.inputBytes;
@@ -217,6 +230,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         progress: null,
       };
       hold(entry, holder);
+      if (entry.job.attempt === 1) outbox.record(entry.job, 'start');
       jobs.push(entry.job);
     }
     return { jobs, ...left() };
@@ -366,6 +380,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         if (expired.length === limit) break;
         expired.push(expire(next));
       }
+      outbox.sweep(limit);
       return Promise.resolve({ reclaimed, expired, forgotten: results.sweep(limit) });
     },
     // Nobody else can claim from this process's memory.
@@ -385,6 +400,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       });
       return Promise.resolve(new Map(counts));
     },
+    deliveries: outbox.port,
     queuePosition(id) {
       const entry = entries.get(id)?.live;
       return Promise.resolve(entry?.holder === null ? entry.model.queue.position(entry) : null);

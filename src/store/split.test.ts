@@ -38,6 +38,7 @@ const jobOf = (recorded: boolean): NewJob => ({
   caller: 'anna',
   deadlineAt: null,
   idempotencyKey: null,
+  webhook: null,
 });
 
 async function started(): Promise<Store> {

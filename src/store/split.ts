@@ -150,5 +150,7 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
       return counts;
     },
     queuePosition: (id) => homeOf(id).queuePosition(id),
+    // Of what is not recorded nobody is told: its caller is on the line.
+    deliveries: recorded.deliveries,
   };
 }

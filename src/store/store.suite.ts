@@ -4,6 +4,7 @@
  */
 import { createCheck, type CreateSuiteStore } from './suite/bench.suite.ts';
 import { claimSuite } from './suite/claim.suite.ts';
+import { deliveriesSuite } from './suite/deliveries.suite.ts';
 import { fencesSuite } from './suite/fences.suite.ts';
 import { leasesSuite } from './suite/leases.suite.ts';
 import { retrySuite } from './suite/retry.suite.ts';
@@ -18,4 +19,5 @@ export function storeSuite(name: string, create: CreateSuiteStore): void {
   leasesSuite(name, check);
   retrySuite(name, check);
   timeSuite(name, check);
+  deliveriesSuite(name, check);
 }

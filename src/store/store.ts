@@ -7,6 +7,7 @@
 import type { Service } from '../service.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Loss, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
+import type { Deliveries } from './deliveries.ts';
 
 /** What became of one submitted job. `existing`: the idempotency key was already used with the same body. */
 export type SubmitOutcome =
@@ -109,4 +110,6 @@ export interface Store extends Service {
   /** Jobs of the same model that would be claimed before this one; null when it does not stand in line: it runs, is decided,
    * waits for its next attempt's time, or must be run alone. */
   queuePosition(id: JobId): Promise<number | null>;
+  /** Who is told of what happens to jobs. */
+  readonly deliveries: Deliveries;
 }

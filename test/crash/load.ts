@@ -54,6 +54,7 @@ export function newJob(id: string): NewJob {
     caller: `caller-${id.at(-1)}`,
     deadlineAt: null,
     idempotencyKey: null,
+    webhook: null,
   };
 }
 

@@ -151,6 +151,7 @@ export function createMemoryDisk(world: World, limits: DiskLimits, sabotage?: (s
         list: read((request) => store.list(request)),
         counts: read(() => store.counts()),
         queuePosition: read((id) => store.queuePosition(id)),
+        deliveries: store.deliveries,
       };
     },
   };

@@ -97,7 +97,10 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       fake.submitted.push(request);
       count += 1;
       const id = `job-${count}`;
-      const job = acceptedJob({ ...request, id, rows: request.rows ?? 1 }, 1_700_000_000_000);
+      const job = acceptedJob(
+        { ...request, webhook: request.webhook ?? null, id, rows: request.rows ?? 1 },
+        1_700_000_000_000,
+      );
       jobs.set(id, job);
       if (fake.ending) decide(id, fake.ending);
       return Promise.resolve(jobs.get(id) ?? job);

@@ -190,6 +190,7 @@ export function makeJob(id: string, bytes: Uint8Array = Buffer.from('input'), ch
     caller: 'anonymous',
     deadlineAt: null,
     idempotencyKey: null,
+    webhook: null,
     status: 'processing',
     createdAt: 0,
     startedAt: 0,

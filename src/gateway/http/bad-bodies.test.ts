@@ -60,9 +60,21 @@ describe('bodies', () => {
       code: 'input_url_refused',
     },
     {
-      name: 'a webhook',
+      name: 'a webhook that is private',
       type: 'application/json',
-      body: '{"input":{},"webhook":"https://a.b"}',
+      body: '{"input":{},"webhook":"https://10.0.0.1/"}',
+      code: 'webhook_refused',
+    },
+    {
+      name: 'a webhook that is no text',
+      type: 'application/json',
+      body: '{"input":{},"webhook":{"url":"https://a.b"}}',
+      code: 'bad_parameter',
+    },
+    {
+      name: 'an event that there is not',
+      type: 'application/json',
+      body: '{"input":{},"webhook":"https://a.b","webhook_events_filter":["finished"]}',
       code: 'bad_parameter',
     },
     {

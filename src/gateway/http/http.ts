@@ -103,10 +103,11 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   const service = createService({
     async start() {
       const { maxBodyBytes } = config;
+      const webhookRefusal = (url: string): string | null => outbound.refusal(url);
       const inputs = createInputFetcher({ outbound, maxBytes: maxBodyBytes });
       const baseOf = createBaseOf(config.publicUrl);
       routes = [
-        ...predictionRoutes({ predictions, budget, clock, maxBodyBytes, inputs, baseOf }),
+        ...predictionRoutes({ predictions, budget, clock, maxBodyBytes, inputs, webhookRefusal, baseOf }),
         ...streams.routes,
         ...modelRoutes({ predictions, baseOf }),
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { PosternError } from '../../errors.ts';
 import type { Json, Payload } from '../../dispatch/job.ts';
+import type { WebhookEvent } from '../../dispatch/webhook.ts';
 import { admit, hasBody, readBody, type BodyLimits } from './body.ts';
 import { readDataUrl } from './data-url.ts';
 import type { InputAddress } from './input-url.ts';
@@ -19,6 +20,7 @@ import {
   readScalar,
   type ModelReference,
 } from './parameters.ts';
+import { parseWebhookEvents, parseWebhookUrl, webhookRequest, type WebhookRequest } from './webhook-fields.ts';
 
 /** A prediction as its body describes it; headers and path are added by the route. */
 export interface PredictionBody {
@@ -29,6 +31,7 @@ export interface PredictionBody {
   /** Epoch ms. */
   readonly deadlineAt: number | null;
   readonly priority: number;
+  readonly webhook: WebhookRequest | null;
 }
 
 export interface BodySource {
@@ -84,6 +87,8 @@ class Envelope {
   version: string | null = null;
   deadlineAt: number | null = null;
   priority = 0;
+  #webhook: string | null = null;
+  #webhookEvents: readonly WebhookEvent[] | null = null;
   readonly #nowMs: number;
 
   constructor(nowMs: number) {
@@ -106,10 +111,10 @@ class Envelope {
         this.priority = parsePriority(value);
         return true;
       case 'webhook':
+        this.#webhook = parseWebhookUrl(value);
+        return true;
       case 'webhook_events_filter':
-        if (name === 'webhook' && value !== null && value !== undefined && value !== '') {
-          throw badParameter('Webhooks are not supported yet; poll urls.get, or send "Prefer: wait".');
-        }
+        this.#webhookEvents = parseWebhookEvents(value);
         return true;
       case 'stream':
         return true;
@@ -132,7 +137,8 @@ class Envelope {
 
   with(input: Payload | InputAddress, parameters: Readonly<Record<string, Json>>): PredictionBody {
     const { model, version, deadlineAt, priority } = this;
-    return { model, version, input, parameters, deadlineAt, priority };
+    const webhook = webhookRequest(this.#webhook, this.#webhookEvents);
+    return { model, version, input, parameters, deadlineAt, priority, webhook };
   }
 }
 

@@ -16,6 +16,7 @@ const CREATE_PROBLEMS = problems(
     'model_not_found',
     'input_url_refused',
     'input_url_failed',
+    'webhook_refused',
   ] as const),
   ...(['request_timeout', 'body_too_large', 'unsupported_media_type', 'idempotency_mismatch', 'not_an_image'] as const),
   ...([

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { ERROR_CODES, PosternError } from '../../errors.ts';
 import type { Clock } from '../../clock.ts';
 import { TERMINAL, type Job, type JobStatus, type Payload } from '../../dispatch/job.ts';
+import type { Webhook } from '../../dispatch/webhook.ts';
 import type { Predictions } from '../ports.ts';
 import { checkModelAccess, listedCaller, ownJob } from './access.ts';
 import type { BodyBudget, Share } from './budget.ts';
@@ -20,6 +21,7 @@ import {
   parseWait,
 } from './parameters.ts';
 import { asBuffer, entityTag, MAX_LISTED_BYTES, renderPrediction, serverTiming } from './render.ts';
+import type { WebhookRequest } from './webhook-fields.ts';
 import { json, problem, type Answer, type Call, type Route } from './route.ts';
 
 export interface PredictionRoutesOptions {
@@ -28,6 +30,8 @@ export interface PredictionRoutesOptions {
   readonly clock: Clock;
   readonly maxBodyBytes: number;
   readonly inputs: InputFetcher;
+  /** What is wrong with the address of a webhook; null: nothing. */
+  readonly webhookRefusal: (url: string) => string | null;
   /** `http://host:port` of the links in an answer to this call. */
   readonly baseOf: (call: Call) => string;
 }
@@ -38,7 +42,7 @@ const MAX_CURSOR_CHARS = 512;
 const STATUSES: ReadonlySet<string> = new Set<JobStatus>([...TERMINAL, 'starting', 'processing']);
 
 export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
-  const { predictions, budget, clock, maxBodyBytes, inputs, baseOf } = options;
+  const { predictions, budget, clock, maxBodyBytes, inputs, webhookRefusal, baseOf } = options;
 
   async function create(call: Call, modelOfPath: string | null): Promise<Answer> {
     const { headers } = call.request;
@@ -62,6 +66,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
         throw badParameter(`The address names the model "${modelOfPath}", the body "${body.model}".`);
       }
       checkModelAccess(call.access, model);
+      const webhook = body.webhook === null ? null : allowed(body.webhook, baseOf(call));
       let job = await predictions.submit({
         model,
         version: body.version,
@@ -72,6 +77,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
         maxUndecidedJobs: call.access.maxUndecidedJobs,
         deadlineAt: earliest(body.deadlineAt, cancelAfterMs === null ? null : nowMs + cancelAfterMs),
         idempotencyKey,
+        webhook,
       });
       if (waitMs > 0 && !TERMINAL.has(job.status)) {
         // The job is recorded: whatever ends the wait, the answer is its id and never an error that asks for another one.
@@ -82,6 +88,13 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
     } finally {
       share.release();
     }
+  }
+
+  /** Refused before anything is recorded: nobody would see what became of it later. */
+  function allowed(webhook: WebhookRequest, base: string): Webhook {
+    const reason = webhookRefusal(webhook.url);
+    if (reason === null) return { ...webhook, base };
+    throw new PosternError('webhook_refused', `The address in "webhook" is not called: ${reason}.`);
   }
 
   /** A caller who leaves takes the download along: nothing is recorded yet. */

@@ -22,7 +22,10 @@ export async function copyStore(path: string, to: string): Promise<void> {
 export function namedBlobs(path: string): string[] {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
-    const sql = `SELECT blob FROM input WHERE blob IS NOT NULL UNION SELECT blob FROM output WHERE blob IS NOT NULL`;
+    // A backup of an older release has no outbox.
+    const hasOutbox = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'delivery'").get() !== undefined;
+    const outbox = hasOutbox ? ' UNION SELECT output_blob FROM delivery WHERE output_blob IS NOT NULL' : '';
+    const sql = `SELECT blob FROM input WHERE blob IS NOT NULL UNION SELECT blob FROM output WHERE blob IS NOT NULL${outbox}`;
     return db
       .prepare(sql)
       .all()

@@ -1,6 +1,7 @@
 /** What the driver asks of its two threads. Types only: they are the agreement between both sides. */
 import type { ErrorCode } from '../../errors.ts';
 import type { Fence, JobError, JobId, Loss, SessionId } from '../../dispatch/job.ts';
+import type { DeliveryEnd, DeliveryId } from '../../dispatch/delivery.ts';
 import type { ClaimRequest, ModelCounts } from '../store.ts';
 import type { JobRow } from './rows.ts';
 
@@ -24,6 +25,8 @@ export interface NewRow {
   readonly deadlineAt: number | null;
   readonly idempotencyKey: string | null;
   readonly digest: string | null;
+  /** JSON. */
+  readonly webhook: string | null;
   readonly input: StoredPayload;
 }
 
@@ -90,10 +93,61 @@ export interface WriterCalls {
     readonly held: readonly (readonly [JobId, number])[];
   }): ReconcileReply;
   sweep(limit: number): SweepReply;
+  claimDeliveries(call: DeliveryClaimCall): DeliveryReply[];
+  endDeliveries(ends: readonly DeliveryEnd[]): boolean[];
+  retryDelivery(id: DeliveryId): ViewRow | null;
   /** This process claims and sweeps no more; another one may. */
   yieldRole(none: null): null;
   /** Blobs that no row names any more: takes them off the list of those to look at. */
   dropUnnamed(keys: readonly string[]): null;
+}
+
+export interface DeliveryClaimCall {
+  readonly limit: number;
+  readonly perHost: number;
+  readonly inFlight: readonly (readonly [host: string, count: number])[];
+  readonly leaseMs: number;
+}
+
+/** What is sent: the delivery as it was before this attempt, the job's row, and its output. */
+export type DeliveryRow = [
+  id: string,
+  event: string,
+  snapshot: string,
+  outputType: string | null,
+  output: Uint8Array | null,
+  outputBlob: string | null,
+  createdAt: number,
+  attempt: number,
+];
+
+export interface DeliveryReply {
+  readonly host: string;
+  readonly row: DeliveryRow;
+}
+
+/** The columns of a view, the sequence number first. */
+export type ViewRow = [
+  seq: number,
+  id: string,
+  job: string,
+  caller: string,
+  event: string,
+  url: string,
+  status: string,
+  attempt: number,
+  createdAt: number,
+  dueAt: number,
+  endedAt: number | null,
+  answer: number | null,
+  reason: string | null,
+];
+
+export interface DeliveryListCall {
+  readonly limit: number;
+  readonly beforeSeq: number | null;
+  readonly status: string | null;
+  readonly caller: string | null;
 }
 
 export interface ListCall {
@@ -131,6 +185,9 @@ export interface ReaderCalls {
   /** Blobs that lost a name, after this key in the order of keys. */
   unnamed(call: { readonly after: string; readonly limit: number }): string[];
   isNamed(key: string): boolean;
+  deliveriesOf(id: JobId): ViewRow[];
+  listDeliveries(call: DeliveryListCall): ViewRow[];
+  pendingDeliveries(none: null): number;
   /** Copies what was committed from the log into the file, as far as readers allow, without making the writer wait. */
   checkpoint(none: null): null;
 }

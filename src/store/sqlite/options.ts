@@ -14,6 +14,10 @@ export interface SqliteLimits {
   readonly maxResultBytes: number;
   /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */
   readonly maxInputBytes: number;
+  /** Webhooks that wait to be delivered; beyond it jobs with one are refused with overloaded. */
+  readonly maxDeliveries: number;
+  /** Outputs that are kept for those that are not delivered; beyond it they are left out. */
+  readonly maxDeliveryBytes: number;
   /** What a session that held attempts is given when this process starts. */
   readonly leaseMs: number;
 }

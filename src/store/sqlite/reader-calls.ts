@@ -1,9 +1,10 @@
 /** What is only read, on a connection of its own: it sees what is committed, and never makes the writer wait. */
 import type { DatabaseSync } from 'node:sqlite';
 import type { ModelCounts } from '../store.ts';
-import type { ListCall, ListReply, ReaderCalls } from './calls.ts';
+import type { ListCall, ListReply, ReaderCalls, ViewRow } from './calls.ts';
 import { refusalFor } from './limits.ts';
 import type { SqliteLimits } from './options.ts';
+import { VIEW_COLUMNS } from './outbox.ts';
 import { JOB_COLUMNS, OUTPUT_PAYLOAD, ROW_SEQ, type JobRow } from './rows.ts';
 import { IN_LINE } from './schema.ts';
 
@@ -54,8 +55,17 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
   );
   const unnamed = prepare('SELECT key FROM unnamed_blob WHERE key > ? ORDER BY key LIMIT ?');
   const isNamed = prepare(
-    'SELECT EXISTS (SELECT 1 FROM input WHERE blob = :key) OR EXISTS (SELECT 1 FROM output WHERE blob = :key)',
+    'SELECT EXISTS (SELECT 1 FROM input WHERE blob = :key) OR EXISTS (SELECT 1 FROM output WHERE blob = :key) ' +
+      'OR EXISTS (SELECT 1 FROM delivery WHERE output_blob = :key)',
   );
+
+  const deliveriesOf = prepare(`SELECT ${VIEW_COLUMNS} FROM delivery WHERE job = ? ORDER BY seq`);
+  const deliveries = prepare(
+    `SELECT ${VIEW_COLUMNS} FROM delivery
+     WHERE seq < :before AND (:status IS NULL OR status = :status) AND (:caller IS NULL OR caller = :caller)
+     ORDER BY seq DESC LIMIT :limit`,
+  );
+  const pendingDeliveries = prepare('SELECT pending FROM delivery_total');
 
   const first = (row: unknown): number => (row as [number])[0];
 
@@ -113,6 +123,10 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
     },
     unnamed: ({ after, limit }) => (unnamed.all(after, limit) as unknown as [string][]).map(([key]) => key),
     isNamed: (key) => first(isNamed.get({ key })) === 1,
+    deliveriesOf: (id) => deliveriesOf.all(id) as unknown as ViewRow[],
+    listDeliveries: ({ limit, beforeSeq, status, caller }) =>
+      deliveries.all({ before: beforeSeq ?? Number.MAX_SAFE_INTEGER, status, caller, limit }) as unknown as ViewRow[],
+    pendingDeliveries: () => first(pendingDeliveries.get()),
     checkpoint() {
       db.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
       return null;

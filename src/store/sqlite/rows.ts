@@ -2,6 +2,7 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import { NO_ATTEMPTS } from '../../dispatch/accepted.ts';
 import { isSuspect } from '../../dispatch/verdict.ts';
+import type { Webhook } from '../../dispatch/webhook.ts';
 import type { Job, JobError, JobStatus, Json, Payload } from '../../dispatch/job.ts';
 
 /** The columns of `Job`, in the order that `toJob` reads them. */
@@ -33,6 +34,8 @@ const COLUMNS = [
   'not_before',
   'suspicion',
   'past_attempts',
+  // Only ever longer: rows that stand in `delivery.snapshot` have the columns of the day on which they were written.
+  'webhook',
 ] as const;
 
 const POSITIONS: ReadonlyMap<string, number> = new Map(COLUMNS.map((column, position) => [column, position]));
@@ -42,8 +45,10 @@ export const JOB_COLUMNS = COLUMNS.map((column) => `job.${column}`).join(', ');
 export type JobRow = SQLOutputValue[];
 export const ROW_SEQ = 0;
 export const ROW_ID = 1;
+export const ROW_CALLER = 8;
 export const ROW_STATUS = 11;
 export const ROW_ATTEMPT = 15;
+const ROW_WEBHOOK = POSITIONS.get('webhook')!;
 const PAYLOAD_TYPE = COLUMNS.length;
 const PAYLOAD_BYTES = PAYLOAD_TYPE + 1;
 const PAYLOAD_BLOB = PAYLOAD_TYPE + 2;
@@ -59,6 +64,13 @@ const NO_BYTES = new Uint8Array(0);
 export const payloadBlob = (row: JobRow): string | null => (row[PAYLOAD_BLOB] ?? null) as string | null;
 export const payloadBytes = (row: JobRow): Uint8Array => (row[PAYLOAD_BYTES] ?? NO_BYTES) as Uint8Array;
 const payloadType = (row: JobRow): string | null => (row[PAYLOAD_TYPE] ?? null) as string | null;
+
+/** The webhook as JSON; null: none. */
+export const webhookText = (row: JobRow): string | null => (row[ROW_WEBHOOK] ?? null) as string | null;
+
+/** A row without payloads as text, and back. */
+export const snapshotOf = (row: JobRow): string => JSON.stringify(row.slice(0, COLUMNS.length));
+export const rowOfSnapshot = (text: string): JobRow => JSON.parse(text) as JobRow;
 
 /** Changes columns of a row that was read, as the statement beside it changes them on the disk. */
 export function patchRow(row: JobRow, changes: Partial<Record<(typeof COLUMNS)[number], SQLOutputValue>>): JobRow {
@@ -83,6 +95,7 @@ export function toJob(row: JobRow, input: Uint8Array, output: Payload | null): J
   const progress = textOrNull(19);
   const timings = textOrNull(23);
   const past = textOrNull(26);
+  const webhook = webhookText(row);
   return {
     id: text(1),
     model: text(2),
@@ -94,6 +107,7 @@ export function toJob(row: JobRow, input: Uint8Array, output: Payload | null): J
     caller: text(8),
     deadlineAt: numberOrNull(9),
     idempotencyKey: textOrNull(10),
+    webhook: webhook === null ? null : (JSON.parse(webhook) as Webhook),
     status: text(11) as JobStatus,
     createdAt: number(12),
     startedAt: numberOrNull(13),

@@ -4,6 +4,7 @@
  * replays exactly: POSTERN_TEST_SEED=<seed>.
  */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +12,10 @@ import { after, test } from 'node:test';
 import { createManualClock } from '../../../test/support/manual-clock.ts';
 import { createRandom, type Random } from '../../../test/support/random.ts';
 import { createDirectoryBlobs } from '../../blobs/directory.ts';
+import type { DeliveryEnd } from '../../dispatch/delivery.ts';
 import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
 import { createMemoryStore } from '../memory.ts';
+import type { DeliveryClaim } from '../deliveries.ts';
 import type { Store, SubmittedJob } from '../store.ts';
 import { createSqliteStore } from './sqlite.ts';
 
@@ -32,6 +35,7 @@ const LIMITS = {
   idempotencyTtlMs: 150_000,
 };
 const LOSSES = ['free', 'silent', 'crashed'] as const;
+const EVENTS = [['start'], ['completed'], ['start', 'completed']] as const;
 const TIMINGS = { queueMs: 1, linkMs: 2, workerQueueMs: 3, decodeMs: 4, batchMs: 5, computeMs: 6 };
 
 /** What an answer says, without what the port leaves open: inputs outside of a claim, and the order of what ended at once. */
@@ -124,6 +128,12 @@ function nextCall(
       },
     ];
   }
+  if (dice < 93) return ['deliveries', (store) => store.deliveries.ofJob(id)];
+  if (dice < 94) {
+    const claim = { limit: 1_000, perHost: 1_000, inFlight: new Map([['b.test', 998]]), leaseMs: 20_000 };
+    const salt = random.next();
+    return ['deliver', (store) => deliver(store, claim, salt)];
+  }
   if (dice < 95) return ['queuePosition', (store) => store.queuePosition(id)];
   if (dice < 97) return ['counts', (store) => store.counts()];
   const limit = random.chance(0.5) ? 3 : 100;
@@ -131,6 +141,19 @@ function nextCall(
   const caller = random.chance(0.5) ? random.pick(['anna', 'ben']) : undefined;
   const filter = { ...(status ? { status } : {}), ...(caller ? { caller } : {}) };
   return ['list', (store) => store.list({ limit, cursor: null, ...filter })];
+}
+
+/** Claims all that is due and ends it, each as its name and `salt` say: the drivers may give them in another order. */
+async function deliver(store: Store, claim: DeliveryClaim, salt: number): Promise<unknown> {
+  const claimed = (await store.deliveries.claim(claim)).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const ends = claimed.map(({ id, attempt, createdAt }): DeliveryEnd => {
+    const draw = (createHash('sha256').update(`${id}${salt}`).digest()[0] ?? 0) % 3;
+    const reason = 'no answer';
+    if (draw === 0) return { id, attempt, outcome: { type: 'delivered', answer: 200 } };
+    if (draw === 1) return { id, attempt, outcome: { type: 'failed', answer: null, reason } };
+    return { id, attempt, outcome: { type: 'retry', dueAt: createdAt + 200_000, answer: 500, reason } };
+  });
+  return { claimed, ended: await store.deliveries.end(ends), pending: await store.deliveries.pending() };
 }
 
 function newJob(random: Random, number: number, now: number): SubmittedJob {
@@ -146,6 +169,9 @@ function newJob(random: Random, number: number, now: number): SubmittedJob {
     maxUndecidedJobs: random.chance(0.2) ? random.int(1, 8) : null,
     deadlineAt: random.chance(0.2) ? now + random.int(1, 60_000) : null,
     idempotencyKey: random.chance(0.2) ? `key-${random.int(1, 5)}` : null,
+    webhook: random.chance(0.3)
+      ? { url: `https://${random.pick(['a', 'b', 'c'])}.test/`, events: random.pick(EVENTS), base: '' }
+      : null,
   };
 }
 

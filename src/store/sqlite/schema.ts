@@ -135,4 +135,56 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX job_deferred ON job (not_before) WHERE status = 'starting' AND not_before IS NOT NULL;
   ALTER TABLE lane ADD COLUMN solo_jobs INTEGER NOT NULL DEFAULT 0;   -- waiting, and not deferred
   `,
+  `
+  ALTER TABLE job ADD COLUMN webhook TEXT;      -- JSON
+
+  -- The outbox: what callers are to be told, with all that is to be sent, because the job may be forgotten before.
+  CREATE TABLE delivery (
+    seq          INTEGER PRIMARY KEY,
+    id           TEXT    NOT NULL UNIQUE,       -- of the job and the event: the same at every attempt
+    job          TEXT    NOT NULL,
+    caller       TEXT    NOT NULL,
+    event        TEXT    NOT NULL,
+    url          TEXT    NOT NULL,
+    host         TEXT    NOT NULL,
+    status       TEXT    NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed')),
+    attempt      INTEGER NOT NULL DEFAULT 0,
+    created_at   INTEGER NOT NULL,
+    due_at       INTEGER NOT NULL,              -- pending: when it is tried next; ended: when it is forgotten
+    ended_at     INTEGER,
+    answer       INTEGER,                       -- HTTP status of the latest attempt
+    reason       TEXT,                          -- why it did not succeed
+    snapshot     TEXT,                          -- JSON: the job's row as it stood
+    output_type  TEXT,
+    output_bytes INTEGER NOT NULL,              -- kept here
+    output       BLOB,
+    output_blob  TEXT
+  ) STRICT;
+  CREATE INDEX delivery_due ON delivery (host, due_at, seq) WHERE status = 'pending';
+  CREATE INDEX delivery_ended ON delivery (due_at, seq) WHERE status <> 'pending';
+  CREATE INDEX delivery_job ON delivery (job);
+  CREATE INDEX delivery_blob ON delivery (output_blob) WHERE output_blob IS NOT NULL;
+
+  CREATE TABLE delivery_total (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    pending INTEGER NOT NULL,
+    ended   INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL                    -- of outputs that are kept
+  ) STRICT;
+  INSERT INTO delivery_total VALUES (1, 0, 0, 0);
+  CREATE TRIGGER delivery_added AFTER INSERT ON delivery
+    BEGIN UPDATE delivery_total SET pending = pending + 1, bytes = bytes + new.output_bytes; END;
+  CREATE TRIGGER delivery_changed AFTER UPDATE OF status ON delivery
+    BEGIN UPDATE delivery_total SET
+      pending = pending + (new.status = 'pending') - (old.status = 'pending'),
+      ended = ended + (new.status <> 'pending') - (old.status <> 'pending'),
+      bytes = bytes + new.output_bytes - old.output_bytes; END;
+  CREATE TRIGGER delivery_removed AFTER DELETE ON delivery
+    BEGIN UPDATE delivery_total SET
+      pending = pending - (old.status = 'pending'), ended = ended - (old.status <> 'pending'), bytes = bytes - old.output_bytes; END;
+  CREATE TRIGGER delivery_emptied AFTER UPDATE OF output_blob ON delivery WHEN old.output_blob IS NOT NULL AND new.output_blob IS NULL
+    BEGIN INSERT OR IGNORE INTO unnamed_blob VALUES (old.output_blob); END;
+  CREATE TRIGGER delivery_unnamed AFTER DELETE ON delivery WHEN old.output_blob IS NOT NULL
+    BEGIN INSERT OR IGNORE INTO unnamed_blob VALUES (old.output_blob); END;
+  `,
 ];

@@ -55,6 +55,7 @@ function job(over: Partial<NewJob> = {}): NewJob {
     caller: 'anna',
     deadlineAt: null,
     idempotencyKey: null,
+    webhook: null,
     ...over,
   };
 }

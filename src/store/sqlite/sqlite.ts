@@ -20,6 +20,7 @@ import { parseCursor } from '../cursor.ts';
 import type { Claimed, FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store.ts';
 import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
 import { createCollector } from './collect.ts';
+import { createSqliteDeliveries } from './deliveries.ts';
 import type { SqliteLimits, WriterOptions } from './options.ts';
 import { createPayloads, NO_BYTES, stored, type PayloadBlobs } from './payloads.ts';
 import { toJob, type JobRow } from './rows.ts';
@@ -69,6 +70,8 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     maxResults: options.maxResults ?? 1_000_000,
     maxResultBytes: options.maxResultBytes ?? 16 * GIB,
     maxInputBytes: options.maxInputBytes ?? 16 * GIB,
+    maxDeliveries: options.maxDeliveries ?? 100_000,
+    maxDeliveryBytes: options.maxDeliveryBytes ?? GIB,
     leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
   };
   const { writer, reader } = (options.openThreads ?? openOwnThreads)(data, clock, onLog);
@@ -108,6 +111,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       deadlineAt: job.deadlineAt,
       idempotencyKey: job.idempotencyKey,
       digest: job.idempotencyKey === null ? null : bodyDigest(body),
+      webhook: job.webhook === null ? null : JSON.stringify(job.webhook),
       input: stored(bytes, blob, writer.attach),
     };
   }
@@ -301,5 +305,6 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     },
     counts: async () => new Map(await reader.call('counts', null)),
     queuePosition: (id) => reader.call('queuePosition', id),
+    deliveries: createSqliteDeliveries({ reader, writer, blobs }),
   };
 }

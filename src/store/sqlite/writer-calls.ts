@@ -4,6 +4,7 @@ import { sessionEnded } from '../../dispatch/endings.ts';
 import type { SweepReply, WriterCalls } from './calls.ts';
 import { createLeases } from './leases.ts';
 import { createLedger } from './ledger.ts';
+import { createOutbox } from './outbox.ts';
 import type { WriterOptions } from './options.ts';
 import { createRole } from './role.ts';
 import { createSweeps } from './sweeps.ts';
@@ -25,7 +26,8 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
   const ledger = createLedger(db);
   const leases = createLeases(db, options.leaseMs);
   const role = openRole(options.path, (monotonicMs) => leases.renewAll(monotonicMs));
-  const writer = createWriter(db, ledger, leases, options);
+  const outbox = createOutbox(db, options);
+  const writer = createWriter(db, { ledger, leases, outbox }, options);
   const sweeps = createSweeps(db, ledger, leases, writer, options);
   const dropUnnamed = db.prepare('DELETE FROM unnamed_blob WHERE key = ?');
 
@@ -48,7 +50,14 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
       return sweeps.release(session, sessionEnded(loss), step);
     },
     reconcile: ({ session, held }, step) => sweeps.reconcile(session, held, step),
-    sweep: (limit, step) => (role.isHeld(step.monotonicMs) ? sweeps.sweep(limit, step) : NOTHING_SWEPT),
+    sweep(limit, step) {
+      if (!role.isHeld(step.monotonicMs)) return NOTHING_SWEPT;
+      outbox.sweep(limit, step);
+      return sweeps.sweep(limit, step);
+    },
+    claimDeliveries: (call, step) => outbox.claim(call, step),
+    endDeliveries: (ends, step) => outbox.end(ends, step),
+    retryDelivery: (id, step) => outbox.retry(id, step),
     yieldRole() {
       role.yield();
       return null;

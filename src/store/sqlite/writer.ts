@@ -10,6 +10,7 @@ import { isLive, move } from '../../dispatch/states.ts';
 import { MAX_BACKOFF_MS } from '../../dispatch/backoff.ts';
 import { verdict, type Verdict } from '../../dispatch/verdict.ts';
 import type { Fence, JobError, JobStatus, Outcome, PastAttempt } from '../../dispatch/job.ts';
+import { TOO_MANY_DELIVERIES } from '../deliveries.ts';
 import type { ClaimRequest } from '../store.ts';
 import type {
   ClaimReply,
@@ -24,9 +25,10 @@ import type {
 import type { Ledger } from './ledger.ts';
 import type { Leases } from './leases.ts';
 import { refusalFor } from './limits.ts';
+import type { Outbox } from './outbox.ts';
 import type { WriterOptions } from './options.ts';
 import { createClaims } from './claims.ts';
-import { JOB_COLUMNS, OUTPUT_PAYLOAD, patchRow, type JobRow } from './rows.ts';
+import { JOB_COLUMNS, OUTPUT_PAYLOAD, patchRow, ROW_ATTEMPT, type JobRow } from './rows.ts';
 import { DEFERRED } from './schema.ts';
 import { bare, extraOf, fields, pastOf, placeOf, WRITER_COLUMNS } from './writer-rows.ts';
 
@@ -44,7 +46,13 @@ export interface Decision {
 
 export type Writer = ReturnType<typeof createWriter>;
 
-export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, options: WriterOptions) {
+export interface WriterParts {
+  readonly ledger: Ledger;
+  readonly leases: Leases;
+  readonly outbox: Outbox;
+}
+
+export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: WriterParts, options: WriterOptions) {
   const prepare = (sql: string) => {
     const statement = db.prepare(sql);
     statement.setReturnArrays(true);
@@ -54,8 +62,8 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
   const hasId = prepare('SELECT 1 FROM job WHERE id = ?');
   const insertJob = prepare(
     `INSERT INTO job (seq, id, model, version, content_type, parameters, rows, priority, tag, caller, deadline_at,
-       idempotency_key, digest, input_bytes, status, created_at, due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'starting', ?, ?)`,
+       idempotency_key, digest, webhook, input_bytes, status, created_at, due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'starting', ?, ?)`,
   );
   const insertInput = prepare('INSERT INTO input VALUES (?, ?, ?)');
   const insertOutput = prepare('INSERT INTO output VALUES (?, ?, ?, ?)');
@@ -169,7 +177,9 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     deleteInput.run(counted.seq);
     if (output) insertOutput.run(counted.seq, output.contentType, ...place(output.payload, bytes));
     const changes = { status, completed_at: nowMs, error_code: code, error_message: message, timings };
-    return patchRow(row, { ...changes, not_before: null });
+    patchRow(row, { ...changes, not_before: null });
+    outbox.record(row, 'completed', output, bytes, nowMs);
+    return row;
   }
 
   // ---- the steps ---------------------------------------------------------------------------------------------------
@@ -187,6 +197,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     };
     const refusal = refusalFor({ ...job, bytes: job.input.bytes }, room, options);
     if (refusal) return refusal;
+    if (job.webhook !== null && outbox.isFull()) return refused('overloaded', TOO_MANY_DELIVERIES);
     if (hasId.get(job.id)) return refused('internal', `the job id ${job.id} was used before`);
     const { model, version, rows, priority, caller, deadlineAt } = job;
     const total = ledger.totalForUpdate();
@@ -209,6 +220,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
       deadlineAt,
       job.idempotencyKey,
       job.digest,
+      job.webhook,
       job.input.bytes,
       nowMs,
       waitEnd(nowMs, deadlineAt),
@@ -223,6 +235,7 @@ export function createWriter(db: DatabaseSync, ledger: Ledger, leases: Leases, o
     for (const row of taken) {
       ledger.serve(model, fields(row).priority, extraOf(row).tag);
       startAttempt(row, request, step.nowMs);
+      if (row[ROW_ATTEMPT] === 1) outbox.record(row, 'start', null, step.bytes, step.nowMs);
       bare(row);
     }
     if (taken.length > 0) leases.extend(session, step.monotonicMs + request.leaseMs);

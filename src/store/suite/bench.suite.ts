@@ -17,6 +17,8 @@ export interface StoreSuiteOptions {
   readonly idempotencyTtlMs?: number;
   readonly maxResults?: number;
   readonly maxInputBytes?: number;
+  readonly maxDeliveries?: number;
+  readonly maxDeliveryBytes?: number;
 }
 
 /** A started store over nothing; the suite stops it. */
@@ -103,6 +105,7 @@ export function createCheck(create: CreateSuiteStore): Check {
             caller: 'anna',
             deadlineAt: null,
             idempotencyKey: null,
+            webhook: null,
             ...over,
           };
         },
