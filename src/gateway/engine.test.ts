@@ -4,7 +4,8 @@ import { createManualClock } from '../../test/support/manual-clock.ts';
 import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import type { Fence, Job } from '../dispatch/job.ts';
-import { createMemoryStore, type MemoryStoreOptions } from '../store/memory.ts';
+import type { MemoryStoreOptions } from '../store/memory-options.ts';
+import { createMemoryStore } from '../store/memory.ts';
 import { createEngine } from './engine.ts';
 import type { GatewaySession, PredictionRequest } from './ports.ts';
 

@@ -7,7 +7,6 @@
  * the only ways in; `leave` is the only way out.
  */
 import { createService } from '../service.ts';
-import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
 import type { Fence, Job, JobError, JobId, Outcome, SessionId } from '../dispatch/job.ts';
@@ -22,33 +21,12 @@ import { createEntry, read, type Entry, type Holder, type ModelState, type Store
 import { listPage } from './memory-list.ts';
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
+import type { MemoryStoreOptions } from './memory-options.ts';
 import { createMemoryOutbox } from './memory-outbox.ts';
 import { createOrderedList } from './ordered-list.ts';
 import { overQuota } from './quota.ts';
 import type { Claimed, ClaimRequest, FencedOutcome, Store, SubmittedJob, SubmitOutcome } from './store.ts';
 import { TOO_MANY_DELIVERIES } from './deliveries.ts';
-
-export interface MemoryStoreOptions {
-  readonly clock: Clock;
-  /** Waiting jobs per model; more are refused with queue_full. */
-  readonly queueLimitJobs?: number;
-  readonly maxAttempts?: number;
-  /** How long a job without a deadline waits before it is aborted. */
-  readonly waitTtlMs?: number;
-  /** How long a result is kept. Costs memory: the outputs of that long. */
-  readonly resultTtlMs?: number;
-  /** How long a job with an idempotency key is kept, with its key. */
-  readonly idempotencyTtlMs?: number;
-  /** Decided jobs kept at most, whatever their age; the oldest go first, their keys with them. 0: none. */
-  readonly maxResults?: number;
-  readonly maxResultBytes?: number;
-  /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */
-  readonly maxInputBytes?: number;
-  /** Webhooks that wait to be delivered; beyond it jobs with one are refused with overloaded. */
-  readonly maxDeliveries?: number;
-  /** Outputs that wait with them; beyond it they are left out. */
-  readonly maxDeliveryBytes?: number;
-}
 
 const HOUR_MS = 60 * 60 * 1000;
 /** Jobs that one call puts back in line; the next one sees the rest. */
