@@ -1,22 +1,25 @@
 /**
  * The long form of the crash test of the whole chain.
  *
- *   npm run torture:chain -- [kills, default 200] [callers, default 16]
+ *   npm run torture:chain -- [kills, default 500] [callers, default 16] [stops, default 10]
  */
 import { chain } from './chain.ts';
 
-const kills = Number(process.argv[2] ?? 200);
+const kills = Number(process.argv[2] ?? 500);
 const callers = Number(process.argv[3] ?? 16);
+const stops = Number(process.argv[4] ?? 10);
 const began = performance.now();
+const seconds = (): number => Math.round((performance.now() - began) / 1_000);
 const { problems, ...counts } = await chain({
   kills,
   callers,
+  stops,
   random: Math.random,
   onKill(kill, accepted) {
-    if (kill % 10 === 0) process.stdout.write(`${kill} of ${kills} kills, ${accepted} predictions accepted\n`);
+    if (kill % 10 !== 0) return;
+    process.stdout.write(`${kill} of ${kills} kills, ${accepted} predictions accepted, ${seconds()} s\n`);
   },
 });
-const seconds = Math.round((performance.now() - began) / 1_000);
-process.stdout.write(`${JSON.stringify({ ...counts, problems: problems.length, seconds })}\n`);
+process.stdout.write(`${JSON.stringify({ ...counts, problems: problems.length, seconds: seconds() }, null, 2)}\n`);
 for (const problem of problems.slice(0, 20)) process.stderr.write(`${problem}\n`);
 if (problems.length > 0) process.exitCode = 1;

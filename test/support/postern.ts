@@ -16,6 +16,8 @@ export interface Process {
   readonly child: ChildProcess;
   /** The end of what it wrote to standard error. */
   log(): string;
+  /** Resolves when it is gone, whatever ended it. */
+  readonly ended: Promise<void>;
   /** Asks it to end, and waits; after 15 s it is ended by force and the promise rejects. */
   stop(): Promise<void>;
   kill(): Promise<void>;
@@ -39,9 +41,26 @@ export interface SystemOptions {
   readonly targetHost?: string;
 }
 
-function launch(command: readonly string[], env: Readonly<Record<string, string>>): Process {
+/** How one process is started, other than its system's. */
+export interface Launch {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Words before the command. The process gets a group of its own, and is killed with whatever stands before it. */
+  readonly prefix?: readonly string[];
+}
+
+function launch(
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { prefix = [] }: Launch = {},
+): Process {
+  const command = [...prefix, ...words];
   const [program = '', ...args] = command;
-  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ownGroup = prefix.length > 0;
+  const child = spawn(program, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: ownGroup,
+  });
   let log = '';
   child.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString()).slice(-64_000)));
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
@@ -49,6 +68,7 @@ function launch(command: readonly string[], env: Readonly<Record<string, string>
     pid: child.pid ?? -1,
     child,
     log: () => log,
+    ended,
     async stop() {
       child.kill('SIGTERM');
       let forced = false;
@@ -61,7 +81,10 @@ function launch(command: readonly string[], env: Readonly<Record<string, string>
       if (forced) throw new Error(`${command.join(' ')} did not end within 15 s of SIGTERM:\n${log}`);
     },
     async kill() {
-      child.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) {
+        if (ownGroup) process.kill(-child.pid!, 'SIGKILL');
+        else child.kill('SIGKILL');
+      }
       await ended;
     },
   };
@@ -102,14 +125,17 @@ export class PosternSystem {
   }
 
   /** Starts a gateway and waits until it is ready. Ports of an earlier one may be given, to take its place. */
-  async gateway(ports: { httpPort?: number; tunnelPort?: number } = {}): Promise<Gateway> {
-    const started = launch([...(this.#options.gatewayPrefix ?? []), process.execPath, PROGRAM, 'gateway', '--json'], {
+  async gateway(ports: { httpPort?: number; tunnelPort?: number } = {}, how: Launch = {}): Promise<Gateway> {
+    const words = [...(this.#options.gatewayPrefix ?? []), process.execPath, PROGRAM, 'gateway', '--json'];
+    const env = {
       ...this.#env(),
       POSTERN_HTTP_HOST: this.#options.httpHost ?? '127.0.0.1',
       POSTERN_HTTP_PORT: String(ports.httpPort ?? 0),
       POSTERN_TUNNEL_HOST: this.#options.tunnelHost ?? '127.0.0.1',
       POSTERN_TUNNEL_PORT: String(ports.tunnelPort ?? 0),
-    });
+      ...how.env,
+    };
+    const started = launch(words, env, how);
     this.#started.push(started);
     const ready = await readyLine(started);
     return {
@@ -131,15 +157,21 @@ export class PosternSystem {
   }
 
   /** Starts a worker. It dials at once; ask the gateway when it has arrived. */
-  worker(gateway: Gateway, identityDir: string, env: Readonly<Record<string, string>> = {}): Process {
-    const started = launch([...(this.#options.workerPrefix ?? []), process.execPath, PROGRAM, 'worker'], {
+  worker(
+    gateway: Pick<Gateway, 'tunnelPort'>,
+    identityDir: string,
+    env: Readonly<Record<string, string>> = {},
+    how: Launch = {},
+  ): Process {
+    const words = [...(this.#options.workerPrefix ?? []), process.execPath, PROGRAM, 'worker'];
+    const own = {
       ...this.#env(),
       POSTERN_DATA_DIR: join(identityDir, 'data'),
       POSTERN_IDENTITY_DIR: identityDir,
       TARGET_HOST: this.#options.targetHost ?? '127.0.0.1',
       TARGET_PORT: String(gateway.tunnelPort),
-      ...env,
-    });
+    };
+    const started = launch(words, { ...own, ...env, ...how.env }, how);
     this.#started.push(started);
     return started;
   }
