@@ -51,6 +51,8 @@ export interface ScenarioOptions {
 
 /** Long enough for several leases (18 s) to run out while faults go on. */
 const FAULTS_MS = 90_000;
+/** Longer than anything stands still. */
+const AWAKE_MS = 30_000;
 /** A full queue behind one slow worker that poison kills again and again takes long; more than this means it stands still. */
 const RECOVERY_MS = 3_600_000;
 /** After the last decision: acks, grants, leases of sessions that are gone, a worker that drained for 30 s and starts again. */
@@ -123,6 +125,8 @@ export async function runScenario(seed: number, options: ScenarioOptions = {}): 
       world.after(1_000, look);
     };
     look();
+    // What callers said to a gateway that stood still is accepted when it goes on.
+    await world.run(FAULTS_MS + AWAKE_MS);
     await world.run(FAULTS_MS + (options.patienceMs ?? RECOVERY_MS), () => undecided === 0);
     await world.run(world.clock.monotonic() + QUIET_MS);
     for (const one of healthy) {

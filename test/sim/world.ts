@@ -116,6 +116,7 @@ export function createWorld(random: Random, keepLines: boolean): World {
     clock: { now: () => Math.floor(wallOffset + monotonic), monotonic: () => monotonic, after, every },
     after,
     jump(ms) {
+      latestWall = Math.max(latestWall, wallOffset + monotonic);
       wallOffset += ms;
       latestWall = Math.max(latestWall, wallOffset + monotonic);
     },
