@@ -77,6 +77,8 @@ export interface WorkerSummary {
     readonly credit_rows: number;
     readonly in_flight_jobs: number;
   }[];
+  /** Models that it serves and was not invited for: it is sent no work for these. */
+  readonly not_allowed: readonly { readonly name: string; readonly version: string }[];
 }
 
 const DECIDED: ReadonlySet<PredictionStatus> = new Set<PredictionStatus>([

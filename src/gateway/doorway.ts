@@ -1,25 +1,32 @@
 /**
  * From an accepted TCP connection to an authenticated `postern/1` connection that has said hello. Everything before that
- * is bounded here: places, time and bytes. Handshakes run beside the accept loop, never inside it.
+ * is bounded here: networks, places, time and bytes. Handshakes run beside the accept loop, never inside it.
+ *
+ * TLS itself lets anybody through, because who enrols has no certificate yet, or one that has ended. What a connection may
+ * be is decided in one place, `onSecure`: `postern/1` is for verified certificates of workers in good standing, and for
+ * nobody else; `postern-enrol/1` is for one question.
  */
 import { constants } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import type { TLSSocket } from 'node:tls';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../clock.ts';
 import { PosternError } from '../errors.ts';
-import type { GatewayIdentity } from '../identity/identity.ts';
-import { readWorkerCertificate } from '../identity/peer.ts';
 import type { WorkerIdentity } from '../identity/peer.ts';
-import { ALPN } from '../protocol/limits.ts';
+import type { TunnelIdentity } from '../identity/tunnel-identity.ts';
+import { closeFrame } from '../protocol/connection.ts';
+import { ALPN, CLOSE_FLUSH_MS, ENROL_ALPN } from '../protocol/limits.ts';
 import { addressKey, createAdmission } from './admission.ts';
 import type { AdmissionLimits } from './admission.ts';
+import type { EnrolArrival } from './enrol.ts';
 
 /** A TLS connection whose client certificate names a worker, and which still occupies its place. */
 export interface Arrival {
   readonly socket: TLSSocket;
   readonly worker: WorkerIdentity;
+  readonly certificate: X509Certificate;
   readonly address: string;
   /** The hello was accepted: frees the place and stops the deadline. */
   readonly settle: () => void;
@@ -35,7 +42,9 @@ export interface Doorway {
 }
 
 export interface DoorwayOptions {
-  readonly identity: Pick<GatewayIdentity, 'caPem' | 'gateway'>;
+  readonly identity: Pick<TunnelIdentity, 'tls' | 'onTls' | 'access'>;
+  /** May this address connect at all? Asked before anything is read. */
+  readonly mayConnect: (address: string | undefined) => boolean;
   readonly clock: Clock;
   readonly admission: AdmissionLimits;
   /** From the begin of the handshake until `settle`. */
@@ -43,6 +52,8 @@ export interface DoorwayOptions {
   /** For a place. Longer than workers wait for a dial, so that none is dropped whose handshake is still wanted. */
   readonly waitTimeoutMs: number;
   readonly onArrival: (arrival: Arrival) => void;
+  /** Somebody to enrol; keeps its place and its deadline to the end. */
+  readonly onEnrol: (arrival: EnrolArrival) => void;
   /** Somebody was turned away before a hello. */
   readonly onRefused: (error: PosternError, address: string) => void;
 }
@@ -63,17 +74,13 @@ export function createDoorway(options: DoorwayOptions): Doorway {
   let closed: Promise<void> | undefined;
 
   const tls = createTlsServer({
-    key: identity.gateway.keyPem,
-    cert: identity.gateway.certPem,
-    ca: identity.caPem,
-    minVersion: 'TLSv1.3',
-    maxVersion: 'TLSv1.3',
+    ...contextOf(identity),
     requestCert: true,
-    rejectUnauthorized: true,
-    ALPNProtocols: [ALPN],
-    // A resumed session can skip the client's certificate. With this option tickets are mere ids in a cache that is not kept.
-    secureOptions: constants.SSL_OP_NO_TICKET,
+    // Judged in onSecure.
+    rejectUnauthorized: false,
+    ALPNProtocols: [ALPN, ENROL_ALPN],
   });
+  const endTls = identity.onTls(() => tls.setSecureContext(contextOf(identity)));
   tls.on('secureConnection', onSecure);
   tls.on('tlsClientError', (error, socket) => {
     onRefused(new PosternError('handshake_refused', error.message, { cause: error }), addressKey(socket.remoteAddress));
@@ -86,6 +93,11 @@ export function createDoorway(options: DoorwayOptions): Doorway {
     const address = addressKey(raw.remoteAddress);
     const key = keyOf(raw);
     raw.on('error', () => undefined);
+    if (!options.mayConnect(raw.remoteAddress)) {
+      onRefused(new PosternError('handshake_refused', 'this address is not in POSTERN_TUNNEL_ALLOW'), address);
+      raw.resetAndDestroy();
+      return;
+    }
     let deadline = within(options.waitTimeoutMs, 'no place for a handshake');
     function within(durationMs: number, what: string): Timer {
       return clock.after(durationMs, () => {
@@ -119,12 +131,36 @@ export function createDoorway(options: DoorwayOptions): Doorway {
     const address = addressKey(socket.remoteAddress);
     try {
       if (!newcomer) throw new PosternError('handshake_timeout', 'the handshake outlived its deadline');
-      const worker = checkPeer(socket, clock.now());
-      options.onArrival({ socket, worker, address, settle: newcomer.settle });
+      if (socket.isSessionReused()) throw new PosternError('handshake_refused', 'TLS sessions are not resumed here');
+      const certificate = socket.getPeerX509Certificate();
+      if (socket.alpnProtocol === ENROL_ALPN) {
+        options.onEnrol({ socket, certificate, address });
+        return;
+      }
+      checkProtocol(socket);
+      if (!certificate) throw new PosternError('handshake_refused', 'the client showed no certificate');
+      checkVerified(socket);
+      const worker = admit(socket, certificate);
+      if (worker !== null) options.onArrival({ socket, worker, certificate, address, settle: newcomer.settle });
     } catch (error) {
       socket.destroy();
       if (!(error instanceof PosternError)) throw error;
       onRefused(error, address);
+    }
+  }
+
+  /** The worker; null: its certificate is verified, but it may not come in, and is told why before it is turned away. */
+  function admit(socket: TLSSocket, certificate: X509Certificate): WorkerIdentity | null {
+    try {
+      return identity.access.admit(certificate);
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      onRefused(error, addressKey(socket.remoteAddress));
+      // Nothing is read: the socket has no reader.
+      socket.end(closeFrame(error.code, error.message));
+      const late = clock.after(CLOSE_FLUSH_MS, () => socket.destroy());
+      socket.once('close', () => late.cancel());
+      return null;
     }
   }
 
@@ -143,23 +179,39 @@ export function createDoorway(options: DoorwayOptions): Doorway {
       if (closed) return closed;
       // Accepting stops at once; the promise waits for every connection, also for those that settled and that their owners end.
       closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+      endTls();
       for (const { raw } of newcomers.values()) raw.destroy();
       return closed;
     },
   };
 }
 
-function checkPeer(socket: TLSSocket, now: number): WorkerIdentity {
-  if (socket.isSessionReused()) throw new PosternError('handshake_refused', 'TLS sessions are not resumed here');
+/** Of the gateway's certificate, its trust, and TLS itself. Used at the start and whenever one of them is replaced. */
+function contextOf({ tls }: Pick<TunnelIdentity, 'tls'>): SecureContextOptions {
+  return {
+    key: tls.keyPem,
+    cert: tls.certPem,
+    ca: [...tls.trustPems],
+    ...(tls.crlPem === null ? {} : { crl: tls.crlPem }),
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    // A resumed session can skip the client's certificate. With this option tickets are mere ids in a cache that is not kept.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+}
+
+function checkProtocol(socket: TLSSocket): void {
   if (socket.alpnProtocol !== ALPN) {
     const got = socket.alpnProtocol === false ? 'none' : String(socket.alpnProtocol);
     throw new PosternError('version_mismatch', `expected the application protocol ${ALPN}, got ${got}`);
   }
-  const certificate = socket.getPeerX509Certificate();
-  if (!socket.authorized || !certificate) {
-    throw new PosternError('handshake_refused', 'the client showed no certificate of this authority');
-  }
-  return readWorkerCertificate(certificate, now);
+}
+
+function checkVerified(socket: TLSSocket): void {
+  if (socket.authorized) return;
+  // An Error by its type, a code of OpenSSL in fact.
+  const why = String(socket.authorizationError ?? 'unknown').slice(0, 80);
+  throw new PosternError('handshake_refused', `the client has no certificate that counts here (${why})`);
 }
 
 function keyOf(socket: Socket): string {

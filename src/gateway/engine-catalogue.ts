@@ -24,6 +24,7 @@ const BEST_FIRST: readonly ModelState[] = ['ready', 'draining', 'loading', 'fail
 export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<SessionId, GatewaySession>) {
   const known = new Map<string, Known>();
   const away = new Map<string, WorkerView>();
+  const denied = new WeakMap<GatewaySession, readonly ModelReport[]>();
 
   function best(states: readonly ModelState[]): ModelState | null {
     return BEST_FIRST.find((state) => states.includes(state)) ?? null;
@@ -40,6 +41,7 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
       lastSeenAt: session.lastSeenAt,
       roundTripMs: session.roundTripMs,
       certificateEndsAt: session.certificateEndsAt,
+      notAllowed: denied.get(session) ?? [],
       models: (inner?.offers ?? []).flatMap(({ report, credit }) =>
         report ? [{ ...report, creditRows: credit.freeRows, inFlightJobs: credit.inFlightJobs }] : [],
       ),
@@ -80,7 +82,9 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
   return {
     /** null: no worker ever announced it. */
     versionsOf: (model: string): ReadonlySet<string> | null => known.get(model)?.versions ?? null,
-    announced(session: GatewaySession, reports: readonly ModelReport[]): void {
+    /** `notAllowed`: what it announced and was not invited for. It does not make a model known. */
+    announced(session: GatewaySession, reports: readonly ModelReport[], notAllowed: readonly ModelReport[]): void {
+      denied.set(session, notAllowed);
       for (const report of reports) {
         const versions = known.get(report.name)?.versions ?? new Set<string>();
         versions.add(report.version);
@@ -91,6 +95,7 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
         if (known.size > MAX_KNOWN_MODELS && first !== undefined) known.delete(first);
       }
     },
+    deniedTo: (session: GatewaySession): readonly ModelReport[] => denied.get(session) ?? [],
     opened(session: GatewaySession): void {
       away.delete(session.worker);
     },

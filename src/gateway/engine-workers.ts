@@ -6,11 +6,11 @@ import type { Logger } from '../logger.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { Fence, Job, JobId, JobTimings, Outcome, Payload, SessionId } from '../dispatch/job.ts';
 import type { Flight } from '../dispatch/session.ts';
-import type { Timings } from '../protocol/messages.ts';
+import type { ModelReport, Timings } from '../protocol/messages.ts';
 import type { Store } from '../store/store.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
 import type { Turn } from './engine-turn.ts';
-import type { GatewaySession, SessionEvents } from './ports.ts';
+import type { GatewaySession, Permissions, SessionEvents } from './ports.ts';
 import type { Streams } from './streams.ts';
 
 export interface SessionEventsOptions {
@@ -19,6 +19,7 @@ export interface SessionEventsOptions {
   readonly store: Store;
   readonly dispatcher: Dispatcher;
   readonly catalogue: ReturnType<typeof createCatalogue>;
+  readonly permissions: Permissions;
   readonly sessions: Map<SessionId, GatewaySession>;
   readonly turn: Turn;
   readonly streams: Streams;
@@ -49,12 +50,36 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 ]);
 
 export function createSessionEvents(options: SessionEventsOptions) {
-  const { clock, logger, store, dispatcher, catalogue, sessions, turn, streams, leaseMs } = options;
+  const { clock, logger, store, dispatcher, catalogue, permissions, sessions, turn, streams, leaseMs } = options;
   /** Monotonic time at which each session was heard, and whether the store knows. */
   const heard = new Map<SessionId, { atMs: number; told: boolean }>();
 
   /** What ended while the store was asked what a session holds: its answer is older than that. */
   const reconciling = new Map<GatewaySession, Set<JobId>>();
+
+  /** What each connected worker serves by its own account. */
+  const announced = new Map<GatewaySession, readonly ModelReport[]>();
+
+  /** Passes on what the worker may be sent work for, and tells it of the rest. */
+  function offer(session: GatewaySession, reports: readonly ModelReport[]): void {
+    const allowed = reports.filter(({ name }) => permissions.allows(session.worker, name));
+    const denied = reports.filter((report) => !allowed.includes(report));
+    catalogue.announced(session, allowed, denied);
+    dispatcher.models(session.id, allowed);
+    turn.schedule();
+    if (denied.length === 0) return;
+    const names = [...new Set(denied.map(({ name }) => name))];
+    logger.warn('models not allowed', { worker: session.worker, models: names });
+    session.deny(names);
+  }
+
+  function permissionsChanged(): void {
+    for (const [session, reports] of announced) {
+      const denied = new Set(catalogue.deniedTo(session));
+      const changed = reports.some((report) => permissions.allows(session.worker, report.name) === denied.has(report));
+      if (changed) offer(session, reports);
+    }
+  }
 
   /** Events of a connection that was replaced are void: what counts will come again on the new one. */
   const current = (session: GatewaySession): boolean => sessions.get(session.id) === session;
@@ -139,9 +164,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
     },
     onModels(session, models) {
       if (!current(session)) return;
-      catalogue.announced(session, models);
-      dispatcher.models(session.id, models);
-      turn.schedule();
+      announced.set(session, models);
+      offer(session, models);
     },
     onGrant(session, model, version, rows) {
       if (!current(session)) return;
@@ -214,6 +238,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
       logger.info('worker draining', { worker: session.worker, session: session.id });
     },
     onClose(session, error) {
+      announced.delete(session);
       if (!current(session)) return;
       catalogue.left(session);
       dispatcher.closed(session.id, error === null);
@@ -221,7 +246,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
     },
   };
 
-  return { handlers, heartbeats };
+  return { handlers, heartbeats, permissionsChanged };
 }
 
 /** null when callers can be given it. JSON is passed on as the bytes it came in, so it is checked here, once. */

@@ -41,6 +41,7 @@ function fakeSession(id: string, worker = 'gpu-1', previous: readonly string[] =
     lastSeenAt: 0,
     roundTripMs: null,
     assign: (job, version, timeoutMs) => void sent.push({ job, version, timeoutMs }),
+    deny: () => undefined,
     cancel: (fence, reason) => void canceled.push({ fence, reason }),
     ack: (fences) => void acked.push(...fences),
     ackParts: ({ job, attempt }, seq) => void partsAcked.push([job, attempt, seq]),

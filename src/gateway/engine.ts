@@ -12,14 +12,14 @@ import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
 import { createIds, isUnrecorded } from '../dispatch/id.ts';
-import { DEFAULT_LEASE_MS, TERMINAL, type Job, type JobId, type SessionId } from '../dispatch/job.ts';
+import { DEFAULT_LEASE_MS, TERMINAL, type Fence, type Job, type JobId, type SessionId } from '../dispatch/job.ts';
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
 import type { Store } from '../store/store.ts';
 import { createCatalogue } from './engine-catalogue.ts';
 import { createTotals, type EngineStats } from './engine-stats.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
-import type { GatewaySession, PredictionRequest, Predictions, SessionEvents } from './ports.ts';
+import type { GatewaySession, Permissions, PredictionRequest, Predictions, SessionEvents } from './ports.ts';
 import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
 import { createWakeups } from './wakeups.ts';
@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly store: Store;
+  /** Which worker may be sent work for which model. Default: every one for all. */
+  readonly permissions?: Permissions;
   /** How long a worker that is not heard keeps its attempts. Costs: a dead worker's jobs stand still for that long. */
   readonly leaseMs?: number;
   /** Callers that wait at once. */
@@ -50,6 +52,7 @@ export interface Engine extends Predictions, SessionEvents, Service {
   drain(deadlineMs: number): Promise<void>;
 }
 
+const ALL_ALLOWED: Permissions = { allows: () => true, onChange: () => () => undefined };
 const SWEEP_MS = 1_000;
 /** Per sweep and kind: some ms of work. What is left waits for the next second. */
 const SWEEP_LIMIT = 2_000;
@@ -57,6 +60,7 @@ const SWEEP_LIMIT = 2_000;
 export function createEngine(options: EngineOptions): Engine {
   const { clock, logger, store } = options;
   const leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
+  const permissions = options.permissions ?? ALL_ALLOWED;
   const nextId = createIds(clock, options.randomBytes ?? cryptoBytes);
   const sessions = new Map<SessionId, GatewaySession>();
   const waiters = createWaiters({ clock, maxWaiters: options.maxWaiters ?? 10_000 });
@@ -72,6 +76,7 @@ export function createEngine(options: EngineOptions): Engine {
   let accepting = true;
   let draining: Promise<void> | null = null;
   let timer: Timer | null = null;
+  let endPermissions: () => void = () => undefined;
   let sweeping = false;
 
   const dispatcher = createDispatcher({
@@ -81,6 +86,10 @@ export function createEngine(options: EngineOptions): Engine {
     effects: {
       claim: (ask) => turn.claim(ask),
       assign({ fence, offer }, job) {
+        if (!permissions.allows(offer.session.worker, job.model)) {
+          takeBack(fence);
+          return;
+        }
         const timeoutMs = job.deadlineAt === null ? null : Math.max(0, job.deadlineAt - clock.now());
         sessions.get(fence.session)?.assign(job, offer.version, timeoutMs);
         streams.changed(job);
@@ -132,6 +141,14 @@ export function createEngine(options: EngineOptions): Engine {
       for (const session of unacked) session.close('internal', 'the store could not keep the results');
     },
   });
+
+  /** The permission ended while the store was asked. On a later tick, because the dispatcher is in the middle of assigning. */
+  function takeBack(fence: Fence): void {
+    process.nextTick(() => {
+      dispatcher.unsent(fence);
+      turn.end({ fence, outcome: NOT_ALLOWED, ackTo: null });
+    });
+  }
 
   /** Attempts ended: each job is decided, or waits again. */
   function cameBack(jobs: readonly Job[]): void {
@@ -307,6 +324,7 @@ export function createEngine(options: EngineOptions): Engine {
     store,
     dispatcher,
     catalogue,
+    permissions,
     sessions,
     turn,
     streams,
@@ -318,10 +336,12 @@ export function createEngine(options: EngineOptions): Engine {
     async start() {
       await store.start();
       timer = clock.every(SWEEP_MS, () => void sweep());
+      endPermissions = permissions.onChange(events.permissionsChanged);
     },
     async stop() {
       accepting = false;
       timer?.cancel();
+      endPermissions();
       waiters.stop();
       streams.stop();
       wakeups.stop();
@@ -356,6 +376,12 @@ export function createEngine(options: EngineOptions): Engine {
     }),
   };
 }
+
+const NOT_ALLOWED = {
+  type: 'interrupted',
+  error: { code: 'handshake_refused', message: 'the worker may not run this model any more' },
+  countsAttempt: false,
+} as const;
 
 const GIVEN_BACK = {
   type: 'interrupted',

@@ -2,10 +2,11 @@
  * The worker listener: what stands between the doorway (TLS, places, deadlines) and the sessions. It reads each
  * connection's hello, decides by its role (control, data, probe), and answers with a welcome or with why not.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import type { Clock, Timer } from '../clock.ts';
 import { PosternError } from '../errors.ts';
-import type { GatewayIdentity } from '../identity/identity.ts';
+import type { Issued } from '../identity/enrolment.ts';
+import type { TunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import { createByteBudget } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
@@ -17,6 +18,8 @@ import type { Hello, Message, Welcome } from '../protocol/messages.ts';
 import { equalSecrets } from '../secret.ts';
 import { createService } from '../service.ts';
 import { createDoorway } from './doorway.ts';
+import { createEnrolDesk } from './enrol.ts';
+import { createNetworkList } from './networks.ts';
 import type { Arrival } from './doorway.ts';
 import type { SessionEvents, WorkerListener } from './ports.ts';
 import { createProbe, MAX_PROBE_MS } from './probe.ts';
@@ -41,6 +44,8 @@ export interface WorkerListenerConfig {
   readonly maxWaitingHandshakes?: number;
   readonly maxSessions?: number;
   readonly maxProbes?: number;
+  /** Networks (CIDR) that may connect; none: all. */
+  readonly allow?: readonly string[];
 }
 
 const DEFAULTS = {
@@ -57,10 +62,14 @@ const DEFAULTS = {
   maxWaitingHandshakes: 2_048,
   maxSessions: 4_096,
   maxProbes: 4,
+  allow: [] as readonly string[],
 };
 
 /** Refusals are counted and told at most this often: a flood must not become a flood of log lines. */
 const REFUSAL_LOG_MS = 1_000;
+
+/** How exactly it is kept when a worker was last heard. One flush each time, however many workers there are. */
+const HEARD_MS = 60_000;
 
 /** A connection whose hello makes sense, on its way to its role. */
 interface Greeting {
@@ -81,7 +90,7 @@ export interface ListenerStats {
 
 export interface WorkerListenerOptions {
   readonly config: WorkerListenerConfig;
-  readonly identity: Pick<GatewayIdentity, 'caPem' | 'gateway'>;
+  readonly identity: Pick<TunnelIdentity, 'tls' | 'onTls' | 'access' | 'enrolment'>;
   readonly events: SessionEvents;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -97,9 +106,12 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
   let refusedLoggedAt = -Infinity;
   let probes = 0;
   let ticking: Timer | undefined;
+  let hearing: Timer | undefined;
   let draining: Promise<void> | undefined;
   let port = 0;
+  let endAccessWatch: () => void = () => undefined;
 
+  const desk = createEnrolDesk({ enrolment: identity.enrolment, clock, logger, onRefused: refuse });
   const doorway = createDoorway({
     identity,
     clock,
@@ -111,7 +123,9 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       maxWaiting: config.maxWaitingHandshakes,
       maxWaitingPerAddress: config.maxWaitingHandshakes / 2,
     },
+    mayConnect: createNetworkList(config.allow),
     onArrival: greet,
+    onEnrol: (arrival) => desk.serve(arrival),
     onRefused: refuse,
   });
 
@@ -185,9 +199,21 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     arrival.settle();
   }
 
+  /** Each renewal stands on the certificate before it. */
+  function renewerOf(arrival: Arrival): (request: string) => Promise<Issued> {
+    let shown = arrival.certificate;
+    return async (request) => {
+      const issued = await identity.enrolment.renew(shown, request);
+      shown = new X509Certificate(issued.certificate);
+      const fields = { worker: issued.worker.name, ends_at: new Date(issued.worker.certificateEndsAt).toISOString() };
+      logger.info('certificate renewed', fields);
+      return issued;
+    };
+  }
+
   function openControl(greeting: Greeting): ConnectionHandlers {
     const { arrival, connection, hello } = greeting;
-    const { name, certificateEndsAt } = arrival.worker;
+    const { name } = arrival.worker;
     const { resumed } = sessions.prepare(name, hello);
     const ticket = randomBytes(24).toString('base64url');
     const session = new Session({
@@ -196,7 +222,8 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       previous: (hello.previous ?? []).map((session) => sessionId(name, session)),
       agent: hello.agent,
       address: arrival.address,
-      certificateEndsAt,
+      identity: arrival.worker,
+      renew: renewerOf(arrival),
       control: connection,
       heardBytes: () => arrival.socket.bytesRead,
       maxPayloadBytes: minLimits(config.limits, hello.limits).maxPayloadBytes,
@@ -257,15 +284,46 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     };
   }
 
+  /** Somebody was revoked, or a certificate ended: sessions that may be no more are closed in this very step. */
+  function checkSessions(): void {
+    for (const session of sessions.live()) {
+      const why = identity.access.check(session.identity);
+      if (why === null) continue;
+      logger.warn('session closed', { worker: session.worker, code: why.code, reason: why.message });
+      session.close(why.code, why.message);
+    }
+  }
+
+  function noteHeard(): void {
+    const names = sessions.live().map(({ worker }) => worker);
+    if (names.length === 0) return;
+    try {
+      identity.access.heard(names);
+    } catch (error) {
+      logger.warn('when workers were heard cannot be kept', { error });
+    }
+  }
+
+  function tick(): void {
+    sessions.tick();
+    checkSessions();
+  }
+
   const service = createService({
     async start() {
       await doorway.open(config.host, config.port);
       port = doorway.port;
-      ticking = clock.every(config.pingMs, () => sessions.tick());
+      ticking = clock.every(config.pingMs, tick);
+      hearing = clock.every(HEARD_MS, noteHeard);
+      endAccessWatch = identity.access.onChange(checkSessions);
     },
     async stop() {
       const closed = doorway.close();
       ticking?.cancel();
+      hearing?.cancel();
+      endAccessWatch();
+      noteHeard();
+      desk.close();
       for (const session of sessions.live()) session.close('draining', 'the gateway stops');
       for (const connection of connections) connection.close('draining', 'the gateway stops');
       await closed;

@@ -53,6 +53,8 @@ export interface WorkerView {
   readonly lastSeenAt: number;
   readonly roundTripMs: number | null;
   readonly models: readonly (ModelReport & { readonly creditRows: number; readonly inFlightJobs: number })[];
+  /** Announced by the worker, but it was not invited for them: it is sent no work for these. */
+  readonly notAllowed: readonly ModelReport[];
   /** Epoch ms at which its certificate ends. */
   readonly certificateEndsAt: number;
 }
@@ -114,12 +116,21 @@ export interface GatewaySession {
   readonly roundTripMs: number | null;
   assign(job: Job, version: string, timeoutMs: number | null): void;
   cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
+  /** Tells the worker which of its models it was not invited for. */
+  deny(models: readonly string[]): void;
   ack(fences: readonly Fence[]): void;
   /** Of a running attempt: all parts up to `seq` are here. −1: none are, and they are wanted from the first. */
   ackParts(fence: Fence, seq: number): void;
   /** Tells the worker to finish and go; resolves when it said drained, was lost, or the deadline passed. */
   drain(deadlineMs: number, reason: string): Promise<void>;
   close(code: string, reason: string): void;
+}
+
+/** Which worker may be sent work for which model. Asked for each job, so it answers from memory. */
+export interface Permissions {
+  allows(worker: string, model: string): boolean;
+  /** Called when an answer may be another than before. Returns how to end that. */
+  onChange(observer: () => void): () => void;
 }
 
 /** What sessions report. For one session the calls come in the order of the wire. */

@@ -8,8 +8,10 @@
  */
 import type { Clock, Timer } from '../clock.ts';
 import type { Fence, Job, JobId, SessionId } from '../dispatch/job.ts';
-import { PosternError } from '../errors.ts';
+import { PosternError, toPosternError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { Issued } from '../identity/enrolment.ts';
+import type { WorkerIdentity } from '../identity/peer.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Assign, Message } from '../protocol/messages.ts';
@@ -24,7 +26,9 @@ export interface SessionParts {
   readonly previous: readonly SessionId[];
   readonly agent: string;
   readonly address: string;
-  readonly certificateEndsAt: number;
+  readonly identity: WorkerIdentity;
+  /** Makes the next certificate from a request. */
+  readonly renew: (request: string) => Promise<Issued>;
   readonly control: Connection;
   /** Bytes that the control connection has received so far: any growth is a sign of life. */
   readonly heardBytes: () => number;
@@ -55,7 +59,6 @@ export class Session implements GatewaySession {
   readonly previous: readonly SessionId[];
   readonly agent: string;
   readonly address: string;
-  readonly certificateEndsAt: number;
   readonly connectedAt: number;
   readonly #parts: SessionParts;
   readonly #data = new Set<Connection>();
@@ -65,6 +68,8 @@ export class Session implements GatewaySession {
   #partAcks = new Map<JobId, [JobId, number, number]>();
   #heardBytes = 0;
   #lastSeenAt: number;
+  #identity: WorkerIdentity;
+  #renewing = false;
   #ended = false;
   #workerDrains = false;
   #drain: { readonly promise: Promise<void>; readonly resolve: () => void; readonly timer: Timer } | null = null;
@@ -76,7 +81,7 @@ export class Session implements GatewaySession {
     this.previous = parts.previous;
     this.agent = parts.agent;
     this.address = parts.address;
-    this.certificateEndsAt = parts.certificateEndsAt;
+    this.#identity = parts.identity;
     this.connectedAt = parts.clock.now();
     this.#lastSeenAt = this.connectedAt;
   }
@@ -84,6 +89,15 @@ export class Session implements GatewaySession {
   get lastSeenAt(): number {
     if (!this.#ended && this.#parts.heardBytes() !== this.#heardBytes) return this.#parts.clock.now();
     return this.#lastSeenAt;
+  }
+
+  /** Of the certificate that the session rests on: the one of its handshake, or the newest that it was given since. */
+  get identity(): WorkerIdentity {
+    return this.#identity;
+  }
+
+  get certificateEndsAt(): number {
+    return this.#identity.certificateEndsAt;
   }
 
   get roundTripMs(): number | null {
@@ -151,6 +165,11 @@ export class Session implements GatewaySession {
     this.end(code, reason, code === 'draining' ? null : new PosternError(code, reason));
   }
 
+  /** Models that it announced and was not invited for. */
+  deny(models: readonly string[]): void {
+    if (!this.#ended) this.#parts.control.send({ type: 'denied', models: [...models] });
+  }
+
   // ---- what the wire brings ----------------------------------------------------------------------------------------
 
   onControlMessage(message: Message, payload: Buffer): void {
@@ -189,6 +208,9 @@ export class Session implements GatewaySession {
         this.#workerDrains = true;
         events.onDraining(this);
         this.#answerDrain();
+        return;
+      case 'renew':
+        void this.#renew(message.request);
         return;
       case 'drained':
         if (this.#drain) this.close('draining', 'the gateway drains');
@@ -253,6 +275,27 @@ export class Session implements GatewaySession {
     for (const connection of this.#data) connection.destroy();
     this.#parts.control.close(code, reason);
     this.#drain?.resolve();
+  }
+
+  /** One at a time; a refusal is told and logged by the worker, and the session goes on as long as its certificate. */
+  async #renew(request: string): Promise<void> {
+    if (this.#renewing) {
+      this.close('protocol_error', 'a second renew came before the first was answered');
+      return;
+    }
+    this.#renewing = true;
+    try {
+      const { worker, certificate, authorities } = await this.#parts.renew(request);
+      if (this.#ended) return;
+      this.#identity = worker;
+      this.#parts.control.send({ type: 'renewed', certificate, authorities: [...authorities] });
+    } catch (thrown) {
+      const { code, message, title } = toPosternError(thrown);
+      if (this.#ended) return;
+      this.#parts.control.send({ type: 'renewal_refused', code, message: code === 'internal' ? title : message });
+    } finally {
+      this.#renewing = false;
+    }
   }
 
   #pick(payloadBytes: number): Connection {

@@ -36,7 +36,9 @@ export type AuditAction =
   | 'gateway.stop'
   | 'authority.create'
   | 'authority.rotate'
+  | 'authority.retire'
   | 'worker.invite'
+  | 'worker.allow'
   | 'worker.join'
   | 'worker.renew'
   | 'worker.revoke'
@@ -59,6 +61,9 @@ export interface AuditEntry {
   /** Never a secret, and never anything of unbounded length. */
   readonly detail: Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 }
+
+/** Who does something, and when. */
+export type Act = Pick<AuditEntry, 'actor' | 'at'>;
 
 export interface StoredAuditEntry extends Omit<AuditEntry, 'action'> {
   readonly seq: number;

@@ -3,6 +3,7 @@
  * one would lock out every worker, so a broken pair is an error that says what to do, never a reason to begin again.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
@@ -15,24 +16,45 @@ const AUTHORITY_TTL_MS = 10 * 365 * 86_400_000;
 
 export interface Authority {
   readonly certPem: string;
+  /** 1 for the first one of an installation; each that replaces it counts on. */
+  readonly number: number;
+  readonly certificate: X509Certificate;
+  /** A new key, and the certificate for it. */
   issue(request: LeafRequest): Promise<KeyAndCertificate>;
+  /** A certificate for a key whose owner keeps it. PEM. */
+  sign(request: LeafRequest, key: KeyObject): Promise<string>;
 }
 
-export async function openAuthority(folder: string, clock: Clock): Promise<Authority> {
-  const keyPath = join(folder, 'ca.key');
-  const certPath = join(folder, 'ca.pem');
+/** Its files in the identity's folder. */
+export function authorityFiles(
+  folder: string,
+  number: number,
+): { readonly keyPath: string; readonly certPath: string } {
+  const stem = join(folder, number === 1 ? 'ca' : `ca-${number}`);
+  return { keyPath: `${stem}.key`, certPath: `${stem}.pem` };
+}
+
+/** Opens an authority, made when there is none of this number. */
+export async function openAuthority(folder: string, clock: Clock, number = 1): Promise<Authority> {
+  const { keyPath, certPath } = authorityFiles(folder, number);
   const keyPem = await readOrMakeKey(keyPath, certPath);
   let certPem = await readStateFile(certPath);
   if (certPem === null) {
     // The key without its certificate: a crash between the two files. Signing again with the same key changes nobody's trust.
     const { selfSign } = await import('./certificate.ts');
-    certPem = await selfSign(keyPem, 'Postern development CA', clock.now(), AUTHORITY_TTL_MS);
+    certPem = await selfSign(keyPem, `Postern CA ${number}`, clock.now(), AUTHORITY_TTL_MS);
     await writeStateFile(certPath, certPem, PUBLIC_MODE);
   }
   checkPair(folder, keyPem, certPem, clock.now());
   const pair: KeyAndCertificate = { keyPem, certPem };
   return {
     certPem,
+    number,
+    certificate: new X509Certificate(certPem),
+    async sign(request, key) {
+      const { signLeaf } = await import('./certificate.ts');
+      return signLeaf(pair, request, key, clock.now());
+    },
     async issue(request) {
       const { issueLeaf } = await import('./certificate.ts');
       return issueLeaf(pair, request, clock.now());

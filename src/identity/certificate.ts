@@ -1,7 +1,7 @@
 /** X.509 for Postern: ECDSA P-256 throughout. The one file that knows the certificate library. */
 import 'reflect-metadata'; // The library's injection container needs it loaded first.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
-import type { webcrypto } from 'node:crypto';
+import type { KeyObject, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
@@ -56,10 +56,20 @@ export async function issueLeaf(
   request: LeafRequest,
   now: number,
 ): Promise<KeyAndCertificate> {
+  const keyPem = makeKeyPem();
+  return { keyPem, certPem: await signLeaf(authority, request, createPublicKey(keyPem), now) };
+}
+
+/** A leaf certificate for a key whose owner keeps it, signed by the authority. PEM. */
+export async function signLeaf(
+  authority: KeyAndCertificate,
+  request: LeafRequest,
+  key: KeyObject,
+  now: number,
+): Promise<string> {
   const issuer = new x509.X509Certificate(authority.certPem);
   const { privateKey: signingKey, publicKey: issuerKey } = importKeys(authority.keyPem);
-  const keyPem = makeKeyPem();
-  const { publicKey } = importKeys(keyPem);
+  const publicKey = key.toCryptoKey(KEY_ALGORITHM, true, ['verify']);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: `CN=${request.commonName}`,
@@ -78,7 +88,45 @@ export async function issueLeaf(
       await x509.AuthorityKeyIdentifierExtension.create(issuerKey),
     ],
   });
-  return { keyPem, certPem: `${certificate.toString('pem')}\n` };
+  return `${certificate.toString('pem')}\n`;
+}
+
+/** A request (PKCS #10) for a certificate of this name, which proves that its sender holds the key. PEM. */
+export async function makeRequest(keyPem: string, commonName: string): Promise<string> {
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${commonName}`,
+    keys: importKeys(keyPem),
+    signingAlgorithm: SIGNING_ALGORITHM,
+  });
+  return `${request.toString('pem')}\n`;
+}
+
+/**
+ * The key of a request for exactly this name. What a certificate says is the authority's to decide, so a request that
+ * asks for anything beside its key (a name, a purpose, to be an authority) is refused and not quietly cut down. Throws
+ * a reason in words.
+ */
+export async function readRequest(pem: string, commonName: string): Promise<KeyObject> {
+  const request = parseRequest(pem);
+  if (request.subject !== `CN=${commonName}`) {
+    throw new Error(`it is for ${JSON.stringify(request.subject.slice(0, 80))} instead of CN=${commonName}`);
+  }
+  if (request.extensions.length > 0 || request.attributes.length > 0) throw new Error('it asks for extensions');
+  const key = createPublicKey({ key: Buffer.from(request.publicKey.rawData), format: 'der', type: 'spki' });
+  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+    throw new Error('its key is not of ECDSA P-256');
+  }
+  const signed = await request.verify().catch(() => false);
+  if (!signed) throw new Error('its signature is not of its key');
+  return key;
+}
+
+function parseRequest(pem: string): x509.Pkcs10CertificateRequest {
+  try {
+    return new x509.Pkcs10CertificateRequest(pem);
+  } catch (cause) {
+    throw new Error('it is not a PKCS #10 request', { cause });
+  }
 }
 
 function importKeys(keyPem: string): webcrypto.CryptoKeyPair {

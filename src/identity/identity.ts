@@ -47,7 +47,8 @@ export async function openIdentity({ folder, hosts, clock }: OpenIdentityOptions
   };
 }
 
-async function openGatewayCertificate(
+/** The gateway's key and certificate, from this authority and for these hosts; made anew when the one there will not do. */
+export async function openGatewayCertificate(
   folder: string,
   hosts: readonly string[],
   authority: Authority,

@@ -2,6 +2,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { PosternError } from '../errors.ts';
 import { workerName } from '../protocol/messages.ts';
+import { fingerprintOf } from './fingerprint.ts';
 
 /**
  * The name that every gateway's certificate carries, and that workers check instead of the host name which they dialled:
@@ -17,6 +18,8 @@ export interface WorkerIdentity {
   readonly name: string;
   /** Epoch ms. */
   readonly certificateEndsAt: number;
+  /** SHA-256 of the certificate, hexadecimal. */
+  readonly fingerprint: string;
 }
 
 export function workerUri(name: string): string {
@@ -24,34 +27,70 @@ export function workerUri(name: string): string {
 }
 
 /**
- * The worker that a certificate names: its only alternative name is `postern://worker/<name>`, and it may be used for
- * client authentication only. The chain was verified by TLS; dates are checked here too, because a connection may outlive
- * the handshake's check. Throws handshake_refused.
+ * How a certificate names its worker. `own`: by what this installation's authority writes, and nothing else: the only
+ * alternative name is `postern://worker/<name>`, the only purpose client authentication. `uri` and `cn` are for certificates
+ * of another authority, which may say more: one such alternative name among others, or the common name.
  */
-export function readWorkerCertificate(certificate: X509Certificate, now: number): WorkerIdentity {
-  const names = certificate.subjectAltName ?? '';
-  const prefix = `URI:${WORKER_URI}`;
-  const name = names.startsWith(prefix) ? names.slice(prefix.length) : '';
-  if (!workerName.safeParse(name).success) {
-    throw refused('its only alternative name must be postern://worker/<name>');
-  }
-  checkPurpose(certificate, CLIENT_AUTH, 'client authentication');
+export type NameRule = 'own' | 'uri' | 'cn';
+
+/**
+ * The worker that a certificate names. The chain was verified by TLS; dates are checked here too, because a connection may
+ * outlive the handshake's check. `graceMs`: for so long after its end it is read all the same. Throws handshake_refused.
+ */
+export function readWorkerCertificate(
+  certificate: X509Certificate,
+  now: number,
+  rule: NameRule = 'own',
+  graceMs = 0,
+): WorkerIdentity {
+  const { success, data: name } = workerName.safeParse(NAME_READERS[rule](certificate));
+  if (!success) throw refused(NAME_WORDS[rule]);
+  checkPurpose(certificate, CLIENT_AUTH, 'client authentication', rule === 'own');
   if (certificate.validFromDate.getTime() > now) throw refused(`it is not valid before ${certificate.validFrom}`);
   const certificateEndsAt = certificate.validToDate.getTime();
-  if (certificateEndsAt <= now) throw refused(`it ended on ${certificate.validTo}`);
-  return { name, certificateEndsAt };
+  if (certificateEndsAt + graceMs <= now) throw refused(`it ended on ${certificate.validTo}`);
+  return { name, certificateEndsAt, fingerprint: fingerprintOf(certificate) };
 }
 
-/** Checks that a certificate is a gateway's. The chain and the name were verified by TLS. Throws handshake_refused. */
-export function checkGatewayCertificate(certificate: X509Certificate): void {
-  checkPurpose(certificate, SERVER_AUTH, 'server authentication');
+const NAME_READERS: Record<NameRule, (certificate: X509Certificate) => unknown> = {
+  own: ({ subjectAltName }) => afterPrefix(subjectAltName ?? ''),
+  uri({ subjectAltName = '' }) {
+    // A quoted name could hold a comma, and so look like two.
+    if (subjectAltName.includes('"')) return null;
+    const names = subjectAltName
+      .split(', ')
+      .map(afterPrefix)
+      .filter((name) => name !== null);
+    return names.length === 1 ? names[0] : null;
+  },
+  cn: (certificate) => (certificate.toLegacyObject().subject as { CN?: unknown } | undefined)?.CN,
+};
+
+const NAME_WORDS: Record<NameRule, string> = {
+  own: `its only alternative name must be ${WORKER_URI}<name>`,
+  uri: `exactly one of its alternative names must be ${WORKER_URI}<name>`,
+  cn: 'its common name must be the name of a worker (lower-case letters, digits, hyphens)',
+};
+
+function afterPrefix(name: string): string | null {
+  const prefix = `URI:${WORKER_URI}`;
+  return name.startsWith(prefix) ? name.slice(prefix.length) : null;
 }
 
-/** TLS accepts a certificate without any purpose; here it must state exactly one, and not be an authority's. */
-function checkPurpose(certificate: X509Certificate, purpose: string, words: string): void {
+/**
+ * Checks that a certificate is a gateway's. The chain and the name were verified by TLS. `strict`: as this installation's
+ * authority makes them, for this purpose and no other. Throws handshake_refused.
+ */
+export function checkGatewayCertificate(certificate: X509Certificate, strict = true): void {
+  checkPurpose(certificate, SERVER_AUTH, 'server authentication', strict);
+}
+
+/** TLS accepts a certificate without any purpose; here it must state one, and not be an authority's. */
+function checkPurpose(certificate: X509Certificate, purpose: string, words: string, only: boolean): void {
   // The types forget that a certificate without the extension gives undefined.
   const purposes = (certificate.keyUsage as string[] | undefined) ?? [];
-  if (certificate.ca || purposes.length !== 1 || purposes[0] !== purpose) throw refused(`it must be for ${words} only`);
+  if (!certificate.ca && purposes.includes(purpose) && (!only || purposes.length === 1)) return;
+  throw refused(`it must be for ${words}${only ? ' only' : ''}`);
 }
 
 function refused(why: string): PosternError {

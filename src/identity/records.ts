@@ -36,7 +36,10 @@ export interface Records {
   prepare(area: RecordArea): void;
   /** For questions that must not be older than this very moment. */
   readonly db: DatabaseSync;
-  /** One durable step: what `body` wrote is flushed when this returns, and nothing of it stands when it throws. */
+  /**
+   * One durable step: what `body` wrote is flushed when this returns, and nothing of it stands when it throws. What SQLite
+   * throws becomes storage_full or storage_failed.
+   */
   write<T>(body: (db: DatabaseSync) => T): T;
   /** Loads now, and again after each change. When a load fails, the last value stays and `onFailure` hears of it. */
   snapshot<T>(load: (db: DatabaseSync) => T): Snapshot<T>;
@@ -69,7 +72,7 @@ export function openRecords(dataDir: string): Records {
     db,
     prepare: (area) => takeSteps(db, path, area),
     write(body) {
-      const result = transact(db, () => body(db));
+      const result = written(() => transact(db, () => body(db)));
       changed();
       return result;
     },
@@ -118,6 +121,21 @@ export async function copyRecords(fromDataDir: string, toDataDir: string): Promi
     records.close();
   }
 }
+
+/** A disk that is full or broken is the operator's to hear of, in words; anything else that is thrown stays as it is. */
+function written<T>(write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_SQLITE_ERROR') throw error;
+    const code = (error as { errcode?: unknown }).errcode === SQLITE_FULL ? 'storage_full' : 'storage_failed';
+    throw new PosternError(code, `the control records cannot be written: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+const SQLITE_FULL = 13;
 
 /** Grows with each commit of another connection, and only with those. */
 const dataVersion = (db: DatabaseSync): number => pragma(db, 'PRAGMA data_version') as number;

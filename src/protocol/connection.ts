@@ -6,7 +6,7 @@
  * flushed, and a `close` message ends it. Every other end goes straight to closed, where a last `close` message is
  * tried when the peer is at fault. After that nothing is sent or delivered.
  *
- * Who is who: the side that sends `hello` is the worker. It opens odd streams, the gateway even ones, and a message
+ * Who is who: the side that speaks first (`hello`; `join` or `renew` to enrol) is the worker. It opens odd streams, the gateway even ones, and a message
  * that the other side may not send is an error.
  *
  * Owner of: the decoder, `Outbound` (the queue), `Inbound` (incomplete payloads, receive windows), `Watch` (deadlines).
@@ -17,11 +17,11 @@ import type { Clock, Timer } from '../clock.ts';
 import { createByteBudget } from './budget.ts';
 import type { ByteBudget } from './budget.ts';
 import { keepPayload, readEnvelope } from './envelope.ts';
-import { FLAG_INLINE, FLAG_STREAMED, FrameDecoder, windowFrame } from './frames.ts';
+import { FLAG_INLINE, FLAG_STREAMED, FRAME_MESSAGE, FrameDecoder, windowFrame, writeHeader } from './frames.ts';
 import type { FrameSink } from './frames.ts';
 import { minLimits } from './hello.ts';
 import { Inbound } from './inbound.ts';
-import { CLOSE_FLUSH_MS, HELLO_TIMEOUT_MS } from './limits.ts';
+import { CLOSE_FLUSH_MS, HEADER_BYTES, HELLO_TIMEOUT_MS } from './limits.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './messages.ts';
 import { Outbound } from './outbound.ts';
@@ -148,7 +148,7 @@ class WireConnection implements Connection, FrameSink {
         `${message.type} says ${expected} bytes, its payload has ${payload?.length ?? 0}`,
       );
     }
-    if (message.type === 'hello') this.#side = 'worker';
+    if (this.#inbound === null && DIRECTIONS[message.type] === 'worker') this.#side = 'worker';
     this.#outbound.pushMessage(JSON.stringify(message), expected === 0 ? null : payload!);
     this.#flushSoon();
   }
@@ -348,6 +348,14 @@ class WireConnection implements Connection, FrameSink {
     this.#inbound?.close();
     this.#options.handlers.onClose(error);
   }
+}
+
+/** The bytes of a `close` message, for a peer that is turned away before there is a connection. */
+export function closeFrame(code: string, reason: string): Uint8Array {
+  const body = Buffer.from(closeMessage(code, reason));
+  const frame = Buffer.alloc(HEADER_BYTES + body.byteLength);
+  frame.set(body, writeHeader(frame, 0, body.byteLength, FRAME_MESSAGE, 0, 0));
+  return frame;
 }
 
 function closeMessage(code: string, reason: string): string {

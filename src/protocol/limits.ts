@@ -1,6 +1,8 @@
 /** Every limit of `postern/1`, in one place. The numbers are the design's (section 3) unless the comment says why. */
 
 export const ALPN = 'postern/1';
+/** For one question and its answer, without a session: a first certificate, or the next one when the last has ended. */
+export const ENROL_ALPN = 'postern-enrol/1';
 export const PROTOCOL_VERSION = 1;
 
 /** length u32, type u8, flags u8, stream id u32; big-endian. */

@@ -33,6 +33,12 @@ export const DIRECTIONS = {
   probe: 'worker',
   probe_request: 'worker',
   probe_report: 'gateway',
+  join: 'worker',
+  joined: 'gateway',
+  renew: 'worker',
+  renewed: 'gateway',
+  renewal_refused: 'gateway',
+  denied: 'gateway',
 } as const satisfies Record<MessageType, 'worker' | 'gateway' | 'both'>;
 
 export type Side = 'worker' | 'gateway';

@@ -98,6 +98,7 @@ export function createSimGateway({ world, process, store, onDecided, onAck }: Si
         world.trace(`assign ${job.id} ${job.attempt} ${worker.name}`);
         toWorker((to) => to.onAssign(link, job, version));
       },
+      deny: () => undefined,
       cancel(fence, reason) {
         toWorker((to) => to.onCancel(link, fence, reason));
       },

@@ -221,6 +221,21 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The gateway does not let this worker in: certificate, name, or an outdated session.',
     todo: 'Read the reason; run `postern doctor` on the worker.',
   },
+  worker_revoked: {
+    meaning:
+      'The worker was revoked with `postern revoke`: its sessions are closed and its certificate counts no more.',
+    todo: 'If it is to come back: `postern invite` on the gateway, `postern join` on the worker.',
+  },
+  worker_locked: {
+    meaning:
+      'A certificate that the worker had already replaced was used again: somebody has a copy of its key, or its folder was restored from an old backup. Neither side gets in.',
+    todo: 'Find out which. Then `postern invite <name> --replace` on the gateway, and `postern join` on the right machine.',
+  },
+  enrolment_refused: {
+    meaning:
+      'The invitation or the request for a certificate cannot be used: used, expired, wrong, or for another name.',
+    todo: 'Read the reason; `postern invite` on the gateway makes a new invitation.',
+  },
   superseded: {
     meaning: 'The same worker connected again; this older session is over.',
     todo: 'Nothing, after a reconnect. If it repeats, two machines use one identity: give each its own.',

@@ -83,6 +83,7 @@ function workerBody(worker: WorkerView): object {
       credit_rows: model.creditRows,
       in_flight_jobs: model.inFlightJobs,
     })),
+    not_allowed: worker.notAllowed.map(({ name, version }) => ({ name, version })),
   };
 }
 

@@ -173,6 +173,7 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
         round_trip_ms: { type: ['number', 'null'] },
         certificate_ends_at: time(''),
         models: list({ type: 'object' }),
+        not_allowed: list(object({ name: text('A model that it serves and was not invited for.'), version: text('') })),
       }),
     ),
   }),

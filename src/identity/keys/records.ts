@@ -1,7 +1,7 @@
 /** The API keys in the control records. What is done to a key is written together with its entry in the audit log. */
 import type { DatabaseSync } from 'node:sqlite';
 import { PosternError } from '../../errors.ts';
-import { appendAudit, prepareAudit } from '../audit.ts';
+import { appendAudit, prepareAudit, type Act } from '../audit.ts';
 import type { RecordArea, Records } from '../records.ts';
 import { parseKeyWish, type CheckedKey, type KeyRecord, type KeyWish, type Scope } from './key.ts';
 import { digestOf, makeToken } from './token.ts';
@@ -31,14 +31,6 @@ const KEYS: RecordArea = {
 
 /** Ended ones included, which are kept so that their holders hear what happened. All of them are in memory. */
 const MAX_KEYS = 100_000;
-
-/** Who does something, and when. */
-export interface Act {
-  /** As in the audit log. */
-  readonly actor: string;
-  /** Epoch ms. */
-  readonly at: number;
-}
 
 /** Makes the tables. Twice is fine. */
 export function prepareKeys(records: Records): void {

@@ -1,0 +1,62 @@
+/**
+ * Which authorities count now, in the control records; their keys and certificates are files (`authority.ts`). Normally one.
+ * While it is replaced there are two: the present one, which the gateway's own certificate comes from because every
+ * worker trusts it, and the next one, which signs for workers; both are trusted. A worker learns of the next one with its
+ * next certificate. At the end the present one is retired and the next takes its place.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import type { RecordArea, Records, Snapshot } from './records.ts';
+
+export const AUTHORITIES: RecordArea = {
+  name: 'authorities',
+  steps: [
+    `
+    CREATE TABLE authority (
+      number  INTEGER PRIMARY KEY,
+      state   TEXT    NOT NULL UNIQUE CHECK (state IN ('present', 'next'))
+    ) STRICT;
+    INSERT INTO authority VALUES (1, 'present');
+    `,
+  ],
+};
+
+export interface AuthorityNumbers {
+  readonly present: number;
+  readonly next: number | null;
+}
+
+export interface Authorities {
+  readonly numbers: Snapshot<AuthorityNumbers>;
+  /** From here on `number` signs for workers. False: a replacement is under way already. */
+  begin(number: number): boolean;
+  /** From here on only the next one counts. Returns the number of the retired one; null: there is no next one. */
+  finish(): number | null;
+}
+
+export function openAuthorities(records: Records): Authorities {
+  records.prepare(AUTHORITIES);
+  const numbers = records.snapshot(load);
+  return {
+    numbers,
+    begin: (number) =>
+      records.write((db) => {
+        if (load(db).next !== null) return false;
+        db.prepare("INSERT INTO authority VALUES (?, 'next')").run(number);
+        return true;
+      }),
+    finish: () =>
+      records.write((db) => {
+        const { present, next } = load(db);
+        if (next === null) return null;
+        db.prepare("DELETE FROM authority WHERE state = 'present'").run();
+        db.prepare("UPDATE authority SET state = 'present' WHERE number = ?").run(next);
+        return present;
+      }),
+  };
+}
+
+function load(db: DatabaseSync): AuthorityNumbers {
+  const numberOf = (state: string): number | null =>
+    (db.prepare('SELECT number FROM authority WHERE state = ?').get(state)?.number as number | undefined) ?? null;
+  return { present: numberOf('present') ?? 1, next: numberOf('next') };
+}
