@@ -6,6 +6,7 @@ import { systemClock } from '../../src/clock.ts';
 import { openIdentity } from '../../src/identity/identity.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { createWorkerLink } from '../../src/worker/link.ts';
+import { fixedCredentials } from '../../test/support/tunnel-identity.ts';
 import type { WorkerLink } from '../../src/worker/ports.ts';
 
 const [identityFolder = '', port = '', count = ''] = process.argv.slice(2);
@@ -15,7 +16,7 @@ for (let n = 0; n < Number(count); n += 1) {
   const { keyPem, certPem } = await identity.issueWorker(`idle-${n}`, 3_600_000);
   const link = createWorkerLink({
     config: { host: '127.0.0.1', port: Number(port) },
-    identity: { keyPem, certPem, caPem: identity.caPem },
+    credentials: fixedCredentials({ keyPem, certPem, caPem: identity.caPem }),
     events: {
       onAssign: () => undefined,
       onCancel: () => undefined,

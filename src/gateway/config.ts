@@ -7,6 +7,7 @@ import { PosternError } from '../errors.ts';
 import { DEFAULT_LEASE_MS, DEFAULT_QUEUE_LIMIT } from '../dispatch/job.ts';
 import { parseAllowRule, type OutboundRules } from './outbound/rules.ts';
 import { DRAIN_MS, MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
+import { isNetwork } from './networks.ts';
 
 const MIB = 1024 * 1024;
 const host = z.string().min(1).max(253);
@@ -55,6 +56,8 @@ const http = z.strictObject({
 const tunnel = z.strictObject({
   host: host.default('127.0.0.1'),
   port: port.default(37_373),
+  /** Networks (CIDR) whose addresses may connect; none: all. */
+  allow: z.array(z.string().refine(isNetwork, 'expected a network like 192.0.2.0/24')).max(256).default([]),
 });
 
 const jobs = z.strictObject({

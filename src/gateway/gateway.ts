@@ -4,9 +4,9 @@
  */
 import type { Clock } from '../clock.ts';
 import { appendAudit, prepareAudit, type AuditAction } from '../identity/audit.ts';
-import type { GatewayIdentity } from '../identity/identity.ts';
 import { createCallers } from '../identity/callers.ts';
 import type { Records } from '../identity/records.ts';
+import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { outboundRules, type GatewayConfig } from './config.ts';
@@ -18,8 +18,8 @@ import { createGatewayStore } from './store.ts';
 
 export interface GatewayOptions {
   readonly config: GatewayConfig;
-  /** The authority that workers' certificates come from, and the gateway's own certificate. */
-  readonly identity: Pick<GatewayIdentity, 'caPem' | 'gateway'>;
+  /** Certificates, who may connect, and what for. Started and stopped with the gateway. */
+  readonly identity: OpenTunnelIdentity;
   /** Who may connect and call. Closed when the gateway has stopped. */
   readonly records: Records;
   readonly logger: Logger;
@@ -39,9 +39,9 @@ export interface Gateway extends Service {
 export function createGateway({ config, identity, records, logger, clock }: GatewayOptions): Gateway {
   const { jobs, tunnel } = config;
   const store = createGatewayStore({ config, clock, logger });
-  const engine = createEngine({ clock, logger, store, leaseMs: jobs.leaseMs });
+  const engine = createEngine({ clock, logger, store, permissions: identity.access, leaseMs: jobs.leaseMs });
   const listener = createWorkerListener({
-    config: { host: tunnel.host, port: tunnel.port, gateway: config.name, leaseMs: jobs.leaseMs },
+    config: { ...tunnel, gateway: config.name, leaseMs: jobs.leaseMs },
     identity,
     events: engine,
     logger,

@@ -8,6 +8,17 @@ import { checkGatewayCertificate, GATEWAY_SERVER_NAME } from '../identity/peer.t
 import type { WorkerCredentials } from '../identity/worker.ts';
 import { ALPN } from '../protocol/limits.ts';
 
+/** Which gateways are the right ones, beside that their certificate comes from a trusted authority. */
+export interface GatewayRule {
+  /** The name that its certificate must carry. */
+  readonly name: string;
+  /** Its certificate may be for server authentication only, as an own authority makes them. */
+  readonly strict: boolean;
+}
+
+/** The authority signs gateways under one fixed name, so any address, tunnel or NAT in between is fine. */
+export const OWN_GATEWAY: GatewayRule = { name: GATEWAY_SERVER_NAME, strict: true };
+
 export interface DialOptions {
   readonly host: string;
   readonly port: number;
@@ -17,6 +28,10 @@ export interface DialOptions {
   /** For name resolution, TCP and TLS together. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** The application protocol; `postern/1` unless somebody enrols. */
+  readonly protocol?: string;
+  /** Default: a gateway of an own authority. */
+  readonly gateway?: GatewayRule;
   /** Told of the gateway's certificate: Node hands it out once for each connection, and the checks here need it. */
   onCertificate?(certificate: X509Certificate): void;
 }
@@ -33,7 +48,7 @@ export function createDialContext(identity: Pick<WorkerCredentials, 'keyPem' | '
  * when it answers the hello: in TLS 1.3 a client is done before it was judged.
  */
 export function dialGateway(options: DialOptions): Promise<TLSSocket> {
-  const { host, port, signal } = options;
+  const { host, port, signal, protocol = ALPN, gateway = OWN_GATEWAY } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(new PosternError('connection_lost', 'the dial was called off'));
@@ -42,20 +57,19 @@ export function dialGateway(options: DialOptions): Promise<TLSSocket> {
     const socket = connect({
       host,
       port,
-      // The authority signs gateways under one fixed name, so any address, tunnel or NAT in between is fine.
-      servername: GATEWAY_SERVER_NAME,
+      servername: gateway.name,
       secureContext: options.context,
-      ALPNProtocols: [ALPN],
+      ALPNProtocols: [protocol],
     });
     socket.setNoDelay(true);
     const timer = options.clock.after(options.timeoutMs, () =>
       fail(new PosternError('unreachable', `${host}:${port} did not answer within ${options.timeoutMs} ms`)),
     );
     const onAbort = (): void => fail(new PosternError('connection_lost', 'the dial was called off'));
-    const onError = (error: Error): void => fail(explain(error, host, port));
+    const onError = (error: Error): void => fail(explainDialError(error, host, port));
     const onSecure = (): void => {
       try {
-        const certificate = checkGateway(socket);
+        const certificate = checkGateway(socket, protocol, gateway);
         options.onCertificate?.(certificate);
       } catch (error) {
         fail(error as PosternError);
@@ -82,21 +96,21 @@ export function dialGateway(options: DialOptions): Promise<TLSSocket> {
   });
 }
 
-function checkGateway(socket: TLSSocket): X509Certificate {
-  if (socket.alpnProtocol !== ALPN) {
+function checkGateway(socket: TLSSocket, protocol: string, gateway: GatewayRule): X509Certificate {
+  if (socket.alpnProtocol !== protocol) {
     throw new PosternError(
       'version_mismatch',
-      `the other end does not speak ${ALPN}: is this the gateway's tunnel port?`,
+      `the other end does not speak ${protocol}: is this the gateway's tunnel port?`,
     );
   }
   const certificate = socket.getPeerX509Certificate();
   if (!certificate) throw new PosternError('handshake_refused', 'the gateway showed no certificate');
-  checkGatewayCertificate(certificate);
+  checkGatewayCertificate(certificate, gateway.strict);
   return certificate;
 }
 
 /** What the operating system and OpenSSL say, as what happened and what to do. */
-function explain(error: Error & { code?: string }, host: string, port: number): PosternError {
+export function explainDialError(error: Error & { code?: string }, host: string, port: number): PosternError {
   const code = error.code ?? '';
   const where = `${host}:${port}`;
   const advice: Record<string, string> = {

@@ -9,7 +9,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
-import type { WorkerCredentials } from '../identity/worker.ts';
 import type { Logger } from '../logger.ts';
 import { createByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
@@ -23,7 +22,8 @@ import { createBackoff } from './backoff.ts';
 import { createCreditLedger } from './credit-ledger.ts';
 import { createDataConnections } from './data-connections.ts';
 import type { DataConnections } from './data-connections.ts';
-import { createDialContext, dialGateway } from './dial.ts';
+import type { LinkCredentials } from './credentials.ts';
+import { dialGateway } from './dial.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
 import { createOutbox } from './outbox.ts';
@@ -55,7 +55,7 @@ const DEFAULTS = {
 
 export interface WorkerLinkOptions {
   readonly config: WorkerLinkConfig;
-  readonly identity: Pick<WorkerCredentials, 'keyPem' | 'certPem' | 'caPem'>;
+  readonly credentials: LinkCredentials;
   readonly events: LinkEvents;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -66,9 +66,8 @@ export interface WorkerLinkOptions {
 }
 
 export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
-  const { clock, events, identity, logger, random } = options;
+  const { clock, credentials, events, logger, random } = options;
   const config = { ...DEFAULTS, ...options.config };
-  const context = createDialContext(identity);
   const session = randomUUID();
   const attempts = new Attempts();
   const ledger = createCreditLedger();
@@ -143,7 +142,9 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       ...(ticket === undefined ? {} : { ticket }),
       ...(previous.length === 0 ? {} : { previous: [...previous] }),
     };
-    const socket = await dialGateway({ host, port, context, clock, timeoutMs, signal });
+    const context = await credentials.context(signal);
+    const { gateway } = credentials;
+    const socket = await dialGateway({ host, port, context, gateway, clock, timeoutMs, signal });
     const onAbort = (): void => void socket.destroy();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -197,12 +198,14 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     outbox.resend();
     for (const { progress } of attempts.running()) if (progress) connection.send(progress);
     connection.send({ type: 'models', models: [...models] });
+    credentials.attach((message) => connection.send(message));
     if (ownDrain) sendDrain();
     else setState('connected', null);
     flush();
   }
 
   function detach(): void {
+    credentials.detach();
     control = null;
     parts.stop();
     outbox.disconnected();
@@ -225,6 +228,13 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         if (attempts.isRunning(message))
           events.onCancel({ job: message.job, attempt: message.attempt }, message.reason);
         else attempts.cancelEarly(message);
+        return;
+      case 'renewed':
+      case 'renewal_refused':
+        credentials.onMessage(message);
+        return;
+      case 'denied':
+        logger.warn('not invited for these models: no work is sent for them', { models: message.models });
         return;
       case 'drain':
         gatewayDrain ??= 'pending';

@@ -8,6 +8,7 @@ import { makeJob, onGateway, sessionOf, tunnelTest } from '../../test/support/tu
 import type { Scene, Tunnel } from '../../test/support/tunnel.ts';
 import { parseWorkerConfig } from './config.ts';
 import { createWorker } from './worker.ts';
+import { fixedCredentials } from '../../test/support/tunnel-identity.ts';
 import type { Worker } from './worker.ts';
 
 async function startWorker(scene: Scene, tunnel: Tunnel): Promise<Worker> {
@@ -18,7 +19,7 @@ async function startWorker(scene: Scene, tunnel: Tunnel): Promise<Worker> {
   const made = await scene.identity.issueWorker('gpu-1', 86_400_000);
   const worker = createWorker({
     config: parseWorkerConfig({ targetPort: tunnel.port, modelsDir: folder.path }),
-    identity: { ...made, caPem: scene.identity.caPem },
+    credentials: fixedCredentials({ ...made, caPem: scene.identity.caPem }),
     logger: silentLogger,
     clock: systemClock,
     random: Math.random,

@@ -5,16 +5,16 @@ import type { ModelReport } from '../protocol/messages.ts';
 import { createService } from '../service.ts';
 import type { Service } from '../service.ts';
 import type { WorkerConfig } from './config.ts';
+import type { LinkCredentials } from './credentials.ts';
 import { createExecutor } from './executor.ts';
 import { createWorkerLink } from './link.ts';
-import type { WorkerLinkOptions } from './link.ts';
 import type { WorkerLink } from './ports.ts';
 import { createSpool } from './spool.ts';
 
 export interface WorkerOptions {
   readonly config: WorkerConfig;
-  /** Key, certificate and authority: `readWorkerIdentity` of `src/identity/`. */
-  readonly identity: WorkerLinkOptions['identity'];
+  /** Key, certificate and authority, and how they stay valid. */
+  readonly credentials: LinkCredentials;
   readonly logger: Logger;
   readonly clock: Clock;
   /** Uniform in [0, 1): the jitter of back-offs. */
@@ -32,12 +32,12 @@ export interface Worker extends Service {
 }
 
 export function createWorker(options: WorkerOptions): Worker {
-  const { config, identity, logger, clock, random } = options;
+  const { config, credentials, logger, clock, random } = options;
   let draining: Promise<void> | undefined;
 
   const link = createWorkerLink({
     config: { host: config.targetHost, port: config.targetPort },
-    identity,
+    credentials,
     logger,
     clock,
     random,

@@ -11,13 +11,16 @@ import type { WorkerListenerConfig } from '../../src/gateway/listener.ts';
 import type { GatewaySession, SessionEvents } from '../../src/gateway/ports.ts';
 import { openIdentity } from '../../src/identity/identity.ts';
 import type { GatewayIdentity } from '../../src/identity/identity.ts';
+import type { TunnelIdentity } from '../../src/identity/tunnel-identity.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { LogFields, Logger } from '../../src/logger.ts';
+import type { LinkCredentials } from '../../src/worker/credentials.ts';
 import { createWorkerLink } from '../../src/worker/link.ts';
 import type { WorkerLinkConfig } from '../../src/worker/link.ts';
 import type { AttemptEnd, LinkEvents, WorkerLink } from '../../src/worker/ports.ts';
 import { createJournal } from './journal.ts';
 import type { Journal } from './journal.ts';
+import { fixedCredentials, openToAll } from './tunnel-identity.ts';
 import { assertNothingLeft, createCountingClock, openSockets } from './leaks.ts';
 
 /** An event by its name, with its arguments. */
@@ -101,6 +104,8 @@ export interface Tunnel {
 }
 
 export interface TunnelOptions {
+  /** Default: whoever the scene's authority signed gets in. */
+  readonly identity?: TunnelIdentity;
   readonly clock?: Clock;
   readonly config?: Partial<WorkerListenerConfig>;
   /** Beside the journal. */
@@ -111,7 +116,7 @@ async function openTunnel(scene: Scene, options: TunnelOptions): Promise<Tunnel>
   const { events, journal } = recorder<SessionEvents>();
   const listener = createWorkerListener({
     config: { host: '127.0.0.1', port: 0, gateway: 'test', leaseMs: 30_000, ...options.config },
-    identity: scene.identity,
+    identity: options.identity ?? openToAll(scene.identity),
     events: withMore(events, options.events),
     logger: silentLogger,
     clock: options.clock ?? systemClock,
@@ -146,6 +151,8 @@ export interface TestLink {
 }
 
 export interface LinkOptions {
+  /** Default: a new certificate of the scene's authority. */
+  readonly credentials?: LinkCredentials;
   readonly name?: string;
   readonly certificateTtlMs?: number;
   readonly clock?: Clock;
@@ -162,7 +169,7 @@ async function openLink(scene: Scene, tunnel: Pick<Tunnel, 'port'>, options: Lin
   const logger: Logger = { ...silentLogger, info: write, warn: write, error: write };
   const link = createWorkerLink({
     config: { host: '127.0.0.1', port: tunnel.port, ...options.config },
-    identity: { ...made, caPem: scene.identity.caPem },
+    credentials: options.credentials ?? fixedCredentials({ ...made, caPem: scene.identity.caPem }),
     events: withMore(events, options.events),
     logger,
     clock: options.clock ?? systemClock,
