@@ -11,7 +11,15 @@ import { parseOrigin } from '../gateway/http/cors.ts';
 import { faultOf } from '../identity/keys/token.ts';
 import { Secret } from '../secret.ts';
 import { pythonEnvironment } from './python-environment.ts';
-import { isSettingKey, SETTINGS, type LOG_LEVELS, type Setting, type SettingKey, type STORES } from './settings.ts';
+import {
+  isSettingKey,
+  SETTINGS,
+  type LOG_LEVELS,
+  type PKI_NAMES,
+  type Setting,
+  type SettingKey,
+  type STORES,
+} from './settings.ts';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -27,6 +35,14 @@ export interface Config {
   /** null: the command decides (0.0.0.0 for `gateway`, 127.0.0.1 for `up`). */
   readonly tunnelHost: string | null;
   readonly tunnelPort: number;
+  /** Host, or `host:port`, for invitations; null: found out. */
+  readonly tunnelAddress: string | null;
+  readonly tunnelAllow: readonly string[];
+  readonly certificateTtlMs: number;
+  readonly renewalGraceMs: number;
+  /** null: an own authority. */
+  readonly pkiDir: string | null;
+  readonly pkiNames: (typeof PKI_NAMES)[number];
   readonly bodyLimitBytes: number;
   readonly store: (typeof STORES)[number];
   readonly queueLimitJobs: number;
@@ -34,6 +50,8 @@ export interface Config {
   readonly outboundHttp: boolean;
   readonly targetHost: string;
   readonly targetPort: number;
+  /** null: as an own authority writes it. */
+  readonly gatewayName: string | null;
   readonly modelsDir: string;
   readonly python: string;
   /** What models in Python see of the environment. */
@@ -54,6 +72,22 @@ const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$/;
 const isHost = (text: string): boolean => isIP(text) !== 0 || (HOST_NAME.test(text) && !/^[\d.]+$/.test(text));
 
+/** `host`, `host:port`, `[v6]:port`; null: none of these. Without a port it is `defaultPort`. */
+export function parseAddress(
+  text: string,
+  defaultPort: number,
+): { readonly host: string; readonly port: number } | null {
+  if (isHost(text)) return { host: text, port: defaultPort };
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? '';
+  const port = Number(match?.[3]);
+  return isHost(host) && port >= 1 && port <= 65_535 ? { host, port } : null;
+}
+
+/** The other way round. */
+export const formatAddress = (host: string, port: number): string =>
+  isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+
 /** What is wrong with a value, or null. */
 function problemWith(setting: Setting, text: string): string | null {
   const { kind } = setting;
@@ -66,6 +100,8 @@ function problemWith(setting: Setting, text: string): string | null {
       return isHost(text) ? null : 'expected a host name or an IP address (without a port)';
     case 'port':
       return integer(kind.min, 65_535);
+    case 'address':
+      return parseAddress(text, 1) === null ? 'expected a host, or a host and a port like gateway.example:37373' : null;
     case 'folder':
       return text.includes('\0') ? 'expected a path' : null;
     case 'flag':
@@ -154,6 +190,7 @@ export function parseConfig(env: Environment, folder: string): Config {
   const dataDir = path('POSTERN_DATA_DIR');
   const identityDir = text('POSTERN_IDENTITY_DIR');
   const python = required('POSTERN_PYTHON');
+  const pkiDir = text('POSTERN_PKI_DIR');
   const config: Config = {
     httpHost: required('POSTERN_HTTP_HOST'),
     httpPort: Number(required('POSTERN_HTTP_PORT')),
@@ -164,6 +201,12 @@ export function parseConfig(env: Environment, folder: string): Config {
     connectionsPerAddress: Number(required('POSTERN_CONNECTIONS_PER_ADDRESS')),
     tunnelHost: text('POSTERN_TUNNEL_HOST'),
     tunnelPort: Number(required('POSTERN_TUNNEL_PORT')),
+    tunnelAddress: text('POSTERN_TUNNEL_ADDRESS'),
+    tunnelAllow: itemsOf(text('POSTERN_TUNNEL_ALLOW') ?? ''),
+    certificateTtlMs: Number(required('POSTERN_CERTIFICATE_TTL_S')) * 1_000,
+    renewalGraceMs: Number(required('POSTERN_RENEWAL_GRACE_S')) * 1_000,
+    pkiDir: pkiDir === null ? null : resolve(folder, pkiDir),
+    pkiNames: required('POSTERN_PKI_NAMES') as Config['pkiNames'],
     bodyLimitBytes: Number(required('POSTERN_BODY_LIMIT_BYTES')),
     store: required('POSTERN_STORE') as Config['store'],
     queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
@@ -171,6 +214,7 @@ export function parseConfig(env: Environment, folder: string): Config {
     outboundHttp: required('POSTERN_OUTBOUND_HTTP') === '1',
     targetHost: required('TARGET_HOST'),
     targetPort: Number(required('TARGET_PORT')),
+    gatewayName: text('POSTERN_GATEWAY_NAME'),
     modelsDir: path('POSTERN_MODELS_DIR'),
     python: python.includes('/') ? resolve(folder, python) : python,
     pythonEnvironment: pythonEnvironment(env, text('POSTERN_PYTHON_ENV')),

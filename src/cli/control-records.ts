@@ -13,11 +13,13 @@ export interface CommandAct {
 export function withRecords<T>(use: (records: Records, act: CommandAct) => T): T {
   const records = openRecords(loadConfig().dataDir);
   try {
-    return use(records, { actor: `cli:${userName()}`, at: systemClock.now() });
+    return use(records, commandAct());
   } finally {
     records.close();
   }
 }
+
+export const commandAct = (): CommandAct => ({ actor: `cli:${userName()}`, at: systemClock.now() });
 
 function userName(): string {
   try {

@@ -5,17 +5,17 @@ import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { parseGatewayConfig } from '../gateway/config.ts';
-import type { GatewayIdentity } from '../identity/identity.ts';
 import { stateOf } from '../identity/keys/key.ts';
 import { listKeys, prepareKeys } from '../identity/keys/records.ts';
 import { openRecords, type Records } from '../identity/records.ts';
+import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Config } from './config.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
 
 export interface GatewayProcess {
   readonly gateway: Gateway;
-  readonly identity: GatewayIdentity;
+  readonly identity: OpenTunnelIdentity;
   readonly tunnelHost: string;
 }
 
@@ -39,7 +39,7 @@ async function startOver(
 ): Promise<GatewayProcess> {
   suitTheCollector();
   const tunnelHost = config.tunnelHost ?? defaultTunnelHost;
-  const identity = await openGatewayIdentity(config, tunnelHost);
+  const identity = await openGatewayIdentity(config, records, tunnelHost, logger);
   const gateway = createGateway({
     config: parseGatewayConfig({
       dataDir: config.dataDir,
@@ -53,7 +53,7 @@ async function startOver(
         trustedProxies: [...config.trustedProxies],
         maxConnectionsPerAddress: config.connectionsPerAddress,
       },
-      tunnel: { host: tunnelHost, port: config.tunnelPort },
+      tunnel: { host: tunnelHost, port: config.tunnelPort, allow: [...config.tunnelAllow] },
       store: { driver: config.store },
       jobs: { maxQueueJobs: config.queueLimitJobs },
       outbound: { allow: [...config.outboundAllow], plainHttp: config.outboundHttp },

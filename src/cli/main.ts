@@ -5,14 +5,19 @@
 import { Command, CommanderError } from 'commander';
 import { PosternError, toPosternError } from '../errors.ts';
 import { addAudit } from './commands/audit.ts';
+import { addAllow } from './commands/allow.ts';
 import { addBackup, addRestore } from './commands/backup.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEval } from './commands/eval.ts';
 import { addGateway } from './commands/gateway.ts';
-import { addIssue } from './commands/issue.ts';
+import { addInit } from './commands/init.ts';
+import { addInvite } from './commands/invite.ts';
+import { addJoin } from './commands/join.ts';
 import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addPredict } from './commands/predict.ts';
+import { addRevoke } from './commands/revoke.ts';
+import { addRotateCa } from './commands/rotate-ca.ts';
 import { addUp } from './commands/up.ts';
 import { addWorker } from './commands/worker.ts';
 import { addWorkers } from './commands/workers.ts';
@@ -54,7 +59,12 @@ function buildProgram(): Command {
     addUp,
     addGateway,
     addWorker,
-    addIssue,
+    addInit,
+    addInvite,
+    addJoin,
+    addAllow,
+    addRevoke,
+    addRotateCa,
     addKeys,
     addAudit,
     addPredict,
@@ -74,6 +84,7 @@ const PROGRAM_HELP = `
 Examples:
   postern up                                  gateway and a worker on this machine
   postern predict plants rose.jpg             classify a photo
+  postern invite gpu-1 --models plants        let another machine join as a worker
   postern doctor                              check the link to the gateway
 
 Settings come from the environment and from .env in the current folder: see docs/configuration.md.

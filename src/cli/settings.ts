@@ -11,6 +11,8 @@ export type SettingKind =
   | { readonly type: 'host' }
   | { readonly type: 'port'; readonly min: 0 | 1 }
   | { readonly type: 'folder' }
+  /** A host, or `host:port`. */
+  | { readonly type: 'address' }
   | { readonly type: 'url' }
   /** Origins of pages, comma between. */
   | { readonly type: 'origins' }
@@ -34,6 +36,7 @@ export interface Setting {
 }
 
 export const STORES = ['sqlite', 'memory'] as const;
+export const PKI_NAMES = ['uri', 'cn'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export const SETTINGS = {
@@ -96,6 +99,47 @@ export const SETTINGS = {
     fallback: '37373',
     about: 'Port that workers dial, mutual TLS only. 0 lets the system choose.',
   },
+  POSTERN_TUNNEL_ADDRESS: {
+    kind: { type: 'address' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Host, or `host:port`, under which workers reach the tunnel port: what invitations carry. By default the first public address of this machine, and `POSTERN_TUNNEL_PORT`.',
+  },
+  POSTERN_TUNNEL_ALLOW: {
+    kind: { type: 'networks' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Addresses or networks that may connect to the tunnel port, comma between: `192.0.2.0/24,2001:db8::/32`. Everybody else is refused before TLS. By default everybody may try.',
+  },
+  POSTERN_CERTIFICATE_TTL_S: {
+    kind: { type: 'integer', min: 10, max: 31_536_000 },
+    use: 'gateway',
+    fallback: '86400',
+    about: 'How long a worker’s certificate counts. The worker renews it by itself at two thirds of that.',
+  },
+  POSTERN_RENEWAL_GRACE_S: {
+    kind: { type: 'integer', min: 0, max: 315_360_000 },
+    use: 'gateway',
+    fallback: '2592000',
+    about:
+      'For how long after its end a worker’s certificate can still be renewed, and nothing else: 30 days for a machine that slept. 0: such a worker is invited again.',
+  },
+  POSTERN_PKI_DIR: {
+    kind: { type: 'folder' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Folder with certificates of another authority (`ca.pem`, `gateway.pem`, `gateway.key`, perhaps `crl.pem`) in place of an own one: docs/security.md.',
+  },
+  POSTERN_PKI_NAMES: {
+    kind: { type: 'choice', choices: PKI_NAMES },
+    use: 'gateway',
+    fallback: 'uri',
+    about:
+      'With `POSTERN_PKI_DIR`: where a worker’s certificate has its name. `uri`: the alternative name `postern://worker/<name>`. `cn`: the common name.',
+  },
   POSTERN_BODY_LIMIT_BYTES: {
     kind: { type: 'integer', min: 1_024, max: 64 * 1024 * 1024 },
     use: 'gateway',
@@ -133,13 +177,20 @@ export const SETTINGS = {
     kind: { type: 'host' },
     use: 'worker',
     fallback: '127.0.0.1',
-    about: 'Host of the gateway that the worker dials.',
+    about: 'Host of the gateway that the worker dials. By default where it joined, and 127.0.0.1 if it did not.',
   },
   TARGET_PORT: {
     kind: { type: 'port', min: 1 },
     use: 'worker',
     fallback: '37373',
     about: 'Tunnel port of that gateway.',
+  },
+  POSTERN_GATEWAY_NAME: {
+    kind: { type: 'host' },
+    use: 'worker',
+    fallback: null,
+    about:
+      'With certificates of another authority: the name that the gateway’s certificate must carry. By default `postern-gateway`, which an own authority writes.',
   },
   POSTERN_MODELS_DIR: {
     kind: { type: 'folder' },
@@ -166,7 +217,7 @@ export const SETTINGS = {
     use: 'worker',
     fallback: null,
     about:
-      'Folder with the worker’s key, certificate and the CA (made by `postern issue`). By default `<POSTERN_DATA_DIR>/worker`.',
+      'Folder with the worker’s key, certificate and the CA (made by `postern join`, or of another authority: `worker.key`, `worker.pem`, `ca.pem`). By default `<POSTERN_DATA_DIR>/worker`.',
   },
   POSTERN_DATA_DIR: {
     kind: { type: 'folder' },

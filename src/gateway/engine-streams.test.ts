@@ -41,6 +41,7 @@ function fakeSession(id: string, previous: readonly string[] = []) {
     connectedAt: 0,
     lastSeenAt: 0,
     roundTripMs: null,
+    deny: () => undefined,
     assign: (job) => void sent.push(job),
     cancel: () => undefined,
     ack: (fences) => void acked.push(...fences),

@@ -64,11 +64,12 @@ export function createSessionEvents(options: SessionEventsOptions) {
   function offer(session: GatewaySession, reports: readonly ModelReport[]): void {
     const allowed = reports.filter(({ name }) => permissions.allows(session.worker, name));
     const denied = reports.filter((report) => !allowed.includes(report));
+    const namesOf = (list: readonly ModelReport[]): string[] => [...new Set(list.map(({ name }) => name))];
+    const [names, before] = [namesOf(denied), namesOf(catalogue.deniedTo(session))];
     catalogue.announced(session, allowed, denied);
     dispatcher.models(session.id, allowed);
     turn.schedule();
-    if (denied.length === 0) return;
-    const names = [...new Set(denied.map(({ name }) => name))];
+    if (names.join() === before.join()) return;
     logger.warn('models not allowed', { worker: session.worker, models: names });
     session.deny(names);
   }

@@ -75,7 +75,8 @@ export function createEnrolDesk({ enrolment, clock, logger, onRefused }: EnrolDe
           },
           onClose(error) {
             connections.delete(connection);
-            if (error && !asked) onRefused(error, address);
+            // Who joins looks first who is there, and leaves without a word.
+            if (error && !asked && error.code !== 'connection_lost') onRefused(error, address);
           },
         },
       });

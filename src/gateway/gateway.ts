@@ -63,6 +63,7 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
   const service = createService({
     async start() {
       records.watch(clock, (error) => logger.error('the control records cannot be read', { error }));
+      await identity.start();
       await engine.start();
       await listener.start();
       // Last: a caller that gets through finds everything there.
@@ -75,6 +76,7 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
       await http.stop();
       await listener.stop();
       await engine.stop();
+      await identity.stop();
       if (isReady) note('gateway.stop');
       records.close();
     },

@@ -5,6 +5,7 @@
  * next certificate. At the end the present one is retired and the next takes its place.
  */
 import type { DatabaseSync } from 'node:sqlite';
+import { appendAudit, prepareAudit, type Act } from './audit.ts';
 import type { RecordArea, Records, Snapshot } from './records.ts';
 
 export const AUTHORITIES: RecordArea = {
@@ -28,28 +29,31 @@ export interface AuthorityNumbers {
 export interface Authorities {
   readonly numbers: Snapshot<AuthorityNumbers>;
   /** From here on `number` signs for workers. False: a replacement is under way already. */
-  begin(number: number): boolean;
+  begin(number: number, act: Act): boolean;
   /** From here on only the next one counts. Returns the number of the retired one; null: there is no next one. */
-  finish(): number | null;
+  finish(act: Act): number | null;
 }
 
 export function openAuthorities(records: Records): Authorities {
+  prepareAudit(records);
   records.prepare(AUTHORITIES);
   const numbers = records.snapshot(load);
   return {
     numbers,
-    begin: (number) =>
+    begin: (number, { actor, at }) =>
       records.write((db) => {
         if (load(db).next !== null) return false;
         db.prepare("INSERT INTO authority VALUES (?, 'next')").run(number);
+        appendAudit(db, { at, actor, action: 'authority.rotate', target: `authority:${number}`, detail: {} });
         return true;
       }),
-    finish: () =>
+    finish: ({ actor, at }) =>
       records.write((db) => {
         const { present, next } = load(db);
         if (next === null) return null;
         db.prepare("DELETE FROM authority WHERE state = 'present'").run();
         db.prepare("UPDATE authority SET state = 'present' WHERE number = ?").run(next);
+        appendAudit(db, { at, actor, action: 'authority.retire', target: `authority:${present}`, detail: {} });
         return present;
       }),
   };

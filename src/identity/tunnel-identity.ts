@@ -52,7 +52,7 @@ export interface OpenTunnelIdentity extends TunnelIdentity, Service {
 /** A certificate of an own authority is renewed months before its end; another authority's files may change at any time. */
 const REFRESH_MS = 60_000;
 
-/** Rejects with config_invalid when a file cannot be used. `start` begins to follow changes. */
+/** Rejects with config_invalid when a file cannot be used. `start` begins to follow the records, which somebody else watches. */
 export async function openTunnelIdentity(options: TunnelIdentityOptions): Promise<OpenTunnelIdentity> {
   const { records, folder, hosts, foreign, clock, logger } = options;
   const authorities = openAuthorities(records);
@@ -85,7 +85,6 @@ export async function openTunnelIdentity(options: TunnelIdentityOptions): Promis
   const refresh = (): Promise<void> => (refreshing ??= reopen());
   const service = createService({
     start() {
-      records.watch(clock, (error) => logger.error('the control records cannot be read', { error }));
       timer = clock.every(REFRESH_MS, () => void refresh());
       endWatch = records.onChange(() => {
         const { present, next } = authorities.numbers.value;

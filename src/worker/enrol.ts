@@ -36,7 +36,8 @@ export function fetchAuthority(target: EnrolTarget, digest: string): Promise<str
       late.cancel();
       socket.removeAllListeners();
       socket.on('error', () => undefined);
-      socket.destroy();
+      // In order, so that the gateway does not take it for a handshake that failed.
+      socket.destroySoon();
       end();
     };
     const fail = (error: PosternError): void => finish(() => reject(error));

@@ -234,7 +234,8 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         credentials.onMessage(message);
         return;
       case 'denied':
-        logger.warn('not invited for these models: no work is sent for them', { models: message.models });
+        if (message.models.length === 0) logger.info('invited for every model that is served');
+        else logger.warn('not invited for these models: no work is sent for them', { models: message.models });
         return;
       case 'drain':
         gatewayDrain ??= 'pending';

@@ -146,13 +146,36 @@ export class PosternSystem {
     };
   }
 
-  /** Makes an identity for a worker on the gateway's side; the folder is then the worker's. */
+  /** Makes an identity for a worker that may run every model; the folder is then the worker's. Needs no gateway. */
   issue(name: string): string {
     const folder = join(this.folder, name);
-    execFileSync(process.execPath, [PROGRAM, 'issue', name, '--out', folder], {
-      env: { ...process.env, ...this.#env() },
+    const program = new URL('issue-worker.ts', import.meta.url).pathname;
+    execFileSync(process.execPath, [program, join(this.folder, 'gateway'), name, folder], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
+    return folder;
+  }
+
+  /** Runs a command to its end on one of the two sides, and gives what it printed. */
+  command(side: 'gateway' | 'worker', args: readonly string[], env: Readonly<Record<string, string>> = {}): string {
+    const prefix = (side === 'gateway' ? this.#options.gatewayPrefix : this.#options.workerPrefix) ?? [];
+    const [program = '', ...rest] = [...prefix, process.execPath, PROGRAM, ...args];
+    return execFileSync(program, rest, {
+      env: { ...process.env, ...this.#env(), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 60_000,
+    }).toString();
+  }
+
+  /** As a user does it: invited there, joined here. The folder is then the worker's. */
+  join(gateway: Gateway, name: string, ...models: readonly string[]): string {
+    const folder = join(this.folder, name);
+    const address = `${this.#options.targetHost ?? '127.0.0.1'}:${gateway.tunnelPort}`;
+    const what = models.length === 0 ? ['--all-models'] : ['--models', models.join(',')];
+    const { token } = JSON.parse(
+      this.command('gateway', ['invite', name, ...what, '--address', address, '--json']),
+    ) as { token: string };
+    this.command('worker', ['join', token], { POSTERN_IDENTITY_DIR: folder });
     return folder;
   }
 

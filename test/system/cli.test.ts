@@ -85,7 +85,7 @@ suite('mistakes are answered by one line and the right exit code', { concurrency
     assertSaid(await postern(['gateway'], folder, { POSTERN_HTTP_HOST: '0.0.0.0' }), 2, /POSTERN_OPEN=1/);
   });
   void test('a worker without an identity is 2', async () => {
-    assertSaid(await postern(['worker'], folder), 2, /worker\.key is missing/);
+    assertSaid(await postern(['worker'], folder), 2, /worker\.pem is missing/);
   });
   void test('a manifest that is not there is 2', async () => {
     assertSaid(await postern(['eval', 'plants', 'none.csv'], folder), 2, /none\.csv cannot be read/);
@@ -125,7 +125,22 @@ void test('a Node that is too old is answered by one line that says what to do',
 });
 
 suite('help', { concurrency: 2 }, () => {
-  for (const command of ['up', 'gateway', 'worker', 'issue', 'predict', 'models', 'workers', 'doctor', 'eval']) {
+  for (const command of [
+    'up',
+    'gateway',
+    'worker',
+    'init',
+    'invite',
+    'join',
+    'allow',
+    'revoke',
+    'rotate-ca',
+    'predict',
+    'models',
+    'workers',
+    'doctor',
+    'eval',
+  ]) {
     void test(`${command} --help has examples and exit codes, on standard output`, async () => {
       const { code, out, err } = await postern([command, '--help'], folder);
       assert.equal(code, 0);
@@ -270,13 +285,27 @@ suite('against a running up', { timeout: 280_000 }, () => {
     assert.match(http.out, /fail +tls/);
   });
 
-  void test('issue makes an identity that doctor and worker can use, and does not overwrite it', async () => {
-    assert.equal((await ask('issue', 'gpu-1', '--out', 'gpu-1')).code, 0);
+  void test('invite and join make an identity that doctor can use; it is not overwritten, and can be revoked', async () => {
+    const address = `127.0.0.1:${tunnelPort}`;
+    assertSaid(await ask('invite', 'gpu-1', '--address', address), 2, /which models\?/);
+    assertSaid(await ask('invite', 'GPU 1', '--all-models'), 2, /lower-case letters/);
+    const invited = await ask('invite', 'gpu-1', '--models', 'plants', '--address', address);
+    assert.match(invited.out, /^postern join postern_join_[A-Za-z0-9_-]+\n$/);
+    const token = invited.out.trim().split(' ')[2] ?? '';
+    const env = { POSTERN_IDENTITY_DIR: join(folder, 'gpu-1'), POSTERN_URL: url };
+    const joined = await postern(['join', token], folder, env);
+    assert.equal(joined.code, 0, joined.err);
     assert.equal(statSync(join(folder, 'gpu-1/worker.key')).mode & 0o777, 0o600);
-    assertSaid(await ask('issue', 'gpu-1', '--out', 'gpu-1'), 2, /already holds an identity/);
-    assertSaid(await ask('issue', 'GPU 1'), 2, /worker name: expected/);
-    const env = { POSTERN_IDENTITY_DIR: join(folder, 'gpu-1'), TARGET_PORT: String(tunnelPort), POSTERN_URL: url };
+    assertSaid(await postern(['join', token], folder, env), 2, /holds the identity of worker gpu-1/);
+    assertSaid(await postern(['join', token, '--force'], folder, env), 1, /used already/);
+    assertSaid(await postern(['join', 'nonsense'], folder, env), 2, /this is no invitation/);
+    // No TARGET_PORT: where it joined is where it dials.
     assert.match((await postern(['doctor'], folder, env)).out, /ok +hello .*knows this worker as gpu-1/);
+    assertSaid(await ask('invite', 'gpu-1', '--all-models'), 2, /there is a worker gpu-1/);
+    assert.equal((await ask('allow', 'gpu-1', '--models', 'echo')).code, 0);
+    assert.equal((await ask('revoke', 'gpu-1')).code, 0);
+    assert.match((await postern(['doctor'], folder, env)).out, /fail +hello .*worker_revoked/);
+    assertSaid(await ask('revoke', 'gpu-2'), 2, /there is no worker gpu-2/);
   });
 
   void test('eval measures the split that was asked for, and checks targets', async () => {

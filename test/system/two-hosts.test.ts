@@ -31,7 +31,7 @@ void test(
     });
 
     const gateway = await system.gateway();
-    const worker = system.worker(gateway, system.issue('gpu-1'));
+    const worker = system.worker(gateway, system.join(gateway, 'gpu-1', 'echo', 'plants'));
     // The caller is on the public host: the gateway's HTTP port is on its loopback.
     const http = (...args: string[]): string => inside(hosts.publicHost, 'curl', '-sS', ...args);
     const ready = (model: string): Promise<true> =>

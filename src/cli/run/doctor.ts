@@ -3,12 +3,14 @@ import { access } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { createClient } from '../../client/client.ts';
+import { readGateway } from '../../identity/worker.ts';
 import type { Config } from '../config.ts';
 import { runChain, type Check, type Verdict } from '../doctor/check.ts';
 import { httpSteps } from '../doctor/http.ts';
 import { tunnelSteps } from '../doctor/tunnel.ts';
 import { isSet, loadConfig } from '../env.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
+import { gatewayRuleOf, targetOf } from '../target.ts';
 import { paint, printable } from '../terminal.ts';
 import { apiKeyOf, type CallerOptions } from '../options.ts';
 
@@ -17,25 +19,29 @@ export async function examine(flags: CallerOptions): Promise<number> {
   const config = loadConfig();
   const show = flags.json === true ? (): void => undefined : showCheck;
   const identityDir = await findIdentity(config);
+  // A broken identity is a finding of its own; until it is read, the settings say where to look.
+  const joinedAt = identityDir === null ? null : await readGateway(identityDir).catch(() => null);
+  const target = targetOf(config, joinedAt);
   const checks: Check[] = [];
   if (identityDir === null) {
     const check: Check = {
       name: 'tunnel',
       verdict: 'skip',
       detail: `there is no worker identity in ${config.identityDir}`,
-      advice: 'run this on the worker’s machine; a worker gets its identity from `postern issue` on the gateway',
+      advice:
+        'run this on the worker’s machine; a worker gets its identity from `postern invite` on the gateway and `postern join` here',
     };
     show(check);
     checks.push(check);
   } else {
-    const tunnel = tunnelSteps({ host: config.targetHost, port: config.targetPort, identityDir });
+    const tunnel = tunnelSteps({ ...target, identityDir, gateway: gatewayRuleOf(config) });
     try {
       checks.push(...(await runChain(tunnel.steps, show)));
     } finally {
       tunnel.close();
     }
   }
-  if (identityDir === null || flags.gateway !== undefined || isSet('POSTERN_URL') || isThisMachine(config.targetHost)) {
+  if (identityDir === null || flags.gateway !== undefined || isSet('POSTERN_URL') || isThisMachine(target.host)) {
     const url = flags.gateway ?? config.url;
     const client = createClient({
       gateway: url,

@@ -4,7 +4,7 @@ import { sleep, systemClock, type Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import type { ModelSummary } from '../../client/shapes.ts';
 import { createClient, type Client } from '../../client/client.ts';
-import { writeWorkerIdentity } from '../../identity/worker.ts';
+import { makeLocalWorker } from '../../identity/local-worker.ts';
 import { loadConfig } from '../env.ts';
 import { dialHost, startGateway, type GatewayProcess } from '../gateway-process.ts';
 import { untilAskedToEnd, writeReadyFile } from '../lifetime.ts';
@@ -70,8 +70,9 @@ async function localSettings(
   { gateway, identity, tunnelHost }: GatewayProcess,
 ): Promise<Record<string, string>> {
   const folder = join(config.dataDir, 'local-worker');
-  const made = await identity.issueWorker('local', LOCAL_CERTIFICATE_MS);
-  await writeWorkerIdentity(folder, { ...made, caPem: identity.caPem });
+  const { pki, workers } = identity;
+  const target = { pki, workers, clock: systemClock, folder };
+  await makeLocalWorker({ ...target, name: 'local', models: null, ttlMs: LOCAL_CERTIFICATE_MS });
   return {
     TARGET_HOST: dialHost(tunnelHost).replace(/^\[|\]$/g, ''),
     TARGET_PORT: String(gateway.tunnelPort),

@@ -4,7 +4,9 @@ import { systemClock } from '../../clock.ts';
 import { readWorkerIdentity } from '../../identity/worker.ts';
 import { parseWorkerConfig } from '../../worker/config.ts';
 import { createWorker } from '../../worker/worker.ts';
+import { createCredentials } from '../../worker/credentials.ts';
 import { loadConfig } from '../env.ts';
+import { gatewayRuleOf, targetOf } from '../target.ts';
 import { untilAskedToEnd } from '../lifetime.ts';
 import { createLogger } from '../logging.ts';
 
@@ -12,24 +14,34 @@ export async function worker(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel ?? 'info');
   const ending = untilAskedToEnd();
-  const identity = await readWorkerIdentity(config.identityDir);
+  const folder = config.identityDir;
+  const identity = await readWorkerIdentity(folder);
+  const target = targetOf(config, identity.joinedAt);
   const service = createWorker({
     config: parseWorkerConfig({
-      targetHost: config.targetHost,
-      targetPort: config.targetPort,
+      targetHost: target.host,
+      targetPort: target.port,
       modelsDir: config.modelsDir,
       python: config.python,
       pythonEnvironment: config.pythonEnvironment,
       drainMs: config.drainMs,
       spoolDir: join(config.dataDir, 'spool', identity.name),
     }),
-    identity,
+    credentials: createCredentials({
+      folder,
+      identity,
+      target,
+      gateway: gatewayRuleOf(config),
+      clock: systemClock,
+      logger,
+      random: Math.random,
+    }),
     logger,
     clock: systemClock,
     random: Math.random,
   });
   await service.start();
-  logger.info('worker started', { worker: identity.name, target: `${config.targetHost}:${config.targetPort}` });
+  logger.info('worker started', { worker: identity.name, target: `${target.host}:${target.port}` });
   const reason = await ending;
   logger.info('worker draining', { reason, drain_ms: config.drainMs });
   await service.drain(config.drainMs);

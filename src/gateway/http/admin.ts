@@ -2,10 +2,10 @@
 import type { Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import { AdminSession } from '../../identity/admin-sessions.ts';
-import { auditHead, formatHead, listAudit } from '../../identity/audit.ts';
+import { auditHead, formatHead, listAudit, type Act } from '../../identity/audit.ts';
 import type { Callers } from '../../identity/callers.ts';
 import { stateOf, type KeyRecord, type KeyWish } from '../../identity/keys/key.ts';
-import { createKey, listKeys, revokeKey, type Act } from '../../identity/keys/records.ts';
+import { createKey, listKeys, revokeKey } from '../../identity/keys/records.ts';
 import { ANONYMOUS } from './access.ts';
 import type { BodyBudget } from './budget.ts';
 import { readAdminCookie } from './cookie.ts';
