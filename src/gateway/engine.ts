@@ -380,7 +380,7 @@ export function createEngine(options: EngineOptions): Engine {
 const NOT_ALLOWED = {
   type: 'interrupted',
   error: { code: 'handshake_refused', message: 'the worker may not run this model any more' },
-  countsAttempt: false,
+  loss: 'free',
 } as const;
 
 const GIVEN_BACK = {

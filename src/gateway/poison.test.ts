@@ -55,6 +55,7 @@ for (const [how, deaths] of [
         connectedAt: 0,
         lastSeenAt: 0,
         roundTripMs: null,
+        deny: () => undefined,
         assign: (job) => void (session.id === id && assigned.push(job)),
         cancel: () => undefined,
         ack: () => undefined,
