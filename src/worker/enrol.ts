@@ -44,7 +44,7 @@ export function fetchAuthority(target: EnrolTarget, digest: string): Promise<str
     const late = clock.after(timeoutMs, () =>
       fail(new PosternError('unreachable', `${host}:${port} did not answer within ${timeoutMs} ms`)),
     );
-    socket.once('error', (error) => fail(explainDialError(error, host, port)));
+    socket.once('error', (error: Error) => fail(explainDialError(error, host, port)));
     socket.once('close', () => fail(new PosternError('unreachable', `${host}:${port} hung up in the handshake`)));
     socket.once('secureConnect', () => {
       const authority = findAuthority(socket, digest);

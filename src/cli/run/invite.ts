@@ -27,7 +27,7 @@ export async function invite(name: string, flags: InviteFlags): Promise<void> {
       );
     }
     const known = workers.book.value.workers.get(name);
-    if (known !== undefined && known.revokedAt === null && flags.replace !== true) {
+    if (known?.revokedAt === null && flags.replace !== true) {
       throw new PosternError(
         'config_invalid',
         `there is a worker ${name}: choose another name, or let another machine take its place with --replace (postern allow changes its models)`,
