@@ -34,7 +34,7 @@ export interface PythonWorker {
   readonly log: Journal<LogLine>;
   readonly folder: string;
   /** A JSON input for the model. */
-  ask(model: string, input: unknown, parts?: Partial<Assignment>): Promise<AttemptEnd>;
+  readonly ask: (model: string, input: unknown, parts?: Partial<Assignment>) => Promise<AttemptEnd>;
   report(model: string): ModelReport | undefined;
   /** Resolves when the model's latest state is this one. */
   untilState(model: string, state: ModelReport['state']): Promise<void>;
