@@ -15,6 +15,15 @@ export function printable(text: string): string {
   return stripVTControlCharacters(text).replace(/\p{Cc}|[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '?');
 }
 
+/** The same for a text of several lines, whose line breaks and tabs stay. */
+export const printableLines = (text: string): string =>
+  text
+    .split(/(?<=[\n\t])|(?=[\n\t])/)
+    .map(printableUnlessBreak)
+    .join('');
+
+const printableUnlessBreak = (text: string): string => (text === '\n' || text === '\t' ? text : printable(text));
+
 /** Columns under a heading, padded by spaces, without trailing ones. Numbers (right: true) end at the same column. */
 export function table(
   columns: readonly { readonly title: string; readonly right?: boolean }[],

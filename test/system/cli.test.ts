@@ -215,6 +215,34 @@ suite('against a running up', { timeout: 280_000 }, () => {
     assert.match(err, /^postern: broken\.jpg: .*\(not_an_image\)$/m);
   });
 
+  void test('predict --stream prints the output of one file as it comes, and nothing else on standard output', async () => {
+    writeFileSync(join(folder, 'words.txt'), 'one two three\n');
+    const told = await ask(
+      'predict',
+      'echo',
+      'words.txt',
+      '--stream',
+      '--param',
+      'chunk_bytes=4',
+      '--param',
+      'delay_ms=1',
+    );
+    assert.deepEqual(told, { code: 0, out: 'one two three\n', err: '' });
+    const lines = (await ask('predict', 'echo', 'words.txt', '--stream', '--json', '--param', 'chunk_bytes=7')).out;
+    const events = lines
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string; data?: string });
+    // In parts, or as one when it was over before it was read.
+    const outputs = events.map(({ data = '' }) => Buffer.from(data.replace(/^data:[^,]*,/, ''), 'base64').toString());
+    assert.equal(outputs.join(''), 'one two three\n');
+    assert.equal(events.at(-1)?.type, 'done');
+    assertSaid(await ask('predict', 'echo', 'words.txt', '--stream', '--param', 'chunk_bytes=0'), 1, /chunk_bytes/);
+    assertSaid(await ask('predict', 'echo', 'none.txt', '--stream'), 1, /none\.txt: cannot be read/);
+    assertSaid(await ask('predict', 'echo', 'a.jpg', 'b.jpg', '--stream'), 2, /takes one file/);
+    assertSaid(await ask('predict', 'echo', 'a.jpg', '--param', 'novalue'), 2, /name=value/);
+  });
+
   void test('predict --json prints a line for each file, failures included', async () => {
     const { code, out } = await ask('predict', 'plants', 'a.jpg', 'broken.jpg', '--json');
     assert.equal(code, 1);

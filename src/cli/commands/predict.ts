@@ -1,5 +1,5 @@
 /** `postern predict`: files in, answers out. One file gets its whole answer, many get a line each. */
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { systemClock } from '../../clock.ts';
@@ -8,6 +8,7 @@ import type { Client } from '../../client/client.ts';
 import { isClassification, type Classification, type Prediction } from '../../client/shapes.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
 import { clientFor, gatewayOption, integer, jsonOption, keyFileOption, type CallerOptions } from '../options.ts';
+import { predictStream } from '../predict-stream.ts';
 import { forEachConcurrently } from '../concurrency.ts';
 import { createProgress, paint, printable, table } from '../terminal.ts';
 
@@ -15,6 +16,8 @@ interface PredictFlags extends CallerOptions {
   readonly concurrency: number;
   readonly top?: number;
   readonly timeout: number;
+  readonly stream?: boolean;
+  readonly param: Readonly<Record<string, string>>;
 }
 
 type Answer =
@@ -29,6 +32,8 @@ export function addPredict(program: Command): void {
     .argument('<file...>', 'files to send, one prediction each')
     .option('--concurrency <n>', 'files under way at once', integer(1, 256), 8)
     .option('--top <k>', 'labels to show (default: as the model says)', integer(1, 20))
+    .option('--param <name=value>', 'a parameter of the model; may be given several times', parameter, {})
+    .option('--stream', 'print the output of one file as it comes')
     .option('--timeout <s>', 'seconds after which a file is given up', integer(1, 86_400), 300)
     .addOption(gatewayOption())
     .addOption(keyFileOption())
@@ -39,6 +44,7 @@ export function addPredict(program: Command): void {
 Examples:
   postern predict plants rose.jpg
   postern predict plants *.jpg --concurrency 16
+  postern predict story prompt.txt --stream --param max_tokens=200
   postern predict plants *.jpg --json | jq -r '[.file, .output.predictions[0].label] | @tsv'
 
 Exit codes: 0 every file was answered, 1 at least one was not, 2 the command or the settings were wrong.`,
@@ -48,7 +54,19 @@ Exit codes: 0 every file was answered, 1 at least one was not, 2 the command or 
     });
 }
 
+/** Collects `name=value`, as often as it is given. */
+function parameter(text: string, earlier: Readonly<Record<string, string>>): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('Expected name=value.');
+  return { ...earlier, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+function parametersOf(flags: PredictFlags): Record<string, string> {
+  return { ...flags.param, ...(flags.top === undefined ? {} : { top_k: String(flags.top) }) };
+}
+
 async function predictFiles(client: Client, model: string, files: string[], flags: PredictFlags): Promise<number> {
+  if (flags.stream === true) return streamFile(client, model, files, flags);
   // On a terminal the lines of JSON would be written into the bar.
   const quiet = flags.json === true && process.stdout.isTTY;
   const progress = createProgress(quiet ? 0 : files.length, 'files');
@@ -78,7 +96,7 @@ async function predictFile(client: Client, model: string, file: string, flags: P
     const prediction = await client.run(model, input, {
       cancelAfterS: flags.timeout,
       timeoutMs: flags.timeout * 1000,
-      ...(flags.top === undefined ? {} : { parameters: { top_k: String(flags.top) } }),
+      parameters: parametersOf(flags),
     });
     if (prediction.status !== 'succeeded') throw failureOf(prediction);
     return { file, ms: elapsedMs(), prediction };
@@ -88,6 +106,18 @@ async function predictFile(client: Client, model: string, file: string, flags: P
     if (known.code === 'unreachable' || known.code === 'model_not_found') throw known;
     return { file, ms: elapsedMs(), error: known };
   }
+}
+
+async function streamFile(client: Client, model: string, files: string[], flags: PredictFlags): Promise<number> {
+  const [file = '', ...others] = files;
+  if (others.length > 0) throw new PosternError('config_invalid', '--stream takes one file');
+  const bytes = await readInput(file).catch((error: unknown) => {
+    const { code, message } = toPosternError(error);
+    throw new PosternError(code, `${file}: ${message}`, { cause: error });
+  });
+  const input = new Blob([bytes], { type: contentTypeOf(file) });
+  const options = { parameters: parametersOf(flags), cancelAfterS: flags.timeout };
+  return predictStream(client, { model, input, options, json: flags.json === true });
 }
 
 /** Larger than any body limit: better said before it is read into memory. */
