@@ -128,10 +128,11 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       if (job && !TERMINAL.has(job.status)) decide(id, { type: 'canceled' });
       return Promise.resolve(jobs.get(id) ?? null);
     },
-    list({ limit, cursor, status, model }) {
+    list({ limit, cursor, status, model, caller }) {
       const all = [...jobs.values()]
         .reverse()
-        .filter((job) => (!status || job.status === status) && (!model || job.model === model));
+        .filter((job) => (!status || job.status === status) && (!model || job.model === model))
+        .filter((job) => caller === undefined || job.caller === caller);
       const from = cursor === null ? 0 : Number(cursor);
       const next = from + limit < all.length ? String(from + limit) : null;
       return Promise.resolve({ jobs: all.slice(from, from + limit), next });

@@ -43,6 +43,8 @@ export async function startHttp(
   http: GatewayConfigInput['http'] = {},
   /** What may be requested on a caller's behalf beside public addresses. */
   allow: string[] = [],
+  /** Those of another service, to be the next one over them. */
+  records = openTestRecords(t),
 ): Promise<RunningHttp> {
   const fake = createFakePredictions(['plants', 'echo']);
   const errors: RunningHttp['errors'] = [];
@@ -56,7 +58,6 @@ export async function startHttp(
   };
   const parsed = parseGatewayConfig({ dataDir: '/nowhere', http: { port: 0, ...http }, outbound: { allow } });
   const { http: config } = parsed;
-  const records = openTestRecords(t);
   const service = createHttpService({
     callers: createCallers({ records, clock: systemClock, logger }),
     predictions: fake,

@@ -31,6 +31,16 @@ export function hasBody(request: IncomingMessage): boolean {
   return length !== undefined ? length !== '0' : request.headers['transfer-encoding'] !== undefined;
 }
 
+/** Nothing is unpacked here: a kilobyte that becomes a gigabyte is no attack on who does not unpack it. */
+export function refuseEncoding({ headers }: IncomingMessage): void {
+  const encoding = headers['content-encoding'];
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return;
+  throw new PosternError(
+    'unsupported_media_type',
+    'The body is compressed (Content-Encoding), which is not supported here: send it as it is.',
+  );
+}
+
 /** Refuses by Content-Length before a byte is read, and sets the bytes aside; without one they are counted as they come. */
 export function admit(request: IncomingMessage, { maxBytes, share }: BodyLimits): void {
   const announced = announcedBytes(request);

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { PosternError } from '../../errors.ts';
 import type { Json, Payload } from '../../dispatch/job.ts';
 import type { WebhookEvent } from '../../dispatch/webhook.ts';
-import { admit, hasBody, readBody, type BodyLimits } from './body.ts';
+import { admit, hasBody, readBody, refuseEncoding, type BodyLimits } from './body.ts';
 import { readDataUrl } from './data-url.ts';
 import type { InputAddress } from './input-url.ts';
 import { FILE_FIELDS, readMultipart } from './multipart.ts';
@@ -49,6 +49,7 @@ const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]
 export async function readPrediction(source: BodySource): Promise<PredictionBody> {
   const { request, limits } = source;
   const type = mediaType(request.headers['content-type']);
+  refuseEncoding(request);
   if (!hasBody(request)) {
     throw RAW.test(type)
       ? new PosternError('empty_input', 'The body has zero bytes; expected the input.')

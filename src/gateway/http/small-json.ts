@@ -1,7 +1,7 @@
 /** Bodies of a few hundred bytes: what an administrator sends. */
 import type { IncomingMessage } from 'node:http';
 import { PosternError } from '../../errors.ts';
-import { admit, hasBody, readBody } from './body.ts';
+import { admit, hasBody, readBody, refuseEncoding } from './body.ts';
 import type { BodyBudget } from './budget.ts';
 import { parseJsonSafely } from './parameters.ts';
 
@@ -17,6 +17,7 @@ export async function readSmallJson(request: IncomingMessage, budget: BodyBudget
     throw new PosternError('unsupported_media_type', 'Expected a JSON object, as application/json.');
   }
   if (!hasBody(request)) throw new PosternError('bad_json', 'Expected a JSON object; the body is empty.');
+  refuseEncoding(request);
   const share = budget.open();
   try {
     const limits = { maxBytes: MAX_SMALL_BYTES, share };
