@@ -46,6 +46,20 @@ export interface Config {
   readonly bodyLimitBytes: number;
   readonly store: (typeof STORES)[number];
   readonly queueLimitJobs: number;
+  /** null: the gateway's own defaults. */
+  readonly jobs: {
+    readonly maxJobsOfKey: number | null;
+    readonly maxAttempts: number;
+    readonly waitTtlMs: number;
+    readonly resultTtlMs: number;
+    readonly idempotencyTtlMs: number;
+    readonly maxResults: number | null;
+    readonly maxResultBytes: number | null;
+    readonly maxInputBytes: number | null;
+    readonly blobGraceMs: number;
+  };
+  /** null: there is none. */
+  readonly limitsFile: string | null;
   readonly outboundAllow: readonly string[];
   readonly outboundHttp: boolean;
   readonly targetHost: string;
@@ -103,6 +117,7 @@ function problemWith(setting: Setting, text: string): string | null {
     case 'address':
       return parseAddress(text, 1) === null ? 'expected a host, or a host and a port like gateway.example:37373' : null;
     case 'folder':
+    case 'file':
       return text.includes('\0') ? 'expected a path' : null;
     case 'flag':
       return text === '0' || text === '1' ? null : 'expected 0 or 1';
@@ -188,6 +203,11 @@ export function parseConfig(env: Environment, folder: string): Config {
   const path = (key: SettingKey): string => resolve(folder, required(key));
 
   const dataDir = path('POSTERN_DATA_DIR');
+  const integer = (key: SettingKey): number | null => {
+    const value = text(key);
+    return value === null ? null : Number(value);
+  };
+  const limitsFile = text('POSTERN_LIMITS_FILE');
   const identityDir = text('POSTERN_IDENTITY_DIR');
   const python = required('POSTERN_PYTHON');
   const pkiDir = text('POSTERN_PKI_DIR');
@@ -210,6 +230,18 @@ export function parseConfig(env: Environment, folder: string): Config {
     bodyLimitBytes: Number(required('POSTERN_BODY_LIMIT_BYTES')),
     store: required('POSTERN_STORE') as Config['store'],
     queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
+    jobs: Object.freeze({
+      maxJobsOfKey: integer('POSTERN_KEY_LIMIT_JOBS'),
+      maxAttempts: Number(required('POSTERN_MAX_ATTEMPTS')),
+      waitTtlMs: Number(required('POSTERN_WAIT_TTL_MS')),
+      resultTtlMs: Number(required('POSTERN_RESULT_TTL_MS')),
+      idempotencyTtlMs: Number(required('POSTERN_IDEMPOTENCY_TTL_MS')),
+      maxResults: integer('POSTERN_MAX_RESULTS'),
+      maxResultBytes: integer('POSTERN_MAX_RESULT_BYTES'),
+      maxInputBytes: integer('POSTERN_MAX_INPUT_BYTES'),
+      blobGraceMs: Number(required('POSTERN_BLOB_GRACE_MS')),
+    }),
+    limitsFile: limitsFile === null ? null : resolve(folder, limitsFile),
     outboundAllow: text('POSTERN_OUTBOUND_ALLOW')?.split(',') ?? [],
     outboundHttp: required('POSTERN_OUTBOUND_HTTP') === '1',
     targetHost: required('TARGET_HOST'),

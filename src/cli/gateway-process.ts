@@ -12,6 +12,7 @@ import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Config } from './config.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
+import { readLimits } from './limits-file.ts';
 
 export interface GatewayProcess {
   readonly gateway: Gateway;
@@ -55,7 +56,8 @@ async function startOver(
       },
       tunnel: { host: tunnelHost, port: config.tunnelPort, allow: [...config.tunnelAllow] },
       store: { driver: config.store },
-      jobs: { maxQueueJobs: config.queueLimitJobs },
+      jobs: { maxQueueJobs: config.queueLimitJobs, ...config.jobs },
+      ...(config.limitsFile === null ? {} : { limits: readLimits(config.limitsFile) }),
       outbound: { allow: [...config.outboundAllow], plainHttp: config.outboundHttp },
       drainMs: config.drainMs,
     }),

@@ -13,6 +13,7 @@ export type SettingKind =
   | { readonly type: 'folder' }
   /** A host, or `host:port`. */
   | { readonly type: 'address' }
+  | { readonly type: 'file' }
   | { readonly type: 'url' }
   /** Origins of pages, comma between. */
   | { readonly type: 'origins' }
@@ -158,6 +159,71 @@ export const SETTINGS = {
     use: 'gateway',
     fallback: '10000',
     about: 'Jobs that may wait for one model. Beyond it a caller gets 429 with Retry-After.',
+  },
+  POSTERN_KEY_LIMIT_JOBS: {
+    kind: { type: 'integer', min: 1, max: 1_000_000 },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Predictions that one API key may have undecided, where it has no quota of its own, so that no key fills the queue alone. By default half of `POSTERN_QUEUE_LIMIT_JOBS`.',
+  },
+  POSTERN_LIMITS_FILE: {
+    kind: { type: 'file' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'A YAML file with what may run at once: see “What may run at once” below. By default nothing limits it but the workers’ credit.',
+  },
+  POSTERN_MAX_ATTEMPTS: {
+    kind: { type: 'integer', min: 1, max: 20 },
+    use: 'gateway',
+    fallback: '3',
+    about: 'Attempts of a job that count before it fails. What nobody is to blame for does not count.',
+  },
+  POSTERN_WAIT_TTL_MS: {
+    kind: { type: 'integer', min: 1_000, max: 31_536_000_000 },
+    use: 'gateway',
+    fallback: '86400000',
+    about: 'How long a job without a deadline of its own waits for a worker before it is aborted.',
+  },
+  POSTERN_RESULT_TTL_MS: {
+    kind: { type: 'integer', min: 1_000, max: 31_536_000_000 },
+    use: 'gateway',
+    fallback: '3600000',
+    about: 'How long a decided prediction can be read. Costs disk: the outputs of that long.',
+  },
+  POSTERN_IDEMPOTENCY_TTL_MS: {
+    kind: { type: 'integer', min: 1_000, max: 31_536_000_000 },
+    use: 'gateway',
+    fallback: '86400000',
+    about: 'How long a decided prediction with an `Idempotency-Key` is kept, if that is longer.',
+  },
+  POSTERN_MAX_RESULTS: {
+    kind: { type: 'integer', min: 1, max: 100_000_000 },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Decided predictions kept at most, whatever their age; the oldest go first. By default 1,000,000 in SQLite, 100,000 in memory.',
+  },
+  POSTERN_MAX_RESULT_BYTES: {
+    kind: { type: 'integer', min: 1_048_576, max: 100_000_000_000_000 },
+    use: 'gateway',
+    fallback: null,
+    about: 'The same for the bytes of their outputs. By default 16 GiB in SQLite, 256 MiB in memory.',
+  },
+  POSTERN_MAX_INPUT_BYTES: {
+    kind: { type: 'integer', min: 1_048_576, max: 100_000_000_000_000 },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Inputs of all undecided jobs; beyond it callers get 503 with Retry-After. By default 16 GiB in SQLite, 512 MiB in memory.',
+  },
+  POSTERN_BLOB_GRACE_MS: {
+    kind: { type: 'integer', min: 60_000, max: 604_800_000 },
+    use: 'gateway',
+    fallback: '600000',
+    about:
+      'How old a payload’s file must be before it is removed because no job names it. Longer than any gateway may stand still between file and row.',
   },
   POSTERN_OUTBOUND_ALLOW: {
     kind: { type: 'destinations' },

@@ -6,7 +6,7 @@ import { deal, type Candidate } from './choose.ts';
 import { newCredit } from './credits.ts';
 
 function candidate(freeRows: number, capacityRows = freeRows): Candidate {
-  return { credit: { ...newCredit(), freeRows, capacityRows }, askRows: 0 };
+  return { credit: { ...newCredit(), freeRows, capacityRows }, roomRows: freeRows, askRows: 0 };
 }
 
 const asks = (candidates: readonly Candidate[]): number[] => candidates.map(({ askRows }) => askRows);

@@ -7,6 +7,8 @@ import type { Credit } from './credits.ts';
 /** What takes part: something with credit, and a place to write what it shall ask for. */
 export interface Candidate {
   readonly credit: Credit;
+  /** Rows that it may be sent now: its free credit, or less where something limits it. */
+  roomRows: number;
   askRows: number;
 }
 
@@ -18,14 +20,14 @@ export function deal(candidates: readonly Candidate[], rows: number, random: () 
   let left = rows;
   const [only] = candidates;
   if (candidates.length === 1 && only) {
-    only.askRows = Math.min(only.credit.freeRows, left);
+    only.askRows = Math.min(only.roomRows, left);
     return left - only.askRows;
   }
   const step = Math.max(1, Math.floor(rows / (ROUNDS * candidates.length)));
   while (left > 0) {
     const next = mostFree(candidates, random);
     if (!next) break;
-    const give = Math.min(step, left, next.credit.freeRows - next.askRows);
+    const give = Math.min(step, left, next.roomRows - next.askRows);
     next.askRows += give;
     left -= give;
   }
@@ -37,8 +39,7 @@ function mostFree(candidates: readonly Candidate[], random: () => number): Candi
   let bestShare = 0;
   let ties = 1;
   for (const candidate of candidates) {
-    const { freeRows, capacityRows } = candidate.credit;
-    const share = (freeRows - candidate.askRows) / capacityRows;
+    const share = (candidate.roomRows - candidate.askRows) / candidate.credit.capacityRows;
     if (share <= 0 || share < bestShare) continue;
     // The n-th of equals replaces the others with probability 1/n: each is chosen equally often.
     if (share === bestShare) {

@@ -15,6 +15,7 @@ import type { ModelReport } from '../protocol/messages.ts';
 import { endFlight, grantRows, checkOfferCount, resetRows, startFlight } from './credits.ts';
 import { createDemands } from './demand.ts';
 import type { Fence, Job, JobId, Loss, SessionId } from './job.ts';
+import { createLimits, NO_LIMITS, type ConcurrencyLimits } from './limits.ts';
 import { createPull, type PullEffects } from './pull.ts';
 import { newOffer, newSession, type CancelReason, type Flight, type Offer, type Session } from './session.ts';
 
@@ -34,15 +35,18 @@ export interface DispatcherOptions {
   /** Monotonic milliseconds. */
   readonly monotonic: () => number;
   readonly leaseMs: number;
+  readonly limits?: ConcurrencyLimits;
 }
 
 export type Dispatcher = ReturnType<typeof createDispatcher>;
 
-export function createDispatcher({ effects, random, monotonic, leaseMs }: DispatcherOptions) {
+export function createDispatcher(options: DispatcherOptions) {
+  const { effects, random, monotonic, leaseMs } = options;
   const sessions = new Map<SessionId, Session>();
   const flights = new Map<JobId, Flight>();
   const demands = createDemands();
-  const pull = createPull({ demands, random, effects, takeOff });
+  const limits = createLimits(options.limits ?? NO_LIMITS, () => sessions.values());
+  const pull = createPull({ demands, random, effects, limits, takeOff });
   const { solo } = pull;
 
   // ---- sessions ----------------------------------------------------------------------------------------------------
@@ -221,6 +225,7 @@ export function createDispatcher({ effects, random, monotonic, leaseMs }: Dispat
     flight.offer.session.flights.delete(flight);
     endFlight(flight.offer.credit, flight.rows);
     solo.landed(flight.offer.session);
+    pull.roomChanged(flight.offer);
   }
 
   /** The worker's slot is free: a result, a failure or a confirmed cancel came. Null when nothing of the kind was held. */

@@ -114,6 +114,8 @@ export type Outcome =
   | { readonly type: 'canceled' }
   | { readonly type: 'interrupted'; readonly error: JobError; readonly loss: Loss };
 
+/** The caller of everybody who has no key. */
+export const ANONYMOUS = 'anonymous';
 export const TERMINAL: ReadonlySet<JobStatus> = new Set<JobStatus>(['succeeded', 'failed', 'canceled', 'aborted']);
 export const DEFAULT_MAX_ATTEMPTS = 3;
 export const DEFAULT_QUEUE_LIMIT = 10_000;

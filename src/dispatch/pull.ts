@@ -7,6 +7,7 @@ import { answerRows, reserveRows } from './credits.ts';
 import type { Demands } from './demand.ts';
 import type { Fence, Job } from './job.ts';
 import type { Ask, Demand, Flight, Offer } from './session.ts';
+import type { Limits } from './limits.ts';
 import { createSolo } from './solo.ts';
 
 /** What is asked of the dispatcher's surroundings here. */
@@ -21,6 +22,7 @@ export interface PullEffects {
 export interface PullOptions {
   readonly demands: Demands;
   readonly effects: PullEffects;
+  readonly limits: Limits;
   readonly random: () => number;
   /** The session holds this attempt from now on. */
   readonly takeOff: (offer: Offer, fence: Fence, job: Job) => Flight;
@@ -29,12 +31,13 @@ export interface PullOptions {
 /** One claim takes no more than this, so that one answer never holds up the others for long. */
 const MAX_ASK_ROWS = 1024;
 
-export function createPull({ demands, effects, random, takeOff }: PullOptions) {
+export function createPull({ demands, effects, limits, random, takeOff }: PullOptions) {
   let claiming = true;
   const solo = createSolo({
     demandOf: (model) => demands.of(model),
     touch: (demand) => demands.touch(demand),
     claim: (asked) => effects.claim(asked),
+    roomRows: (demand) => limits.modelRoom(demand.model),
     maxAskRows: MAX_ASK_ROWS,
   });
 
@@ -55,13 +58,22 @@ export function createPull({ demands, effects, random, takeOff }: PullOptions) {
         exhaustedAt !== demand.generation,
     );
     if (able.length === 0) return;
-    for (const offer of able) offer.askRows = 0;
-    demand.rows = deal(able, demand.rows, random);
+    for (const offer of able) {
+      offer.askRows = 0;
+      offer.roomRows = limits.offerRoom(offer);
+    }
+    // A suspect that is on its way keeps its row: it would wait for ever beside a model that always runs as much as it may.
+    let roomRows = limits.modelRoom(demand.model) - (demand.soloSession === null ? 0 : 1);
+    const allowedRows = Math.max(0, Math.min(demand.rows, roomRows));
+    demand.rows += deal(able, allowedRows, random) - allowedRows;
     for (const offer of able) {
       if (offer.askRows === 0) continue;
-      // A job may be larger than what was dealt: then ask with all that is free.
-      const rows = Math.min(offer.asksAll ? offer.credit.freeRows : offer.askRows, MAX_ASK_ROWS);
+      // A job may be larger than what was dealt: then ask with all that is free. Two versions on one worker share its room.
+      const wantedRows = offer.asksAll ? offer.credit.freeRows : offer.askRows;
+      const rows = Math.min(wantedRows, limits.offerRoom(offer), roomRows, MAX_ASK_ROWS);
       demand.rows += Math.max(0, offer.askRows - rows);
+      if (rows === 0) continue;
+      roomRows -= rows;
       offer.asksAll = false;
       reserveRows(offer.credit, rows);
       effects.claim({
@@ -69,7 +81,7 @@ export function createPull({ demands, effects, random, takeOff }: PullOptions) {
         epoch: offer.session.epoch,
         generation: demand.generation,
         maxRows: rows,
-        capacityRows: Math.min(offer.credit.capacityRows, MAX_ASK_ROWS),
+        capacityRows: limits.capacityRows(offer, MAX_ASK_ROWS),
         solo: false,
       });
     }
@@ -101,6 +113,7 @@ export function createPull({ demands, effects, random, takeOff }: PullOptions) {
       return;
     }
     solo.landed(session);
+    roomChanged(offer);
     if (soloJobs > 0 && demand.soloJobs === 0) demands.soloArrived(offer.model, soloJobs);
     const unmetRows = asked.maxRows - sentRows;
     if (leftRows === 0) {
@@ -137,8 +150,17 @@ export function createPull({ demands, effects, random, takeOff }: PullOptions) {
     else solo.landed(offer.session);
   }
 
+  /** Rows of this offer are free again: whoever was limited by them may ask. */
+  function roomChanged({ session, model }: Offer): void {
+    if (!limits.isLimited(model)) return;
+    demands.touch(demands.of(model));
+    if (!limits.sharesWorkers) return;
+    for (const offer of session.offers) demands.touch(demands.of(offer.model));
+  }
+
   return {
     solo,
+    roomChanged,
     pump,
     answered,
     claimFailed,

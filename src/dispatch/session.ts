@@ -100,6 +100,7 @@ export function newOffer(session: Session, model: string, version: string): Offe
     model,
     version,
     credit: newCredit(),
+    roomRows: 0,
     askRows: 0,
     report: null,
     exhaustedAt: -1,

@@ -15,10 +15,12 @@ export interface SoloOptions {
   readonly demandOf: (model: string) => Demand;
   readonly touch: (demand: Demand) => void;
   readonly claim: (ask: Ask) => void;
+  /** Rows of the model that may be sent now. */
+  readonly roomRows: (demand: Demand) => number;
   readonly maxAskRows: number;
 }
 
-export function createSolo({ demandOf, touch, claim, maxAskRows }: SoloOptions) {
+export function createSolo({ demandOf, touch, claim, roomRows, maxAskRows }: SoloOptions) {
   const canTake = (offer: Offer, demand: Demand): boolean =>
     offer.session.state === 'connected' && offer.soloExhaustedAt !== demand.generation;
 
@@ -52,7 +54,7 @@ export function createSolo({ demandOf, touch, claim, maxAskRows }: SoloOptions) 
       free(session);
       return;
     }
-    if (!isIdle(session)) return;
+    if (!isIdle(session) || roomRows(demand) <= 0) return;
     const able = session.offers.filter((one) => demand.offers.has(one) && canTake(one, demand));
     if (able.length === 0) {
       free(session);

@@ -4,9 +4,10 @@
  */
 import { z } from 'zod';
 import { PosternError } from '../errors.ts';
-import { DEFAULT_LEASE_MS, DEFAULT_QUEUE_LIMIT } from '../dispatch/job.ts';
+import { DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
 import { parseAllowRule, type OutboundRules } from './outbound/rules.ts';
-import { DRAIN_MS, MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
+import type { ConcurrencyLimits } from '../dispatch/limits.ts';
+import { DRAIN_MS, MAX_CREDIT_ROWS, MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
 import { isNetwork } from './networks.ts';
 
 const MIB = 1024 * 1024;
@@ -60,12 +61,49 @@ const tunnel = z.strictObject({
   allow: z.array(z.string().refine(isNetwork, 'expected a network like 192.0.2.0/24')).max(256).default([]),
 });
 
+const rows = z.int().min(1).max(MAX_CREDIT_ROWS);
+
+/** What may run at once. `POSTERN_LIMITS_FILE` says it in this form, as YAML, with `max_rows` for `maxRows`. */
+const limits = z
+  .strictObject({
+    /** Rows in flight on one worker, over all its models. */
+    workerMaxRows: rows.nullable().default(null),
+    models: z
+      .record(z.string(), z.strictObject({ reservedRows: rows.optional(), maxRows: rows.optional() }))
+      .default({}),
+  })
+  .superRefine(({ workerMaxRows, models }, context) => {
+    let reserved = 0;
+    for (const [model, { reservedRows = 0, maxRows = Infinity }] of Object.entries(models)) {
+      reserved += reservedRows;
+      const problem = (message: string): void => context.addIssue({ code: 'custom', path: ['models', model], message });
+      if (reservedRows > 0 && workerMaxRows === null) problem('rows can only be reserved where worker.max_rows is set');
+      if (reservedRows > maxRows) problem('more rows are reserved than may run');
+    }
+    if (workerMaxRows !== null && reserved >= workerMaxRows) {
+      const message = `${reserved} rows are reserved, which leaves other models none of worker.max_rows (${workerMaxRows})`;
+      context.addIssue({ code: 'custom', path: ['workerMaxRows'], message });
+    }
+  });
+
 const jobs = z.strictObject({
   /** Waiting jobs of one model; beyond it callers get `queue_full`. */
   maxQueueJobs: z.int().min(1).default(DEFAULT_QUEUE_LIMIT),
+  /** Undecided jobs of a key without a quota of its own; beyond it callers get `quota_exceeded`. null: half of `maxQueueJobs`. */
+  maxJobsOfKey: z.int().min(1).nullable().default(null),
   leaseMs: z.int().min(1000).default(DEFAULT_LEASE_MS),
+  maxAttempts: z.int().min(1).default(DEFAULT_MAX_ATTEMPTS),
+  /** How long a job without a deadline waits for a worker. */
+  waitTtlMs: z.int().min(1000).default(DEFAULT_WAIT_TTL_MS),
   /** How long a decided job can be read. */
   resultTtlMs: z.int().min(1000).default(3_600_000),
+  /** The same for one with an idempotency key, if that is longer. */
+  idempotencyTtlMs: z.int().min(1000).default(86_400_000),
+  /** null, here and below: what suits the driver. */
+  maxResults: z.int().min(1).nullable().default(null),
+  maxResultBytes: z.int().min(MIB).nullable().default(null),
+  maxInputBytes: z.int().min(MIB).nullable().default(null),
+  blobGraceMs: z.int().min(1000).default(600_000),
 });
 
 const store = z.strictObject({
@@ -91,6 +129,7 @@ const schema = z.strictObject({
   http: http.prefault({}),
   tunnel: tunnel.prefault({}),
   jobs: jobs.prefault({}),
+  limits: limits.prefault({}),
   store: store.prefault({}),
   outbound: outbound.prefault({}),
   drainMs: z.int().min(0).default(DRAIN_MS),
@@ -103,6 +142,13 @@ export type HttpConfig = GatewayConfig['http'];
 /** The rules that the configuration stands for. */
 export function outboundRules({ allow, plainHttp }: GatewayConfig['outbound']): OutboundRules {
   return { allow: allow.map((entry) => parseAllowRule(entry)!), plainHttp };
+}
+
+export function concurrencyOf({ workerMaxRows, models }: GatewayConfig['limits']): ConcurrencyLimits {
+  const entries = Object.entries(models).map(([model, { reservedRows = 0, maxRows = null }]) => {
+    return [model, { reservedRows, maxRows }] as const;
+  });
+  return { workerMaxRows, models: new Map(entries) };
 }
 
 /** Throws `config_invalid` naming every key that is wrong. */

@@ -11,8 +11,17 @@ import { PosternError, toPosternError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
+import { NO_LIMITS, type ConcurrencyLimits } from '../dispatch/limits.ts';
 import { createIds, isUnrecorded } from '../dispatch/id.ts';
-import { DEFAULT_LEASE_MS, TERMINAL, type Fence, type Job, type JobId, type SessionId } from '../dispatch/job.ts';
+import {
+  ANONYMOUS,
+  DEFAULT_LEASE_MS,
+  TERMINAL,
+  type Fence,
+  type Job,
+  type JobId,
+  type SessionId,
+} from '../dispatch/job.ts';
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
 import type { Store } from '../store/store.ts';
 import { createCatalogue } from './engine-catalogue.ts';
@@ -32,6 +41,9 @@ export interface EngineOptions {
   readonly permissions?: Permissions;
   /** How long a worker that is not heard keeps its attempts. Costs: a dead worker's jobs stand still for that long. */
   readonly leaseMs?: number;
+  readonly limits?: ConcurrencyLimits;
+  /** Undecided jobs of a key that has no quota of its own. */
+  readonly maxUndecidedJobsOfKey?: number;
   /** Callers that wait at once. */
   readonly maxWaiters?: number;
   /** Callers that read along at once. */
@@ -61,6 +73,7 @@ export function createEngine(options: EngineOptions): Engine {
   const { clock, logger, store } = options;
   const leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS;
   const permissions = options.permissions ?? ALL_ALLOWED;
+  const maxUndecidedJobsOfKey = options.maxUndecidedJobsOfKey ?? null;
   const nextId = createIds(clock, options.randomBytes ?? cryptoBytes);
   const sessions = new Map<SessionId, GatewaySession>();
   const waiters = createWaiters({ clock, maxWaiters: options.maxWaiters ?? 10_000 });
@@ -83,6 +96,7 @@ export function createEngine(options: EngineOptions): Engine {
     random: options.random ?? Math.random,
     monotonic: () => clock.monotonic(),
     leaseMs,
+    limits: options.limits ?? NO_LIMITS,
     effects: {
       claim: (ask) => turn.claim(ask),
       assign({ fence, offer }, job) {
@@ -227,7 +241,7 @@ export function createEngine(options: EngineOptions): Engine {
       rows: request.rows ?? 1,
       priority: request.priority,
       caller: request.caller,
-      maxUndecidedJobs: request.maxUndecidedJobs ?? null,
+      maxUndecidedJobs: request.maxUndecidedJobs ?? (request.caller === ANONYMOUS ? null : maxUndecidedJobsOfKey),
       deadlineAt: request.deadlineAt,
       idempotencyKey: request.idempotencyKey,
       webhook: request.webhook ?? null,

@@ -9,7 +9,7 @@ import type { Records } from '../identity/records.ts';
 import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
-import { outboundRules, type GatewayConfig } from './config.ts';
+import { concurrencyOf, outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { createHttpService } from './http/http.ts';
 import { createWorkerListener } from './listener.ts';
@@ -39,7 +39,15 @@ export interface Gateway extends Service {
 export function createGateway({ config, identity, records, logger, clock }: GatewayOptions): Gateway {
   const { jobs, tunnel } = config;
   const store = createGatewayStore({ config, clock, logger });
-  const engine = createEngine({ clock, logger, store, permissions: identity.access, leaseMs: jobs.leaseMs });
+  const engine = createEngine({
+    clock,
+    logger,
+    store,
+    permissions: identity.access,
+    leaseMs: jobs.leaseMs,
+    limits: concurrencyOf(config.limits),
+    maxUndecidedJobsOfKey: jobs.maxJobsOfKey ?? Math.ceil(jobs.maxQueueJobs / 2),
+  });
   const listener = createWorkerListener({
     config: { ...tunnel, gateway: config.name, leaseMs: jobs.leaseMs },
     identity,

@@ -28,8 +28,14 @@ export function createGatewayStore(options: GatewayStoreOptions): Store {
 
 const limitsOf = ({ jobs }: GatewayStoreOptions['config']) => ({
   queueLimitJobs: jobs.maxQueueJobs,
+  maxAttempts: jobs.maxAttempts,
+  waitTtlMs: jobs.waitTtlMs,
   resultTtlMs: jobs.resultTtlMs,
+  idempotencyTtlMs: jobs.idempotencyTtlMs,
   leaseMs: jobs.leaseMs,
+  ...(jobs.maxResults === null ? {} : { maxResults: jobs.maxResults }),
+  ...(jobs.maxResultBytes === null ? {} : { maxResultBytes: jobs.maxResultBytes }),
+  ...(jobs.maxInputBytes === null ? {} : { maxInputBytes: jobs.maxInputBytes }),
 });
 
 function createRecordedStore({ config, clock, logger }: GatewayStoreOptions): Store {
@@ -37,7 +43,14 @@ function createRecordedStore({ config, clock, logger }: GatewayStoreOptions): St
   const limits = limitsOf(config);
   if (config.store.driver === 'memory') return createMemoryStore({ clock, ...limits });
   const blobs = createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
-  const store = createSqliteStore({ clock, logger, path: storePath(dataDir), blobs, ...limits });
+  const store = createSqliteStore({
+    clock,
+    logger,
+    path: storePath(dataDir),
+    blobs,
+    blobGraceMs: config.jobs.blobGraceMs,
+    ...limits,
+  });
   const service = createService({
     async start() {
       await blobs.start();

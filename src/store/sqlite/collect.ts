@@ -16,11 +16,12 @@ const PER_ROUND = 64;
 export interface CollectorOptions {
   readonly blobs: PayloadBlobs;
   readonly clock: Clock;
+  readonly graceMs: number;
   readonly reader: Thread<ReaderCalls>;
   readonly writer: Thread<WriterCalls>;
 }
 
-export function createCollector({ blobs, clock, reader, writer }: CollectorOptions) {
+export function createCollector({ blobs, clock, graceMs, reader, writer }: CollectorOptions) {
   let afterUnnamed = '';
   let afterWalked: string | null = null;
   let running: Promise<void> | null = null;
@@ -29,7 +30,7 @@ export function createCollector({ blobs, clock, reader, writer }: CollectorOptio
   const isUsed = (key: string): Promise<boolean> => reader.call('isNamed', key);
 
   async function round(): Promise<void> {
-    const putBefore = clock.now() - BLOB_GRACE_MS;
+    const putBefore = clock.now() - graceMs;
     const unnamed = await reader.call('unnamed', { after: afterUnnamed, limit: PER_ROUND });
     afterUnnamed = unnamed.length < PER_ROUND ? '' : unnamed.at(-1)!;
     const done: string[] = [];

@@ -19,7 +19,7 @@ import { bodyDigest } from '../body-digest.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Claimed, FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store.ts';
 import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
-import { createCollector } from './collect.ts';
+import { BLOB_GRACE_MS, createCollector } from './collect.ts';
 import { createSqliteDeliveries } from './deliveries.ts';
 import type { SqliteLimits, WriterOptions } from './options.ts';
 import { createPayloads, NO_BYTES, stored, type PayloadBlobs } from './payloads.ts';
@@ -33,6 +33,8 @@ export interface SqliteStoreOptions extends Partial<SqliteLimits> {
   readonly path: string;
   /** For payloads over 64 KiB. Not started or stopped here. */
   readonly blobs: PayloadBlobs;
+  /** How long a blob that no row names is kept. */
+  readonly blobGraceMs?: number;
   readonly logger?: Logger;
   /** Where the writer and the reader run: two threads of this process, unless a simulation has its own. */
   readonly openThreads?: OpenThreads;
@@ -76,7 +78,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   };
   const { writer, reader } = (options.openThreads ?? openOwnThreads)(data, clock, onLog);
   const payloads = createPayloads(blobs);
-  const collector = createCollector({ blobs, clock, reader, writer });
+  const collector = createCollector({ blobs, clock, graceMs: options.blobGraceMs ?? BLOB_GRACE_MS, reader, writer });
   let checkpoint: Promise<unknown> | null = null;
 
   function onLog({ wantsCheckpoint, trouble }: LogState): void {
