@@ -19,7 +19,7 @@ const settle = async (): Promise<void> => {
 
 function setup(
   storeOptions: Partial<MemoryStoreOptions> = {},
-  engineOptions: { maxWaiters?: number; maxUndecidedJobsOfKey?: number } = {},
+  engineOptions: { maxWaiters?: number } = {},
 ) {
   const clock = createManualClock();
   const store = createMemoryStore({ clock, ...storeOptions });
@@ -134,17 +134,6 @@ test('a full queue says when to come back, from the rate that was seen', async (
   // Two a second; a tenth of the queue is one job.
   await assert.rejects(engine.submit(request()), { code: 'queue_full', retryAfterS: 1 });
   assert.equal(engine.stats().totals.get('plants')?.refused, 1);
-  await engine.stop();
-});
-
-test('a key without a quota of its own has the share that is everybody’s; who has no key shares the queue', async () => {
-  const { engine } = setup({}, { maxUndecidedJobsOfKey: 2 });
-  connect(engine, fakeSession('s1'), 0);
-  for (let i = 0; i < 2; i += 1) await engine.submit(request({ caller: 'key-1' }));
-  await assert.rejects(engine.submit(request({ caller: 'key-1' })), { code: 'quota_exceeded' });
-  await engine.submit(request({ caller: 'key-2' }));
-  await engine.submit(request({ caller: 'key-1', maxUndecidedJobs: 3 }));
-  for (let i = 0; i < 4; i += 1) await engine.submit(request());
   await engine.stop();
 });
 
