@@ -17,10 +17,7 @@ const settle = async (): Promise<void> => {
   for (let i = 0; i < 3; i += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
-function setup(
-  storeOptions: Partial<MemoryStoreOptions> = {},
-  engineOptions: { maxWaiters?: number } = {},
-) {
+function setup(storeOptions: Partial<MemoryStoreOptions> = {}, engineOptions: { maxWaiters?: number } = {}) {
   const clock = createManualClock();
   const store = createMemoryStore({ clock, ...storeOptions });
   const engine = createEngine({ clock, logger: silentLogger, store, ...engineOptions });
