@@ -21,6 +21,7 @@ const SESSION: GatewaySession = {
   ack: () => undefined,
   ackParts: () => undefined,
   drain: () => Promise.resolve(),
+  deny: () => undefined,
   close: () => undefined,
 };
 
