@@ -27,6 +27,8 @@ module.exports = {
     only('gateway', ['^src/protocol/', '^src/dispatch/', '^src/store/', '^src/blobs/', '^src/identity/']),
     only('worker', ['^src/protocol/', '^src/identity/', '^src/runners/registry\\.ts$']),
     only('runners', ['^src/worker/runner\\.ts$', '^src/protocol/datatypes\\.ts$']),
+    // What the gateway exports to apps: its ports, and what a route is.
+    only('fieldguide', ['^src/gateway/(ports|http/route)\\.ts$', '^src/store/store\\.ts$', '^src/blobs/blobs\\.ts$']),
     only('client', ['^src/protocol/']),
     {
       name: 'nothing-imports-cli',

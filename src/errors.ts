@@ -29,6 +29,8 @@ export const ERROR_CODES = {
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
   prediction_not_found: { status: 404, title: 'There is no prediction with this id', retryable: false },
   model_not_found: { status: 404, title: 'There is no model with this name', retryable: false },
+  guide_not_found: { status: 404, title: 'There is no guide with this name', retryable: false },
+  entry_not_found: { status: 404, title: 'The guide has no such entry', retryable: false },
   headers_too_large: { status: 431, title: 'The headers are larger than the limit', retryable: false },
   request_timeout: { status: 408, title: 'The request took too long to arrive', retryable: true },
   input_url_refused: { status: 400, title: 'The address of the input is not one that is fetched', retryable: false },

@@ -58,6 +58,7 @@ void test('an empty environment gives the defaults of the table', () => {
       outboundHttp: false,
       targetHost: '127.0.0.1',
       targetPort: 37_373,
+      guidesDir: '/srv/guides',
       modelsDir: '/srv/models',
       python: 'python3',
       pythonEnvironment: {},

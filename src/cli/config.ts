@@ -66,6 +66,7 @@ export interface Config {
   readonly targetPort: number;
   /** null: as an own authority writes it. */
   readonly gatewayName: string | null;
+  readonly guidesDir: string;
   readonly modelsDir: string;
   readonly python: string;
   /** What models in Python see of the environment. */
@@ -247,6 +248,7 @@ export function parseConfig(env: Environment, folder: string): Config {
     targetHost: required('TARGET_HOST'),
     targetPort: Number(required('TARGET_PORT')),
     gatewayName: text('POSTERN_GATEWAY_NAME'),
+    guidesDir: path('POSTERN_GUIDES_DIR'),
     modelsDir: path('POSTERN_MODELS_DIR'),
     python: python.includes('/') ? resolve(folder, python) : python,
     pythonEnvironment: pythonEnvironment(env, text('POSTERN_PYTHON_ENV')),

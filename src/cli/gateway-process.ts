@@ -5,12 +5,14 @@ import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { parseGatewayConfig } from '../gateway/config.ts';
+import type { App } from '../gateway/ports.ts';
 import { stateOf } from '../identity/keys/key.ts';
 import { listKeys, prepareKeys } from '../identity/keys/records.ts';
 import { openRecords, type Records } from '../identity/records.ts';
 import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Config } from './config.ts';
+import { fieldGuideApps } from './guides.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
 import { readLimits } from './limits-file.ts';
 
@@ -21,11 +23,17 @@ export interface GatewayProcess {
 }
 
 /** Opens the identity (made on first use) and starts the gateway. `defaultTunnelHost` counts when no setting says otherwise. */
-export async function startGateway(config: Config, defaultTunnelHost: string, logger: Logger): Promise<GatewayProcess> {
+export async function startGateway(
+  config: Config,
+  defaultTunnelHost: string,
+  logger: Logger,
+  guides?: readonly string[],
+): Promise<GatewayProcess> {
   const records = openRecords(config.dataDir);
   try {
     refuseOpenHttp(config, records);
-    return await startOver(records, config, defaultTunnelHost, logger);
+    const apps = await fieldGuideApps(config, guides);
+    return await startOver(records, config, apps, defaultTunnelHost, logger);
   } catch (error) {
     records.close();
     throw error;
@@ -35,6 +43,7 @@ export async function startGateway(config: Config, defaultTunnelHost: string, lo
 async function startOver(
   records: Records,
   config: Config,
+  apps: readonly App[],
   defaultTunnelHost: string,
   logger: Logger,
 ): Promise<GatewayProcess> {
@@ -63,6 +72,7 @@ async function startOver(
     }),
     identity,
     records,
+    apps,
     logger,
     clock: systemClock,
   });

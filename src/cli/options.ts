@@ -21,6 +21,12 @@ export const gatewayOption = (): Option =>
     },
   );
 
+/** May be given several times. */
+export const guideOption = (): Option =>
+  new Option('--guide <folder>', 'serve this guide too, beside those of POSTERN_GUIDES_DIR (may be repeated)')
+    .default([] as string[], 'none')
+    .argParser((folder: string, before: string[]) => [...before, folder]);
+
 export const keyFileOption = (): Option =>
   new Option('--key-file <path>', 'file that holds the API key (default: POSTERN_API_KEY)');
 

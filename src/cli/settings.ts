@@ -258,6 +258,12 @@ export const SETTINGS = {
     about:
       'With certificates of another authority: the name that the gateway’s certificate must carry. By default `postern-gateway`, which an own authority writes.',
   },
+  POSTERN_GUIDES_DIR: {
+    kind: { type: 'folder' },
+    use: 'gateway',
+    fallback: './guides',
+    about: 'Every folder in it that has a `guide.json` is a guide of the field guide. None: it is not served.',
+  },
   POSTERN_MODELS_DIR: {
     kind: { type: 'folder' },
     use: 'worker',

@@ -12,6 +12,7 @@ import { createService, type Service } from '../service.ts';
 import { concurrencyOf, outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { createHttpService } from './http/http.ts';
+import type { App } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { createOutbound } from './outbound/outbound.ts';
 import { createGatewayStore } from './store.ts';
@@ -24,6 +25,8 @@ export interface GatewayOptions {
   readonly records: Records;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Served beside the API; started and stopped with the gateway. */
+  readonly apps?: readonly App[];
 }
 
 export interface Gateway extends Service {
@@ -36,7 +39,7 @@ export interface Gateway extends Service {
   drain(deadlineMs: number): Promise<void>;
 }
 
-export function createGateway({ config, identity, records, logger, clock }: GatewayOptions): Gateway {
+export function createGateway({ config, identity, records, logger, clock, apps = [] }: GatewayOptions): Gateway {
   const { jobs, tunnel } = config;
   const store = createGatewayStore({ config, clock, logger });
   const engine = createEngine({
@@ -61,6 +64,7 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
     callers,
     outbound,
     predictions: engine,
+    apps,
     onDecided: (observer) => engine.onDecided(observer),
     config: config.http,
     logger,
@@ -72,6 +76,7 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
     async start() {
       records.watch(clock, (error) => logger.error('the control records cannot be read', { error }));
       await identity.start();
+      for (const app of apps) await app.start();
       await engine.start();
       await listener.start();
       // Last: a caller that gets through finds everything there.
@@ -82,6 +87,7 @@ export function createGateway({ config, identity, records, logger, clock }: Gate
     async stop() {
       // Callers first, so that nothing new arrives while the rest is taken down.
       await http.stop();
+      for (const app of apps) await app.stop();
       await listener.stop();
       await engine.stop();
       await identity.stop();

@@ -3,6 +3,7 @@
  * `sessions.ts` (workers); neither of these knows the other.
  */
 import type { Service } from '../service.ts';
+import type { Route } from './http/route.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../dispatch/job.ts';
 import type { Webhook } from '../dispatch/webhook.ts';
@@ -96,6 +97,21 @@ export interface Predictions {
   /** What was last reported of a model, or of one of its versions, and whether a worker serves it now. null: unknown. */
   report(model: string, version: string | null): { readonly report: ModelReport; readonly ready: boolean } | null;
   workers(): readonly WorkerView[];
+}
+
+// ---- apps ---------------------------------------------------------------------------------------------------------
+
+/** What an app adds to the OpenAPI document. Schemas share one space of names with the gateway's own. */
+export interface OpenApiPart {
+  readonly tag: string;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
+  readonly schemas: Readonly<Record<string, object>>;
+}
+
+/** Something that is served beside the API, as the field guide is. It is started before the first request. */
+export interface App extends Service {
+  routes(): Route[];
+  readonly openApi: OpenApiPart;
 }
 
 // ---- workers' side -----------------------------------------------------------------------------------------------

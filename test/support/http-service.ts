@@ -11,6 +11,7 @@ import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { createOutbound } from '../../src/gateway/outbound/outbound.ts';
 import { outboundRules, parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
+import type { App } from '../../src/gateway/ports.ts';
 import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
 import type { LogFields, Logger } from '../../src/logger.ts';
@@ -45,6 +46,7 @@ export async function startHttp(
   allow: string[] = [],
   /** Those of another service, to be the next one over them. */
   records = openTestRecords(t),
+  apps: readonly App[] = [],
 ): Promise<RunningHttp> {
   const fake = createFakePredictions(['plants', 'echo']);
   const errors: RunningHttp['errors'] = [];
@@ -61,6 +63,7 @@ export async function startHttp(
   const service = createHttpService({
     callers: createCallers({ records, clock: systemClock, logger }),
     predictions: fake,
+    apps,
     onDecided: fake.onDecided,
     config,
     outbound: createOutbound({ clock: systemClock, rules: outboundRules(parsed.outbound) }),

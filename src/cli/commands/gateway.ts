@@ -1,6 +1,6 @@
 /** `postern gateway`: the public process. */
 import type { Command } from 'commander';
-import { EXIT_CODES_HELP } from '../options.ts';
+import { EXIT_CODES_HELP, guideOption } from '../options.ts';
 import type { GatewayFlags } from '../run/gateway.ts';
 
 export function addGateway(program: Command): void {
@@ -9,6 +9,7 @@ export function addGateway(program: Command): void {
     .description('run the public gateway: the HTTP API, and the port that workers dial')
     .option('--ready-file <path>', 'write the addresses to this file, as JSON, when ready')
     .option('--json', 'print the addresses as one JSON line when ready')
+    .addOption(guideOption())
     .addHelpText(
       'after',
       `

@@ -1,6 +1,6 @@
 /** `postern up`: the main job on one machine. */
 import type { Command } from 'commander';
-import { EXIT_CODES_HELP } from '../options.ts';
+import { EXIT_CODES_HELP, guideOption } from '../options.ts';
 import type { UpFlags } from '../run/up.ts';
 
 export function addUp(program: Command): void {
@@ -9,6 +9,7 @@ export function addUp(program: Command): void {
     .description('run a gateway and a worker on this machine, joined through mutual TLS (npm start)')
     .option('--ready-file <path>', 'write the addresses to this file, as JSON, when ready')
     .option('--json', 'print the addresses as one JSON line when ready, instead of the banner')
+    .addOption(guideOption())
     .addHelpText(
       'after',
       `

@@ -6,6 +6,7 @@ import { createLogger } from '../logging.ts';
 
 export interface GatewayFlags {
   readonly readyFile?: string;
+  readonly guide?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -13,7 +14,7 @@ export async function gateway(flags: GatewayFlags): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel ?? 'info');
   const ending = untilAskedToEnd();
-  const { gateway: service, tunnelHost } = await startGateway(config, '0.0.0.0', logger);
+  const { gateway: service, tunnelHost } = await startGateway(config, '0.0.0.0', logger, flags.guide);
   const ready = {
     url: `http://${dialHost(config.httpHost)}:${service.httpPort}`,
     httpHost: config.httpHost,

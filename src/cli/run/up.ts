@@ -15,6 +15,7 @@ import type { Config } from '../config.ts';
 
 export interface UpFlags {
   readonly readyFile?: string;
+  readonly guide?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -31,7 +32,7 @@ export async function up(flags: UpFlags): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel ?? 'warn');
   const ending = untilAskedToEnd();
-  const started = await startGateway(config, '127.0.0.1', logger);
+  const started = await startGateway(config, '127.0.0.1', logger, flags.guide);
   const { gateway } = started;
   const worker = createLocalWorker({
     settings: await localSettings(config, started),

@@ -79,6 +79,14 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'There is no prediction with this id: it never was, or its result has been forgotten.',
     todo: 'Check the id. Read results while they are kept (an hour unless it was set otherwise).',
   },
+  guide_not_found: {
+    meaning: 'This gateway serves no field guide with this name.',
+    todo: 'Look at `GET /api/guides`; the folders come from `POSTERN_GUIDES_DIR` and `--guide`.',
+  },
+  entry_not_found: {
+    meaning: 'The guide has no entry with this id, and no listed entry has it as a member.',
+    todo: 'Find the id by `GET /api/guides/{guide}/entries?q=…`.',
+  },
   model_not_found: {
     meaning: 'No worker has ever announced this model or version to this gateway.',
     todo: 'Look at `GET /v1/models`; check the spelling, and that the worker with the model has connected once.',

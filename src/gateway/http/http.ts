@@ -12,7 +12,7 @@ import type { Logger } from '../../logger.ts';
 import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import type { Predictions } from '../ports.ts';
+import type { App, Predictions } from '../ports.ts';
 import { parseProxies } from './address.ts';
 import { adminRoutes } from './admin.ts';
 import { createBodyBudget } from './budget.ts';
@@ -32,6 +32,8 @@ import { streamRoutes } from './stream.ts';
 
 export interface HttpServiceOptions {
   readonly predictions: Predictions;
+  /** Started already. */
+  readonly apps?: readonly App[];
   readonly onDecided: OnDecided;
   readonly config: HttpConfig;
   /** For what is requested on a caller's behalf. */
@@ -58,6 +60,7 @@ const DRAIN_LOOK_MS = 20;
 
 export function createHttpService(options: HttpServiceOptions): HttpService {
   const { predictions, config, outbound, logger, clock } = options;
+  const apps = options.apps ?? [];
   const budget = createBodyBudget(config.maxInFlightBytes);
   const corsOrigins = new Set(config.corsOrigins);
   const { keys, sessions } = options.callers;
@@ -114,7 +117,8 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
         ...adminRoutes({ callers: options.callers, budget, clock }),
-        ...(await pageRoutes()),
+        ...apps.flatMap((app) => app.routes()),
+        ...(await pageRoutes(apps.map(({ openApi }) => openApi))),
       ];
       app = createApp(config, desk);
       connections.guard(app.server);

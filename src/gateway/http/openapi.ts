@@ -2,6 +2,7 @@
 import { ADMIN_PATHS } from './openapi-admin.ts';
 import { answer, JSON_TYPE, plain, problems } from './openapi-answers.ts';
 import { SECURITY, withSecurity } from './openapi-security.ts';
+import type { OpenApiPart } from '../ports.ts';
 import { PARAMETERS, ref, SCHEMAS } from './openapi-schemas.ts';
 import { V2_PATHS, V2_SCHEMAS } from './openapi-v2.ts';
 
@@ -183,7 +184,11 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   },
 };
 
-export function openApiDocument(): object {
+const merge = (parts: readonly Readonly<Record<string, object>>[]): Record<string, object> =>
+  Object.fromEntries(parts.flatMap((part) => Object.entries(part)));
+
+/** @param parts what apps add */
+export function openApiDocument(parts: readonly OpenApiPart[] = []): object {
   return {
     openapi: '3.1.0',
     info: {
@@ -194,10 +199,19 @@ export function openApiDocument(): object {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    tags: ['Predictions', 'Models', 'Open Inference Protocol', 'Running it', 'Administration', 'Pages'].map((name) => ({
-      name,
-    })),
-    paths: withSecurity({ ...PATHS, ...ADMIN_PATHS }),
-    components: { schemas: { ...SCHEMAS, ...V2_SCHEMAS }, securitySchemes: SECURITY },
+    tags: [
+      'Predictions',
+      'Models',
+      'Open Inference Protocol',
+      'Running it',
+      'Administration',
+      'Pages',
+      ...parts.map(({ tag }) => tag),
+    ].map((name) => ({ name })),
+    paths: { ...withSecurity({ ...PATHS, ...ADMIN_PATHS }), ...merge(parts.map(({ paths }) => paths)) },
+    components: {
+      schemas: { ...SCHEMAS, ...V2_SCHEMAS, ...merge(parts.map(({ schemas }) => schemas)) },
+      securitySchemes: SECURITY,
+    },
   };
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { OpenApiPart } from '../ports.ts';
 import { renderErrorsPage } from './error-guide.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Answer, Call, Route } from './route.ts';
@@ -43,14 +44,14 @@ const SECURITY: readonly string[] = [
   ...['permissions-policy', 'geolocation=(), microphone=(), camera=(self)'],
 ];
 
-export async function pageRoutes(): Promise<Route[]> {
+export async function pageRoutes(parts: readonly OpenApiPart[]): Promise<Route[]> {
   const files = FILES.map(async ([address, file, contentType]) =>
     fixed(address, contentType, await readFile(path.join(FOLDER, file))),
   );
   return [
     ...(await Promise.all(files)),
     fixed('/docs/errors', 'text/html; charset=utf-8', renderErrorsPage()),
-    fixed('/openapi.json', 'application/json; charset=utf-8', JSON.stringify(openApiDocument())),
+    fixed('/openapi.json', 'application/json; charset=utf-8', JSON.stringify(openApiDocument(parts))),
   ];
 }
 
