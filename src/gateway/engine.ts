@@ -373,6 +373,7 @@ export function createEngine(options: EngineOptions): Engine {
     list: (request) => store.list(request),
     watch: (id, onChange) => streams.watch(id, onChange),
     queuePosition: (id) => store.queuePosition(id),
+    deliveriesOf: (id) => store.deliveries.ofJob(id),
     report: (model, version) => catalogue.report(model, version),
     models: async () => catalogue.models(await store.counts()),
     workers: () => catalogue.workers(),

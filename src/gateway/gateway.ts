@@ -16,6 +16,8 @@ import type { App } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { createOutbound } from './outbound/outbound.ts';
 import { createGatewayStore } from './store.ts';
+import { createWebhookSecrets, webhookKeysPath } from './webhooks/secrets.ts';
+import { createWebhookSender } from './webhooks/sender.ts';
 
 export interface GatewayOptions {
   readonly config: GatewayConfig;
@@ -59,10 +61,16 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     clock,
   });
   const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });
+  const secrets = createWebhookSecrets(webhookKeysPath(config.dataDir), clock);
+  const webhooks = createWebhookSender({ deliveries: store.deliveries, outbound, secrets, clock, logger });
+  engine.onDecided(({ webhook }) => {
+    if (webhook !== null) webhooks.wake();
+  });
   const callers = createCallers({ records, clock, logger });
   const http = createHttpService({
     callers,
     outbound,
+    webhookSecretOf: (caller) => secrets.secretOf(caller),
     predictions: engine,
     apps,
     onDecided: (observer) => engine.onDecided(observer),
@@ -78,6 +86,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       await identity.start();
       for (const app of apps) await app.start();
       await engine.start();
+      await webhooks.start();
       await listener.start();
       // Last: a caller that gets through finds everything there.
       await http.start();
@@ -89,6 +98,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       await http.stop();
       for (const app of apps) await app.stop();
       await listener.stop();
+      await webhooks.stop();
       await engine.stop();
       await identity.stop();
       if (isReady) note('gateway.stop');

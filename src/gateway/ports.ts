@@ -6,6 +6,7 @@ import type { Service } from '../service.ts';
 import type { Route } from './http/route.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../dispatch/job.ts';
+import type { DeliveryView } from '../dispatch/delivery.ts';
 import type { Webhook } from '../dispatch/webhook.ts';
 import type { ModelReport, ModelState, Timings } from '../protocol/messages.ts';
 
@@ -93,6 +94,8 @@ export interface Predictions {
   /** Follows a job and the parts of its output. null: no such job. Throws overloaded when too many do. */
   watch(id: JobId, onChange: () => void): Promise<JobWatch | null>;
   queuePosition(id: JobId): Promise<number | null>;
+  /** What became of what its webhook was told. */
+  deliveriesOf(id: JobId): Promise<DeliveryView[]>;
   models(): Promise<readonly ModelView[]>;
   /** What was last reported of a model, or of one of its versions, and whether a worker serves it now. null: unknown. */
   report(model: string, version: string | null): { readonly report: ModelReport; readonly ready: boolean } | null;

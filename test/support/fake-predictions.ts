@@ -160,6 +160,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
         close: () => void looks.delete(onChange),
       });
     },
+    deliveriesOf: () => Promise.resolve([]),
     queuePosition: (id) => Promise.resolve(jobs.get(id)?.status === 'starting' ? 0 : null),
     models: () => Promise.resolve(models.map(viewOf)),
     report: (model) =>

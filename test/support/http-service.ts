@@ -65,6 +65,7 @@ export async function startHttp(
     predictions: fake,
     apps,
     onDecided: fake.onDecided,
+    webhookSecretOf: (caller) => Promise.resolve(`whsec_${caller}`),
     config,
     outbound: createOutbound({ clock: systemClock, rules: outboundRules(parsed.outbound) }),
     logger,

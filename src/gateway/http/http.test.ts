@@ -378,6 +378,7 @@ describe('running the service', () => {
       callers: createCallers({ records: openTestRecords(t), clock: systemClock, logger: silentLogger }),
       predictions: fake,
       onDecided: fake.onDecided,
+      webhookSecretOf: (caller) => Promise.resolve(`whsec_${caller}`),
       config,
       outbound: createOutbound({ clock: systemClock, rules: { allow: [], plainHttp: false } }),
       logger: silentLogger,

@@ -27,6 +27,7 @@ import { pageRoutes } from './pages.ts';
 import { predictionRoutes } from './predictions.ts';
 import { problem, serve, type Call, type Desk, type Route, isOpenInference } from './route.ts';
 import { createApp } from './server.ts';
+import { webhookRoutes } from './webhooks.ts';
 import { v2Routes } from './v2/routes.ts';
 import { streamRoutes } from './stream.ts';
 
@@ -38,6 +39,8 @@ export interface HttpServiceOptions {
   readonly config: HttpConfig;
   /** For what is requested on a caller's behalf. */
   readonly outbound: Outbound;
+  /** What a caller verifies its webhooks with. */
+  readonly webhookSecretOf: (caller: string) => Promise<string>;
   /** Who may call. Started and stopped by this service. */
   readonly callers: Callers;
   readonly logger: Logger;
@@ -112,6 +115,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       routes = [
         ...predictionRoutes({ predictions, budget, clock, maxBodyBytes, inputs, webhookRefusal, baseOf }),
         ...streams.routes,
+        ...webhookRoutes({ secretOf: options.webhookSecretOf }),
         ...modelRoutes({ predictions, baseOf }),
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
         ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),

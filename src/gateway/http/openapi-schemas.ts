@@ -89,6 +89,23 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
         batch_ms: number('Waiting for the batch to fill.'),
         compute_ms: number('The model itself.'),
       }),
+      webhook: text('Who is told of it. Only where a webhook was asked for.'),
+      webhook_events_filter: list(text('Of what.', { enum: ['start', 'completed'] })),
+      webhook_deliveries: list(
+        object({
+          id: text('The `webhook-id` of every attempt.'),
+          event: text('', { enum: ['start', 'completed'] }),
+          status: text('`pending`: it is tried (again) at `next_attempt_at`.', {
+            enum: ['pending', 'delivered', 'failed'],
+          }),
+          attempts: { type: 'integer', description: 'Attempts begun.' },
+          answer: { type: ['integer', 'null'], description: 'Status of the latest answer.' },
+          error: { type: ['string', 'null'], description: 'Why the latest attempt did not succeed.' },
+          created_at: time('When it happened.'),
+          next_attempt_at: time('When it is tried next.'),
+          ended_at: time('Since when it is over.'),
+        }),
+      ),
       urls: object({
         get: text('Itself.'),
         cancel: text('POST here to cancel it.'),
@@ -112,6 +129,7 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
       ],
     },
   ),
+  WebhookSecret: object({ key: text('`whsec_` and 32 bytes in base64.') }, { required: ['key'] }),
   PredictionPage: page('Prediction'),
   NewPrediction: object(
     {
@@ -126,6 +144,12 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
       deadline: {
         description: 'ISO 8601 with a zone, or epoch seconds. After it the prediction is given up.',
         type: ['string', 'number'],
+      },
+      webhook: text('A public `https://` address that is told of it: see webhooks.'),
+      webhook_events_filter: {
+        type: 'array',
+        items: { type: 'string', enum: ['start', 'output', 'logs', 'completed'] },
+        description: 'Of what. All, unless it is said; `output` and `logs` never happen here.',
       },
       priority: { type: 'integer', minimum: -100, maximum: 100, default: 0, description: 'Higher goes first.' },
     },

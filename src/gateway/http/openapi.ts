@@ -119,6 +119,14 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
       responses: { 200: answer('As it stands now.', ref('Prediction')), ...problems('prediction_not_found') },
     },
   },
+  '/v1/webhooks/default/secret': {
+    get: {
+      tags: ['Predictions'],
+      summary: 'The secret that your webhooks are signed with',
+      description: 'As in the Standard Webhooks specification. Each API key has its own.',
+      responses: { 200: answer('It.', ref('WebhookSecret')) },
+    },
+  },
   '/v1/models': {
     get: { tags: ['Models'], summary: 'All models', responses: { 200: answer('All of them.', ref('ModelPage')) } },
   },

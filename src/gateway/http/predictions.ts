@@ -135,13 +135,15 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
       job = ownJob(call.access, id, await predictions.wait(id, waitMs, leaving(call.response)));
     }
     const queuePosition = await positionOf(job);
-    const etag = entityTag(job, queuePosition);
+    const deliveries = job.webhook === null ? undefined : await predictions.deliveriesOf(job.id);
+    const etag = entityTag(job, queuePosition, deliveries);
     if (matches(call.request.headers['if-none-match'], etag)) {
       return { status: 304, headers: ['etag', etag, 'cache-control', 'no-store'], body: '' };
     }
     const more = ['etag', etag];
     if (job.timings !== null) more.push('server-timing', serverTiming(job.timings));
-    return json(200, renderPrediction(job, { base: baseOf(call), queuePosition }), more);
+    const shown = { base: baseOf(call), queuePosition, ...(deliveries === undefined ? {} : { deliveries }) };
+    return json(200, renderPrediction(job, shown), more);
   }
 
   async function readOutput(call: Call): Promise<Answer> {

@@ -2,6 +2,8 @@
  * A prediction as callers see it: Replicate's shape and a few more fields. Written as text by hand, because the output is
  * embedded as it came from the worker (the engine has checked that it is JSON) and is never parsed again here.
  */
+import type { DeliveryView } from '../../dispatch/delivery.ts';
+import type { Webhook } from '../../dispatch/webhook.ts';
 import type { Job, JobTimings, PastAttempt, Payload } from '../../dispatch/job.ts';
 
 /** A binary output up to this size is answered as a data URL; a larger one is read from `urls.output`. */
@@ -16,9 +18,12 @@ export interface RenderOptions {
   readonly queuePosition: number | null;
   /** Outputs over it are left out (`null`); they can still be read from `urls.output`. */
   readonly maxOutputBytes?: number;
+  /** What its webhook was told, where that is shown. */
+  readonly deliveries?: readonly DeliveryView[];
 }
 
-export function renderPrediction(job: Job, { base, queuePosition, maxOutputBytes = Infinity }: RenderOptions): string {
+export function renderPrediction(job: Job, options: RenderOptions): string {
+  const { base, queuePosition, maxOutputBytes = Infinity } = options;
   const get = `${base}/v1/predictions/${job.id}`;
   const { error } = job;
   return (
@@ -33,8 +38,30 @@ export function renderPrediction(job: Job, { base, queuePosition, maxOutputBytes
     `,"next_attempt_at":${moment(job.nextAttemptAt)},"past_attempts":${renderPast(job.pastAttempts)}` +
     `,"created_at":${moment(job.createdAt)},"started_at":${moment(job.startedAt)},"completed_at":${moment(job.completedAt)}` +
     `,"deadline_at":${moment(job.deadlineAt)},"metrics":${renderMetrics(job)}` +
+    (job.webhook === null ? '' : renderWebhook(job.webhook, options.deliveries)) +
     `,"urls":{"get":"${get}","cancel":"${get}/cancel","stream":"${get}/stream"${job.output === null ? '' : `,"output":"${get}/output"`}}}`
   );
+}
+
+function renderWebhook({ url, events }: Webhook, deliveries: readonly DeliveryView[] | undefined): string {
+  const wanted = `,"webhook":${JSON.stringify(url)},"webhook_events_filter":${JSON.stringify(events)}`;
+  return deliveries === undefined ? wanted : `${wanted},"webhook_deliveries":${JSON.stringify(deliveries.map(shown))}`;
+}
+
+const time = (epochMs: number | null): string | null => (epochMs === null ? null : new Date(epochMs).toISOString());
+
+function shown({ id, event, status, attempt, createdAt, nextAt, endedAt, answer, reason }: DeliveryView): object {
+  return {
+    id,
+    event,
+    status,
+    attempts: attempt,
+    answer,
+    error: reason,
+    created_at: time(createdAt),
+    next_attempt_at: time(nextAt),
+    ended_at: time(endedAt),
+  };
 }
 
 /** Never the bytes, which are dropped once the job is decided: their type, and the parameters beside them. */
@@ -101,13 +128,14 @@ function moment(epochMs: number | null): string {
 }
 
 /** Changes whenever what a caller can see of the job changes. */
-export function entityTag(job: Job, queuePosition: number | null): string {
+export function entityTag(job: Job, queuePosition: number | null, deliveries: readonly DeliveryView[] = []): string {
+  const told = deliveries.map(({ status, attempt, nextAt }) => `.${status}${attempt}${nextAt ?? ''}`).join('');
   const { status, attempt, progress, nextAttemptAt, completedAt, cancelRequested } = job;
   const step =
     progress === null
       ? ''
       : `${progress.fraction ?? ''}${progress.message === null ? '' : `.${hash(progress.message)}`}`;
-  return `"${status}-${attempt}-${step}-${queuePosition ?? ''}-${nextAttemptAt ?? ''}-${completedAt ?? ''}${cancelRequested ? '-c' : ''}"`;
+  return `"${status}-${attempt}-${step}-${queuePosition ?? ''}-${nextAttemptAt ?? ''}-${completedAt ?? ''}${cancelRequested ? '-c' : ''}${told === '' ? '' : `-w${hash(told)}`}"`;
 }
 
 /** Only to tell one progress message from the next: 32-bit FNV-1a. */

@@ -1,0 +1,90 @@
+/**
+ * The keys that webhooks are signed with. One master key lies in the data folder; every caller's own key is derived from it,
+ * so that nobody who can verify their own webhooks can forge somebody else's. After a rotation the master before it stays
+ * valid for a day, and both sign. Owner of the file.
+ */
+import { createHmac, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../../clock.ts';
+import { PosternError } from '../../errors.ts';
+import { createStateFile, KEY_MODE, readStateFile, writeStateFile } from '../../identity/state-file.ts';
+import { secretText } from './signature.ts';
+
+export interface WebhookSecrets {
+  /** Reads the file, or makes it. */
+  open(): Promise<void>;
+  /** The caller's keys that are valid now, the newest first. */
+  keysOf(caller: string): Promise<readonly Uint8Array[]>;
+  /** The newest, as receivers are given it: `whsec_…`. */
+  secretOf(caller: string): Promise<string>;
+  /** A new master; the one before it is valid for another day, and older ones are not any more. */
+  rotate(): Promise<void>;
+}
+
+export const OVERLAP_MS = 24 * 60 * 60 * 1000;
+/** Another process may rotate: the file is read again when it was last read so long ago. */
+const REREAD_MS = 1_000;
+const KEY_BYTES = 32;
+
+const schema = z.strictObject({
+  keys: z
+    .array(z.strictObject({ key: z.base64().length(44), endsAt: z.number().nullable() }))
+    .min(1)
+    .max(2),
+});
+type Keys = z.infer<typeof schema>['keys'];
+
+export const webhookKeysPath = (dataDir: string): string => join(dataDir, 'identity', 'webhook-keys.json');
+
+export function createWebhookSecrets(path: string, clock: Clock): WebhookSecrets {
+  let keys: Keys | null = null;
+  let readAt = -Infinity;
+
+  const text = (value: Keys): string => `${JSON.stringify({ keys: value })}\n`;
+  const newKey = (): Keys[number] => ({ key: randomBytes(KEY_BYTES).toString('base64'), endsAt: null });
+
+  async function read(): Promise<Keys> {
+    if (keys !== null && clock.monotonic() < readAt + REREAD_MS) return keys;
+    const found = await readStateFile(path);
+    if (found === null) {
+      // Another process may be first: then its file counts.
+      await createStateFile(path, text([newKey()]), KEY_MODE);
+      return read();
+    }
+    keys = parse(found);
+    readAt = clock.monotonic();
+    return keys;
+  }
+
+  function parse(found: string): Keys {
+    try {
+      return schema.parse(JSON.parse(found)).keys;
+    } catch {
+      const message = `${path} holds no keys for webhooks: restore it from a backup, or remove it for new ones`;
+      throw new PosternError('config_invalid', message);
+    }
+  }
+
+  async function keysOf(caller: string): Promise<readonly Uint8Array[]> {
+    const now = clock.now();
+    return (await read())
+      .filter(({ endsAt }) => endsAt === null || endsAt > now)
+      .map(({ key }) => createHmac('sha256', Buffer.from(key, 'base64')).update(`webhooks of ${caller}`).digest());
+  }
+
+  return {
+    async open() {
+      await read();
+    },
+    keysOf,
+    secretOf: async (caller) => secretText((await keysOf(caller))[0]!),
+    async rotate() {
+      readAt = -Infinity;
+      const [newest] = await read();
+      const rotated = [newKey(), { ...newest!, endsAt: clock.now() + OVERLAP_MS }];
+      await writeStateFile(path, text(rotated), KEY_MODE);
+      readAt = -Infinity;
+    },
+  };
+}
