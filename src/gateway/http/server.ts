@@ -55,8 +55,9 @@ function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk
       requireHostHeader: false,
     },
     (request, response) => {
-      if (request.headers.host !== undefined || request.httpVersionMinor === 0) handler(request, response);
-      else sendProblem(noHost(), { request, response, id: nextId(request) }, desk);
+      const hosts = countHosts(request.rawHeaders);
+      if (hosts === 1 || (hosts === 0 && request.httpVersionMinor === 0)) handler(request, response);
+      else refuseHost(hosts, { request, response, id: nextId(request) }, desk);
     },
   );
   server.maxConnections = config.maxConnections;
@@ -73,8 +74,21 @@ function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk
   return server;
 }
 
-function noHost(): PosternError {
-  return new PosternError('bad_request', 'The request has no Host header, which HTTP/1.1 demands.');
+/** Node keeps the first of several; a proxy in front may have gone by another one. */
+function countHosts(rawHeaders: readonly string[]): number {
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts;
+}
+
+/** The connection is closed: its sender and we do not agree about what was asked of whom. */
+function refuseHost(hosts: number, call: Parameters<typeof sendProblem>[1], desk: Desk): void {
+  const got = hosts === 0 ? 'no Host header' : `${hosts} Host headers`;
+  call.response.setHeader('connection', 'close');
+  sendProblem(new PosternError('bad_request', `The request has ${got}; HTTP/1.1 demands exactly one.`), call, desk);
 }
 
 type RequestIds = (request?: IncomingMessage) => string;
