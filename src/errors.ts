@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   not_found: { status: 404, title: 'There is nothing at this address', retryable: false },
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
   prediction_not_found: { status: 404, title: 'There is no prediction with this id', retryable: false },
+  file_not_found: { status: 404, title: 'There is no file with this id', retryable: false },
   model_not_found: { status: 404, title: 'There is no model with this name', retryable: false },
   guide_not_found: { status: 404, title: 'There is no guide with this name', retryable: false },
   entry_not_found: { status: 404, title: 'The guide has no such entry', retryable: false },
@@ -45,6 +46,7 @@ export const ERROR_CODES = {
   input_invalid: { status: 422, title: 'The model does not take this input', retryable: false },
   // What the service can not do now.
   rate_limited: { status: 429, title: 'Too many requests with this API key', retryable: true },
+  file_quota_exceeded: { status: 429, title: 'The uploaded files of this caller take too much room', retryable: true },
   quota_exceeded: { status: 429, title: 'Too many undecided predictions with this API key', retryable: true },
   queue_full: { status: 429, title: 'The queue is full', retryable: true },
   no_worker: { status: 503, title: 'No worker serves this model now', retryable: true },

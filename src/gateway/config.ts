@@ -106,6 +106,21 @@ const jobs = z.strictObject({
   blobGraceMs: z.int().min(1000).default(600_000),
 });
 
+const files = z.strictObject({
+  /** How long an uploaded file is kept. */
+  ttlMs: z.int().min(1000).default(86_400_000),
+  /** Uploaded files of all callers; beyond it `storage_full`. */
+  maxBytes: z
+    .int()
+    .min(MIB)
+    .default(1024 * MIB),
+  /** Uploaded files of one caller; beyond it `file_quota_exceeded`. */
+  maxCallerBytes: z
+    .int()
+    .min(1024)
+    .default(256 * MIB),
+});
+
 const store = z.strictObject({
   /** `sqlite`: an accepted job survives the process, and costs a share of a disk flush. `memory`: it does not. */
   driver: z.enum(['sqlite', 'memory']).default('sqlite'),
@@ -131,6 +146,7 @@ const schema = z.strictObject({
   jobs: jobs.prefault({}),
   limits: limits.prefault({}),
   store: store.prefault({}),
+  files: files.prefault({}),
   outbound: outbound.prefault({}),
   drainMs: z.int().min(0).default(DRAIN_MS),
 });

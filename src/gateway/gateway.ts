@@ -11,6 +11,7 @@ import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { concurrencyOf, outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
+import { createFiles } from './files/files.ts';
 import { createHttpService } from './http/http.ts';
 import type { App } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
@@ -67,8 +68,10 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     if (webhook !== null) webhooks.wake();
   });
   const callers = createCallers({ records, clock, logger });
+  const files = createFiles({ dataDir: config.dataDir, clock, logger, ...config.files });
   const http = createHttpService({
     callers,
+    files,
     outbound,
     webhookSecretOf: (caller) => secrets.secretOf(caller),
     predictions: engine,
@@ -87,6 +90,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       for (const app of apps) await app.start();
       await engine.start();
       await webhooks.start();
+      await files.start();
       await listener.start();
       // Last: a caller that gets through finds everything there.
       await http.start();
@@ -100,6 +104,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       await listener.stop();
       await webhooks.stop();
       await engine.stop();
+      await files.stop();
       await identity.stop();
       if (isReady) note('gateway.stop');
       records.close();

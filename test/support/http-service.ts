@@ -10,11 +10,12 @@ import { systemClock } from '../../src/clock.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { createOutbound } from '../../src/gateway/outbound/outbound.ts';
 import { outboundRules, parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
+import { createFiles, type Files } from '../../src/gateway/files/files.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
 import type { App } from '../../src/gateway/ports.ts';
 import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
-import type { LogFields, Logger } from '../../src/logger.ts';
+import { silentLogger, type LogFields, type Logger } from '../../src/logger.ts';
 import { createFakePredictions, type FakePredictions } from './fake-predictions.ts';
 
 export interface RunningHttp {
@@ -39,6 +40,19 @@ export function openTestRecords(t: TestContext): Records {
   return records;
 }
 
+/** Uploaded files in a folder of their own. */
+export async function openTestFiles(t: TestContext, limits: GatewayConfigInput['files'] = {}): Promise<Files> {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-files-'));
+  const { files: config } = parseGatewayConfig({ dataDir: folder, files: limits });
+  const files = createFiles({ dataDir: folder, clock: systemClock, logger: silentLogger, ...config });
+  await files.start();
+  t.after(async () => {
+    await files.stop();
+    rmSync(folder, { recursive: true });
+  });
+  return files;
+}
+
 export async function startHttp(
   t: TestContext,
   http: GatewayConfigInput['http'] = {},
@@ -47,6 +61,7 @@ export async function startHttp(
   /** Those of another service, to be the next one over them. */
   records = openTestRecords(t),
   apps: readonly App[] = [],
+  fileLimits: GatewayConfigInput['files'] = {},
 ): Promise<RunningHttp> {
   const fake = createFakePredictions(['plants', 'echo']);
   const errors: RunningHttp['errors'] = [];
@@ -67,6 +82,7 @@ export async function startHttp(
     onDecided: fake.onDecided,
     webhookSecretOf: (caller) => Promise.resolve(`whsec_${caller}`),
     config,
+    files: await openTestFiles(t, fileLimits),
     outbound: createOutbound({ clock: systemClock, rules: outboundRules(parsed.outbound) }),
     logger,
     clock: systemClock,

@@ -87,6 +87,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The guide has no entry with this id, and no listed entry has it as a member.',
     todo: 'Find the id by `GET /api/guides/{guide}/entries?q=…`.',
   },
+  file_not_found: {
+    meaning: 'No file has this id: it was never uploaded, was deleted, its day is over, or it is another caller’s.',
+    todo: 'Upload it again.',
+  },
   model_not_found: {
     meaning: 'No worker has ever announced this model or version to this gateway.',
     todo: 'Look at `GET /v1/models`; check the spelling, and that the worker with the model has connected once.',
@@ -134,6 +138,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
   rate_limited: {
     meaning: 'The key was used more often than its rate allows.',
     todo: 'Wait as long as `Retry-After` says, then try again.',
+  },
+  file_quota_exceeded: {
+    meaning: 'The files that this caller has uploaded take all the room that one caller gets.',
+    todo: 'Delete some (`DELETE /v1/files/{id}`), or wait until their day is over.',
   },
   quota_exceeded: {
     meaning: 'As many predictions of this key are undecided as it may have at once.',

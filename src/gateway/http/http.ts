@@ -15,11 +15,13 @@ import type { Outbound } from '../outbound/outbound.ts';
 import type { App, Predictions } from '../ports.ts';
 import { parseProxies } from './address.ts';
 import { adminRoutes } from './admin.ts';
+import type { Files } from '../files/files.ts';
 import { createBodyBudget } from './budget.ts';
 import { createInputFetcher } from './input-url.ts';
 import { createConnections } from './connections.ts';
 import { createGate } from './gate.ts';
 import { loginRoutes } from './login.ts';
+import { fileRoutes } from './files.ts';
 import { createMetrics, type Metrics, type OnDecided, type RouteCounts } from './metrics.ts';
 import { modelRoutes } from './models.ts';
 import { operationRoutes, type Phase } from './operations.ts';
@@ -41,6 +43,8 @@ export interface HttpServiceOptions {
   readonly outbound: Outbound;
   /** What a caller verifies its webhooks with. */
   readonly webhookSecretOf: (caller: string) => Promise<string>;
+  /** What callers uploaded. */
+  readonly files: Files;
   /** Who may call. Started and stopped by this service. */
   readonly callers: Callers;
   readonly logger: Logger;
@@ -113,7 +117,17 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       const inputs = createInputFetcher({ outbound, maxBytes: maxBodyBytes });
       const baseOf = createBaseOf(config.publicUrl);
       routes = [
-        ...predictionRoutes({ predictions, budget, clock, maxBodyBytes, inputs, webhookRefusal, baseOf }),
+        ...predictionRoutes({
+          predictions,
+          budget,
+          clock,
+          maxBodyBytes,
+          inputs,
+          files: options.files,
+          webhookRefusal,
+          baseOf,
+        }),
+        ...fileRoutes({ files: options.files, budget, clock, maxBodyBytes, baseOf }),
         ...streams.routes,
         ...webhookRoutes({ secretOf: options.webhookSecretOf }),
         ...modelRoutes({ predictions, baseOf }),
@@ -210,6 +224,9 @@ function listenError(error: unknown, { host, port }: HttpConfig): unknown {
   return new PosternError('address_in_use', message, { cause: error });
 }
 
+/** What Replicate's clients may ask for beside models, predictions and files. */
+const NOT_OFFERED = /^\/v1\/(?:account|collections|deployments|hardware|search|trainings)(?:\/|$)/;
+
 /** Every address answers every method: with the route, with 405 and what is allowed, or with 404. */
 function register(app: FastifyInstance, routes: readonly Route[], counts: RouteCounts[], desk: Desk): void {
   const add = (methods: string[], url: string, route: Route, label: string): void => {
@@ -235,10 +252,11 @@ function register(app: FastifyInstance, routes: readonly Route[], counts: RouteC
     path: '*',
     scope: 'public',
     handle: ({ request }) => {
-      throw new PosternError(
-        'not_found',
-        `There is nothing at ${pathOf(request)}. GET /openapi.json lists what there is.`,
-      );
+      const path = pathOf(request);
+      const what = NOT_OFFERED.test(path)
+        ? `Postern has nothing like Replicate's ${path}; docs/clients.md says what it offers.`
+        : `There is nothing at ${path}. GET /openapi.json lists what there is.`;
+      throw new PosternError('not_found', what);
     },
   };
   const ofMissing = new Map<number, number>();

@@ -6,6 +6,7 @@ import { PosternError } from '../../errors.ts';
 import type { Payload } from '../../dispatch/job.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { Share } from './budget.ts';
+import { MEDIA_TYPE, mediaType } from './media-type.ts';
 
 /** An input that is somewhere else. */
 export interface InputAddress {
@@ -31,7 +32,6 @@ const MAX_DOWNLOADS = 64;
 const TIMEOUT_MS = 30_000;
 /** As many as browsers' users ever notice: a storage service that signs its addresses needs one or two. */
 const MAX_REDIRECTS = 5;
-const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
 export function isInputAddress(input: Payload | InputAddress): input is InputAddress {
   return 'url' in input;
@@ -72,7 +72,7 @@ export function createInputFetcher({
     const encoding = headers['content-encoding'] ?? 'identity';
     if (encoding !== 'identity') throw failed(field, 'its server compressed it, although it was asked not to');
     if (body.length === 0) throw new PosternError('empty_input', `The file at "${field}" has zero bytes.`);
-    const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
+    const type = mediaType(headers['content-type']);
     return { contentType: MEDIA_TYPE.test(type) ? type : 'application/octet-stream', bytes: body };
   }
 

@@ -7,7 +7,8 @@ import type { WebhookEvent } from '../../dispatch/webhook.ts';
 import { admit, hasBody, readBody, refuseEncoding, type BodyLimits } from './body.ts';
 import { readDataUrl } from './data-url.ts';
 import type { InputAddress } from './input-url.ts';
-import { FILE_FIELDS, readMultipart } from './multipart.ts';
+import { MEDIA_TYPE, mediaType } from './media-type.ts';
+import { FILE_FIELDS, PREDICTION_FORM, readMultipart } from './multipart.ts';
 import {
   badParameter,
   checkVersion,
@@ -43,7 +44,6 @@ export interface BodySource {
 }
 
 const RAW = /^(?:image\/[a-z0-9][a-z0-9.+-]{0,100}|application\/octet-stream|application\/vnd\.postern\.tensors)$/;
-const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
 /** Reads and parses the body. Its type and announced length are checked before the first byte is read. */
 export async function readPrediction(source: BodySource): Promise<PredictionBody> {
@@ -73,13 +73,6 @@ export async function readPrediction(source: BodySource): Promise<PredictionBody
   const got = type === '' ? 'no Content-Type' : `Content-Type "${clip(type)}"`;
   const message = `Got ${got}; expected application/json, multipart/form-data, image/* or application/octet-stream.`;
   throw new PosternError('unsupported_media_type', message);
-}
-
-/** Type and subtype in lower case; '' when there is none. */
-function mediaType(header: string | undefined): string {
-  if (header === undefined) return '';
-  const end = header.indexOf(';');
-  return (end === -1 ? header : header.slice(0, end)).trim().toLowerCase();
 }
 
 /** Model, version, deadline and priority, which may stand beside the input. */
@@ -214,7 +207,7 @@ function fileOf(field: string, value: Json | undefined): Payload | InputAddress 
 }
 
 async function formPrediction({ request, limits, nowMs }: BodySource): Promise<PredictionBody> {
-  const form = await readMultipart(request, limits);
+  const form = await readMultipart(request, limits, PREDICTION_FORM);
   const envelope = new Envelope(nowMs);
   const parameters = new ParameterSet();
   let input: Payload | InputAddress | null =

@@ -12,6 +12,15 @@ export function modelRoutes({
   predictions: Predictions;
   baseOf: (call: Call) => string;
 }): Route[] {
+  async function find(call: Call): Promise<ModelView> {
+    const name = call.params.name ?? '';
+    const model = mayUseModel(call.access, name)
+      ? (await predictions.models()).find((candidate) => candidate.name === name)
+      : undefined;
+    if (model) return model;
+    throw new PosternError('model_not_found', `There is no model "${clip(name)}". GET /v1/models lists them.`);
+  }
+
   return [
     {
       method: 'GET',
@@ -28,14 +37,32 @@ export function modelRoutes({
       method: 'GET',
       path: '/v1/models/:owner/:name',
       scope: 'predict',
+      handle: async (call) => json(200, JSON.stringify(modelBody(await find(call), baseOf(call)))),
+    },
+    {
+      method: 'GET',
+      path: '/v1/models/:owner/:name/versions',
+      scope: 'predict',
       async handle(call) {
-        const name = call.params.name ?? '';
-        const model = mayUseModel(call.access, name)
-          ? (await predictions.models()).find((candidate) => candidate.name === name)
-          : undefined;
-        if (!model)
-          throw new PosternError('model_not_found', `There is no model "${clip(name)}". GET /v1/models lists them.`);
-        return json(200, JSON.stringify(modelBody(model, baseOf(call))));
+        const model = await find(call);
+        const results = newestFirst(model).map((version) => versionBody(model, version));
+        return json(200, JSON.stringify({ results, next: null, previous: null }));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/models/:owner/:name/versions/:version',
+      scope: 'predict',
+      async handle(call) {
+        const model = await find(call);
+        // By its id, as the list has it, or by its bare name.
+        const wanted = (call.params.version ?? '').replace(`${model.name}@`, '');
+        const version = model.versions.find((candidate) => candidate.version === wanted);
+        if (version) return json(200, JSON.stringify(versionBody(model, version)));
+        throw new PosternError(
+          'model_not_found',
+          `"${model.name}" has no version "${clip(wanted)}" that is served now.`,
+        );
       },
     },
     {
@@ -47,7 +74,29 @@ export function modelRoutes({
   ];
 }
 
+type VersionView = ModelView['versions'][number];
+
+/** What callers get who name no version comes first. */
+function newestFirst({ versions }: ModelView): VersionView[] {
+  const order = new Intl.Collator('en', { numeric: true });
+  return [...versions].sort((a, b) => order.compare(b.version, a.version));
+}
+
+/** A version's id names its model too: Replicate's clients send nothing else. */
+function versionBody({ name }: ModelView, { version, state, workers }: VersionView): object {
+  return {
+    id: `${name}@${version}`,
+    version,
+    state,
+    workers,
+    created_at: null,
+    cog_version: null,
+    openapi_schema: null,
+  };
+}
+
 function modelBody(model: ModelView, base: string): object {
+  const [latest] = newestFirst(model);
   return {
     owner: 'local',
     name: model.name,
@@ -55,7 +104,9 @@ function modelBody(model: ModelView, base: string): object {
     description: model.description,
     kind: model.kind,
     state: model.state,
+    visibility: 'private',
     versions: model.versions,
+    latest_version: latest === undefined ? null : versionBody(model, latest),
     waiting_jobs: model.waitingJobs,
     processing_jobs: model.processingJobs,
     last_seen_at: moment(model.lastSeenAt),

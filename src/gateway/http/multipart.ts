@@ -10,6 +10,8 @@ import { clip, MAX_PARAMETERS, MAX_PARAMETERS_BYTES } from './parameters.ts';
 
 export interface FilePart {
   readonly field: string;
+  /** As the caller's machine calls it. */
+  readonly name: string;
   readonly contentType: string;
   readonly bytes: Buffer;
 }
@@ -21,6 +23,17 @@ export interface Form {
 
 /** Names under which the file may come; `curl -F image=@rose.jpg` is the usual one. */
 export const FILE_FIELDS: ReadonlySet<string> = new Set(['image', 'file', 'input']);
+
+/** What a form may consist of. */
+export interface FormShape {
+  /** The one file may come under these names. */
+  readonly files: ReadonlySet<string>;
+  /** Some clients send these as files too; they are read like any other field. */
+  readonly texts: ReadonlySet<string>;
+}
+
+export const PREDICTION_FORM: FormShape = { files: FILE_FIELDS, texts: new Set() };
+export const UPLOAD_FORM: FormShape = { files: new Set(['content', 'file']), texts: new Set(['metadata']) };
 const MAX_FIELD_NAME_BYTES = 100;
 /** A part has two or three headers. */
 const MAX_PART_HEADERS = 16;
@@ -31,10 +44,11 @@ function malformed(message: string): PosternError {
   return new PosternError('bad_multipart', message);
 }
 
-export function readMultipart(request: IncomingMessage, limits: BodyLimits): Promise<Form> {
+export function readMultipart(request: IncomingMessage, limits: BodyLimits, shape: FormShape): Promise<Form> {
   return new Promise((resolve, reject) => {
     const fields: (readonly [string, string])[] = [];
     let file: FilePart | null = null;
+    let taken = false;
     let receivedBytes = 0;
     let settled = false;
 
@@ -55,8 +69,8 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits): Pro
           // A data URL in a field is as long as a file.
           fieldSize: Math.max(MAX_PARAMETERS_BYTES, limits.maxBytes),
           fields: MAX_FIELDS,
-          files: 1,
-          parts: MAX_FIELDS + 1,
+          files: 1 + shape.texts.size,
+          parts: MAX_FIELDS + 1 + shape.texts.size,
           headerPairs: MAX_PART_HEADERS,
           fileSize: limits.maxBytes,
         },
@@ -66,20 +80,29 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits): Pro
       return;
     }
 
-    parser.on('file', (field, stream, _name, _encoding, contentType) => {
+    parser.on('file', (field, stream, name, _encoding, contentType) => {
       const chunks: Buffer[] = [];
       stream.on('error', (error: Error) => fail(malformed(`A part of the form cannot be read: ${reasonOf(error)}.`)));
-      if (!FILE_FIELDS.has(field)) {
+      const isText = shape.texts.has(field);
+      if (!isText && !shape.files.has(field)) {
         stream.resume();
-        fail(malformed(`The file is in the field "${clip(field)}"; expected "image", "file" or "input".`));
+        fail(malformed(`The file is in the field "${clip(field)}"; expected ${namesOf(shape.files)}.`));
         return;
       }
+      if (!isText && taken) {
+        stream.resume();
+        fail(malformed('The form has more than one file; expected one input.'));
+        return;
+      }
+      taken ||= !isText;
       stream.on('data', (chunk: Buffer) => {
         if (!settled) chunks.push(chunk);
       });
       stream.on('end', () => {
-        if (!settled)
-          file = { field, contentType, bytes: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks) };
+        if (settled) return;
+        const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+        if (isText) fields.push([field, bytes.toString('utf8')]);
+        else file = { field, name, contentType, bytes };
       });
     });
     parser.on('field', (name, value, nameTruncated, valueTruncated) => {
@@ -120,6 +143,11 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits): Pro
     request.on('error', gone);
     request.on('close', gone);
   });
+}
+
+function namesOf(fields: ReadonlySet<string>): string {
+  const names = [...fields].map((name) => `"${name}"`);
+  return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 }
 
 function reasonOf(error: unknown): string {

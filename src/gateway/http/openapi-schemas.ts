@@ -42,7 +42,7 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
       },
       output: {
         description:
-          'What the model answered: JSON as it is; text as a string; other types as a data URL up to 1 MiB, and from `urls.output` always. In lists, outputs over 16 KiB are `null`.',
+          'What the model answered: JSON as it is; text as a string; other types as a data URL up to 1 MiB, beyond it the address in `urls.output`. In lists, outputs over 16 KiB are `null`.',
       },
       error: { type: ['string', 'null'], description: 'Why it failed, for people.' },
       error_code: {
@@ -50,6 +50,8 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
         description: 'Why it failed, for programs: a code of the table of errors.',
       },
       logs: text('Always empty; there for clients that expect it.'),
+      data_removed: { type: 'boolean', description: 'Always false; there for clients that expect it.' },
+      source: text('Always `api`; there for clients that expect it.'),
       progress: {
         type: ['object', 'null'],
         description: 'How far it is, where the model says so.',

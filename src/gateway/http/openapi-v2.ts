@@ -4,7 +4,7 @@ import { ERROR_CODES, type ErrorCode } from '../../errors.ts';
 import { PARAMETERS, ref } from './openapi-schemas.ts';
 
 const JSON_TYPE = 'application/json';
-const VERSION = { name: 'version', in: 'path', required: true, schema: { type: 'string' } };
+export const VERSION = { name: 'version', in: 'path', required: true, schema: { type: 'string' } };
 
 const tensor = (more: object): object => ({
   type: 'object',

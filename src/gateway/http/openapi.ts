@@ -1,10 +1,11 @@
 /** The OpenAPI 3.1 document. Written by hand; a test holds it against the routes and the table of errors. */
 import { ADMIN_PATHS } from './openapi-admin.ts';
 import { answer, JSON_TYPE, plain, problems } from './openapi-answers.ts';
+import { FILE_PATHS, FILE_SCHEMAS } from './openapi-files.ts';
 import { SECURITY, withSecurity } from './openapi-security.ts';
 import type { OpenApiPart } from '../ports.ts';
 import { PARAMETERS, ref, SCHEMAS } from './openapi-schemas.ts';
-import { V2_PATHS, V2_SCHEMAS } from './openapi-v2.ts';
+import { V2_PATHS, V2_SCHEMAS, VERSION } from './openapi-v2.ts';
 
 const CREATE_PROBLEMS = problems(
   ...([
@@ -40,6 +41,7 @@ const BODY = {
       schema: { type: 'string', format: 'binary', description: 'The image itself. Parameters go into the query.' },
     },
     'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+    'application/vnd.postern.tensors': { schema: { type: 'string', format: 'binary' } },
   },
 };
 
@@ -138,6 +140,23 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
       responses: { 200: answer('It.', ref('Model')), ...problems('model_not_found') },
     },
   },
+  '/v1/models/{owner}/{name}/versions': {
+    get: {
+      tags: ['Models'],
+      summary: 'Versions that are served now, newest first',
+      parameters: [PARAMETERS.owner, PARAMETERS.name],
+      responses: { 200: answer('All of them.', { type: 'object' }), ...problems('model_not_found') },
+    },
+  },
+  '/v1/models/{owner}/{name}/versions/{version}': {
+    get: {
+      tags: ['Models'],
+      summary: 'One version, by its id or name',
+      parameters: [PARAMETERS.owner, PARAMETERS.name, VERSION],
+      responses: { 200: answer('It.', { type: 'object' }), ...problems('model_not_found') },
+    },
+  },
+  ...FILE_PATHS,
   ...V2_PATHS,
   '/v1/workers': {
     get: {
@@ -209,6 +228,7 @@ export function openApiDocument(parts: readonly OpenApiPart[] = []): object {
     servers: [{ url: '/' }],
     tags: [
       'Predictions',
+      'Files',
       'Models',
       'Open Inference Protocol',
       'Running it',
@@ -218,7 +238,7 @@ export function openApiDocument(parts: readonly OpenApiPart[] = []): object {
     ].map((name) => ({ name })),
     paths: { ...withSecurity({ ...PATHS, ...ADMIN_PATHS }), ...merge(parts.map(({ paths }) => paths)) },
     components: {
-      schemas: { ...SCHEMAS, ...V2_SCHEMAS, ...merge(parts.map(({ schemas }) => schemas)) },
+      schemas: { ...SCHEMAS, ...FILE_SCHEMAS, ...V2_SCHEMAS, ...merge(parts.map(({ schemas }) => schemas)) },
       securitySchemes: SECURITY,
     },
   };

@@ -4,10 +4,12 @@ import { ERROR_CODES, PosternError } from '../../errors.ts';
 import type { Clock } from '../../clock.ts';
 import { TERMINAL, type Job, type JobStatus, type Payload } from '../../dispatch/job.ts';
 import type { Webhook } from '../../dispatch/webhook.ts';
+import type { Files } from '../files/files.ts';
 import type { Predictions } from '../ports.ts';
-import { checkModelAccess, listedCaller, ownJob } from './access.ts';
+import { checkModelAccess, mayUseModel, listedCaller, ownJob } from './access.ts';
 import type { BodyBudget, Share } from './budget.ts';
 import { CallerGone } from './body.ts';
+import { fileIdIn, fileInput } from './files.ts';
 import { isInputAddress, type InputAddress, type InputFetcher } from './input-url.ts';
 import { readPrediction } from './input.ts';
 import {
@@ -32,6 +34,7 @@ export interface PredictionRoutesOptions {
   readonly inputs: InputFetcher;
   /** What is wrong with the address of a webhook; null: nothing. */
   readonly webhookRefusal: (url: string) => string | null;
+  readonly files: Files;
   /** `http://host:port` of the links in an answer to this call. */
   readonly baseOf: (call: Call) => string;
 }
@@ -42,7 +45,7 @@ const MAX_CURSOR_CHARS = 512;
 const STATUSES: ReadonlySet<string> = new Set<JobStatus>([...TERMINAL, 'starting', 'processing']);
 
 export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
-  const { predictions, budget, clock, maxBodyBytes, inputs, webhookRefusal, baseOf } = options;
+  const { predictions, budget, clock, maxBodyBytes, inputs, files, webhookRefusal, baseOf } = options;
 
   async function create(call: Call, modelOfPath: string | null): Promise<Answer> {
     const { headers } = call.request;
@@ -60,7 +63,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
         limits: { maxBytes: maxBodyBytes, share },
         nowMs,
       });
-      const model = modelOfPath ?? body.model;
+      const model = modelOfPath ?? body.model ?? (await modelOfVersion(call, body.version));
       if (model === null) throw badParameter('No model was named; expected "model": "local/<name>" beside "input".');
       if (modelOfPath !== null && body.model !== null && body.model !== modelOfPath) {
         throw badParameter(`The address names the model "${modelOfPath}", the body "${body.model}".`);
@@ -84,7 +87,7 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
         const later = await predictions.wait(job.id, waitMs, leaving(call.response)).catch(() => null);
         job = later ?? job;
       }
-      return await created(call, job);
+      return await created(call, waitMs > 0 && endsOnProcessing(call) ? asStarting(job) : job);
     } finally {
       share.release();
     }
@@ -97,8 +100,21 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
     throw new PosternError('webhook_refused', `The address in "webhook" is not called: ${reason}.`);
   }
 
+  /** Replicate's client names the version alone. That is enough where only one model has it. */
+  async function modelOfVersion(call: Call, version: string | null): Promise<string | null> {
+    if (version === null) return null;
+    const having = (await predictions.models()).filter(
+      ({ name, versions }) => mayUseModel(call.access, name) && versions.some((one) => one.version === version),
+    );
+    if (having.length < 2) return having[0]?.name ?? null;
+    const [first, second] = having.map(({ name }) => `"${name}@${version}"`);
+    throw badParameter(`Several models have the version "${clip(version)}"; expected ${first}, ${second} or another.`);
+  }
+
   /** A caller who leaves takes the download along: nothing is recorded yet. */
   async function fetched(call: Call, address: InputAddress, share: Share): Promise<Payload> {
+    const own = fileIdIn(address.url, baseOf(call));
+    if (own !== null) return await fileInput(files, call.access, own, share);
     const signal = leaving(call.response);
     try {
       return await inputs.fetch(address, share, signal);
@@ -210,6 +226,18 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
     { method: 'GET', path: '/v1/predictions/:id/output', scope: 'predict', handle: readOutput },
     { method: 'POST', path: '/v1/predictions/:id/cancel', scope: 'predict', handle: cancel },
   ];
+}
+
+/**
+ * `run()` of Replicate's clients takes every answer to `Prefer: wait` for the end, unless its status is `starting`: after a wait
+ * that was too short it would give its caller the output of what still runs, which is nothing. So they hear that it starts.
+ */
+function endsOnProcessing({ request }: Call): boolean {
+  return /^replicate-(?:javascript|python)\//.test(request.headers['user-agent'] ?? '');
+}
+
+function asStarting(job: Job): Job {
+  return job.status === 'processing' ? { ...job, status: 'starting' } : job;
 }
 
 function isInputFault({ status, error }: Job): boolean {

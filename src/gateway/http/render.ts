@@ -6,7 +6,7 @@ import type { DeliveryView } from '../../dispatch/delivery.ts';
 import type { Webhook } from '../../dispatch/webhook.ts';
 import type { Job, JobTimings, PastAttempt, Payload } from '../../dispatch/job.ts';
 
-/** A binary output up to this size is answered as a data URL; a larger one is read from `urls.output`. */
+/** A binary output up to this size is answered as a data URL; of a larger one, its address. */
 export const MAX_DATA_URL_BYTES = 1024 * 1024;
 /** In a list, larger outputs and inputs are left out. */
 export const MAX_LISTED_BYTES = 16_384;
@@ -29,11 +29,11 @@ export function renderPrediction(job: Job, options: RenderOptions): string {
   return (
     `{"id":"${job.id}","model":"${OWNER}/${job.model}","version":${quoted(job.servedVersion ?? job.version)}` +
     `,"status":"${job.status}","input":${renderInput(job)}` +
-    `,"output":${job.output === null ? 'null' : renderOutput(job.output, maxOutputBytes)}` +
+    `,"output":${job.output === null ? 'null' : renderOutput(job.output, maxOutputBytes, `${get}/output`)}` +
     (error === null
       ? ',"error":null,"error_code":null'
       : `,"error":${quoted(error.message)},"error_code":"${error.code}"`) +
-    `,"logs":"","progress":${job.progress === null ? 'null' : JSON.stringify(job.progress)}` +
+    `,"logs":"","data_removed":false,"source":"api","progress":${job.progress === null ? 'null' : JSON.stringify(job.progress)}` +
     `,"queue_position":${queuePosition},"attempt":${job.attempt},"worker":${quoted(job.worker)}` +
     `,"next_attempt_at":${moment(job.nextAttemptAt)},"past_attempts":${renderPast(job.pastAttempts)}` +
     `,"created_at":${moment(job.createdAt)},"started_at":${moment(job.startedAt)},"completed_at":${moment(job.completedAt)}` +
@@ -81,12 +81,12 @@ function renderPast(attempts: readonly PastAttempt[]): string {
   return JSON.stringify(shown);
 }
 
-function renderOutput({ contentType, bytes }: Payload, maxBytes: number): string {
+function renderOutput({ contentType, bytes }: Payload, maxBytes: number, address: string): string {
   if (bytes.length > maxBytes) return 'null';
   if (contentType === 'application/json' || contentType.startsWith('application/json;'))
     return asBuffer(bytes).toString('utf8');
   if (contentType.startsWith('text/')) return JSON.stringify(asBuffer(bytes).toString('utf8'));
-  if (bytes.length > MAX_DATA_URL_BYTES) return 'null';
+  if (bytes.length > MAX_DATA_URL_BYTES) return `"${address}"`;
   return JSON.stringify(`data:${contentType};base64,${asBuffer(bytes).toString('base64')}`);
 }
 

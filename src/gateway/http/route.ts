@@ -179,7 +179,7 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   const length = lengthOf(body);
   const unread = !request.complete && hasBody(request);
   const lines = [...headers, 'x-request-id', id];
-  if (status !== 304) lines.push('content-length', String(length));
+  if (status !== 304 && status !== 204) lines.push('content-length', String(length));
   if (unread || desk.draining()) lines.push('connection', 'close');
   response.writeHead(status, lines);
   if (!unread) {
