@@ -7,6 +7,7 @@ export function addUp(program: Command): void {
   program
     .command('up')
     .description('run a gateway and a worker on this machine, joined through mutual TLS (npm start)')
+    .option('--models <folder>', 'serve the models of this folder instead of those of POSTERN_MODELS_DIR')
     .option('--ready-file <path>', 'write the addresses to this file, as JSON, when ready')
     .option('--json', 'print the addresses as one JSON line when ready, instead of the banner')
     .addOption(guideOption())
@@ -18,6 +19,7 @@ Settings come from the environment and .env (docs/configuration.md).
 
 Examples:
   postern up
+  postern up --models examples
   POSTERN_HTTP_PORT=9000 POSTERN_MODELS_DIR=/srv/models postern up
   POSTERN_HTTP_PORT=0 POSTERN_TUNNEL_PORT=0 postern up --json
 ${EXIT_CODES_HELP}`,

@@ -1,5 +1,5 @@
 /** Runs a gateway, and a worker that joins it as one from outside would. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { sleep, systemClock, type Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import type { ModelSummary } from '../../client/shapes.ts';
@@ -17,6 +17,7 @@ export interface UpFlags {
   readonly readyFile?: string;
   readonly guide?: readonly string[];
   readonly json?: boolean;
+  readonly models?: string;
 }
 
 /** Made anew at every start, so it only has to outlive one. */
@@ -29,7 +30,8 @@ const EMPTY_MS = 2_000;
 
 export async function up(flags: UpFlags): Promise<void> {
   const startedAt = systemClock.monotonic();
-  const config = loadConfig();
+  const settings = loadConfig();
+  const config = flags.models === undefined ? settings : { ...settings, modelsDir: resolve(flags.models) };
   const logger = createLogger(config.logLevel ?? 'warn');
   const ending = untilAskedToEnd();
   const started = await startGateway(config, '127.0.0.1', logger, flags.guide);
