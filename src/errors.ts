@@ -37,6 +37,7 @@ export const ERROR_CODES = {
   input_url_refused: { status: 400, title: 'The address of the input is not one that is fetched', retryable: false },
   input_url_failed: { status: 422, title: 'The input could not be fetched from its address', retryable: true },
   webhook_refused: { status: 400, title: 'The address of the webhook is not one that is called', retryable: false },
+  webhook_unverified: { status: 401, title: 'The webhook is not from whom it says', retryable: false },
   idempotency_mismatch: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
   // What the input turned out to be, found by the worker.
   not_an_image: { status: 422, title: 'The input is not an image that can be decoded', retryable: false },

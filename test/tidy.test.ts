@@ -11,7 +11,7 @@ const root = new URL('..', import.meta.url).pathname;
 const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root })
   .toString()
   .split('\n')
-  .filter((file) => /^(src|test|bench|scripts|bin)\/.*\.(ts|mjs)$/.test(file));
+  .filter((file) => /^(src|test|bench|scripts|bin|examples)\/.*\.(ts|mjs)$/.test(file));
 const sources = tracked.filter((file) => file.startsWith('src/') && !/\.(test|suite)\.ts$/.test(file));
 
 const read = (file: string): string => readFileSync(new URL(file, `file://${root}`), 'utf8');
@@ -19,7 +19,7 @@ const read = (file: string): string => readFileSync(new URL(file, `file://${root
 async function graph(): Promise<ICruiseResult> {
   const config = createRequire(import.meta.url)('../.dependency-cruiser.cjs') as IConfiguration;
   const { output } = await cruise(
-    ['src', 'test', 'bench', 'bin', 'scripts'],
+    ['src', 'test', 'bench', 'bin', 'scripts', 'examples'],
     { ...config.options, exclude: { path: 'tidy-violation' }, ruleSet: config, validate: true, baseDir: root },
     undefined,
     { tsConfig: extractTSConfig(`${root}tsconfig.json`) },
@@ -32,7 +32,7 @@ void test('imports follow the table, without cycles, and no source file is dead'
   const violations = result.summary.violations.map(({ rule, from, to }) => `${rule.name}: ${from} → ${to}`);
   assert.deepEqual(violations, []);
 
-  // Alive is what an entry point reaches: the command line, a benchmark, or a worker thread or child process started by its path.
+  // Alive is what an entry point reaches: the command line, a benchmark, an example, or a worker thread or child process started by its path.
   const edges = new Map(result.modules.map((m) => [m.source, m.dependencies.map((d) => d.resolved)]));
   const reached = new Set<string>();
   const visit = (file: string): void => {
@@ -42,6 +42,7 @@ void test('imports follow the table, without cycles, and no source file is dead'
   };
   visit('bin/postern.mjs');
   visit('src/cli/main.ts');
+  for (const file of tracked) if (file.startsWith('examples/')) visit(file);
   // Started by path, not by import: worker threads and child processes name themselves here.
   for (const file of sources) if (/[.-](thread|process)\.ts$/.test(file)) visit(file);
   const dead = sources.filter((file) => file.endsWith('.ts') && !reached.has(file));

@@ -114,6 +114,11 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
       'The webhook is an address that the gateway does not call: not on the public internet, not `https://`, on a port of another protocol, or with a password.',
     todo: 'Use a public `https://` address. For a receiver in your own network, its operator lists it in `POSTERN_OUTBOUND_ALLOW`.',
   },
+  webhook_unverified: {
+    meaning:
+      'Thrown by `verifyWebhook` at a receiver: the signature does not fit, or the time is more than five minutes off.',
+    todo: 'Answer it with 401. If it is your own gateway: check the secret, both clocks, and that the body is verified as it came.',
+  },
   idempotency_mismatch: {
     meaning: 'The `Idempotency-Key` was used before with a different request.',
     todo: 'Use a new key for a new request; repeat a request unchanged.',
