@@ -19,6 +19,8 @@ export interface ChainOptions {
   readonly stops?: number;
   /** Between two kills so many predictions are accepted, on average. */
   readonly acceptedPerKill?: number;
+  /** The kills end then, however many there were: a result is kept for an hour, and all are read once more. */
+  readonly maxMinutes?: number;
   readonly onKill?: (kill: number, accepted: number) => void;
 }
 
@@ -47,13 +49,13 @@ interface Member {
 /** Silence is noticed after 15 s, a lease is 18 s, a sweep comes every second. */
 const STOPPED_MS = 21_000;
 /** Without callers getting through nothing is tried; a gateway that is restarted and a worker that dials need some of it. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 4_000;
 /** A point that was not reached by then will not be. */
 const OVERDUE_MS = 6_000;
 const WORKERS = ['gpu-1', 'gpu-2'] as const;
 
 export async function chain(options: ChainOptions): Promise<ChainResult> {
-  const { kills, random, callers: callerCount, stops = 0, acceptedPerKill = 100, onKill } = options;
+  const { kills, random, callers: callerCount, stops = 0, acceptedPerKill = 100, maxMinutes = 50, onKill } = options;
   const system = new PosternSystem({ env: { POSTERN_STORE: 'sqlite', POSTERN_LOG_LEVEL: 'warn' } });
   const logPath = join(system.folder, 'gateway', 'jobs.sqlite-wal');
   const endings = createEndings({ random, logPath, hasStrace: needsProgram('strace') === false });
@@ -63,7 +65,8 @@ export async function chain(options: ChainOptions): Promise<ChainResult> {
     await untilModel(crew.url, 'echo');
     callers.start(callerCount);
     let stopped = 0;
-    while (crew.kills < kills) {
+    const until = performance.now() + maxMinutes * 60_000;
+    while (crew.kills < kills && performance.now() < until) {
       const goal = callers.accepted + random() * 2 * acceptedPerKill;
       await crew.untilDeathOr(() => callers.accepted >= goal);
       if (!crew.anyDead) await crew.killSome(random);
