@@ -51,7 +51,7 @@ const STOPPED_MS = 21_000;
 /** Without callers getting through nothing is tried; a gateway that is restarted and a worker that dials need some of it. */
 const PATIENCE_MS = 4_000;
 /** A point that was not reached by then will not be. */
-const OVERDUE_MS = 6_000;
+const OVERDUE_MS = 4_000;
 const WORKERS = ['gpu-1', 'gpu-2'] as const;
 
 export async function chain(options: ChainOptions): Promise<ChainResult> {
@@ -150,7 +150,7 @@ class Crew {
     );
     const first = due[Math.floor(random() * due.length)];
     for (const member of due) {
-      if (member !== first && random() < 0.7) continue;
+      if (member !== first && random() < 0.4) continue;
       await member.process.kill();
       this.#members.set(member.name, { ...member, ending: { type: 'moment' } });
     }
