@@ -75,7 +75,9 @@ export function createDispatcher(options: DispatcherOptions) {
     known.state = 'connected';
   }
 
-  function closed(id: SessionId, orderly: boolean): void {
+  /** A connection is gone. `silentMs`: for so long nothing came through any more, in one direction at least, so the session has
+   * been away since then. */
+  function closed(id: SessionId, orderly: boolean, silentMs = 0): void {
     const session = sessions.get(id);
     if (!session) return;
     if (orderly) {
@@ -86,7 +88,7 @@ export function createDispatcher(options: DispatcherOptions) {
     solo.left(session);
     session.wasDraining = session.state === 'draining';
     session.state = 'away';
-    session.awaySince = monotonic();
+    session.awaySince = monotonic() - silentMs;
   }
 
   /** An earlier run of a worker has nothing more to deliver: what it still held was lost with it. */

@@ -6,6 +6,7 @@ import type { Logger } from '../logger.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { Fence, Job, JobId, JobTimings, Outcome, Payload, SessionId } from '../dispatch/job.ts';
 import type { Flight } from '../dispatch/session.ts';
+import { DEAD_MS } from '../protocol/limits.ts';
 import type { ModelReport, Timings } from '../protocol/messages.ts';
 import type { Store } from '../store/store.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
@@ -242,7 +243,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
       announced.delete(session);
       if (!current(session)) return;
       catalogue.left(session);
-      dispatcher.closed(session.id, error === null);
+      // Either end may have noticed: what it was not heard for counts.
+      dispatcher.closed(session.id, error === null, error?.code === 'peer_dead' ? DEAD_MS : 0);
       logger.info('worker disconnected', { worker: session.worker, session: session.id, code: error?.code ?? null });
     },
   };
