@@ -104,10 +104,10 @@ export function startCallers(options: CallersOptions): { readonly accepted: read
     site.call((engine) => void engine.get(id).then(saw(id, 'read'), failed('read')));
   }
 
-  const callMs = random.pick([20, 200, 1_000]);
+  const callMs = random.pick([100, 300, 1_500]);
   function callAgain(): void {
     if (isOver()) return;
-    const many = random.chance(0.05) ? 30 : 1;
+    const many = random.chance(0.04) ? 25 : 1;
     for (let i = 0; i < many; i += 1) submitOne();
     if (random.chance(0.5)) readOne();
     world.after(random.next() * 2 * callMs, callAgain);

@@ -30,7 +30,7 @@ void test('faults of every kind: nothing is lost, decided twice, changed after i
 
 /** Each of them failed once, and says what a fix was for. */
 const FIXED: Readonly<Record<number, string>> = {
-  6: 'a cancel and a result in one commit: the decision was told twice',
+  27: 'a cancel and a result in one commit: the decision was told twice',
   34: 'a commit that failed while a lost worker gave back: its lease was forgotten, and its jobs stood still for ever',
 };
 
