@@ -156,7 +156,8 @@ export function createDoorway(options: DoorwayOptions): Doorway {
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
       onRefused(error, addressKey(socket.remoteAddress));
-      // Nothing is read: the socket has no reader.
+      // What it sends is thrown away and nobody sees it. Left lying, it would make the close a reset, which can eat the reason.
+      socket.resume();
       socket.end(closeFrame(error.code, error.message));
       const late = clock.after(CLOSE_FLUSH_MS, () => socket.destroy());
       socket.once('close', () => late.cancel());
