@@ -149,7 +149,10 @@ void test('while the authority is replaced both count, renewals move over, and a
   const moved = await scene.renew(moves);
   assert.ok(moved.certificate.verify(scene.identity.pki.authorities[1]!.certificate.publicKey));
   const sessions = [admit(scene, moved), admit(scene, stays)];
-  assert.deepEqual(sessions.map((one) => scene.identity.access.check(one)), [null, null]);
+  assert.deepEqual(
+    sessions.map((one) => scene.identity.access.check(one)),
+    [null, null],
+  );
   assert.equal(authorities.finish(act), 1);
   await scene.identity.refresh();
   assert.equal(scene.identity.tls.trustPems.length, 1);
