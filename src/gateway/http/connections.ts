@@ -13,6 +13,8 @@ const HOLDER = Symbol('holder');
 
 interface HeldSocket extends Socket {
   [HOLDER]: Access | null;
+  /** Node's own: the answer that is under way on this connection. */
+  readonly _httpMessage?: object | null;
 }
 
 export interface Connections {
@@ -20,7 +22,7 @@ export interface Connections {
   guard(server: Server): void;
   /** The request that this connection now carries is this caller's. */
   hold(socket: Socket, access: Access): void;
-  /** Cuts every connection whose latest request was this caller's: waiting, streaming or idle. */
+  /** Cuts every connection on which this caller's request is being answered. An idle one may be a proxy's, and next somebody else's. */
   cut(access: Access): void;
 }
 
@@ -60,7 +62,9 @@ export function createConnections({ maxPerAddress, proxies }: ConnectionLimits):
       (socket as HeldSocket)[HOLDER] = access;
     },
     cut(access) {
-      for (const socket of sockets) if (socket[HOLDER] === access) socket.destroy();
+      for (const socket of sockets) {
+        if (socket[HOLDER] === access && Boolean(socket._httpMessage)) socket.destroy();
+      }
     },
   };
 }
