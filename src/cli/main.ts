@@ -19,6 +19,7 @@ import { addPredict } from './commands/predict.ts';
 import { addRevoke } from './commands/revoke.ts';
 import { addRotateCa } from './commands/rotate-ca.ts';
 import { addUp } from './commands/up.ts';
+import { addWebhooks } from './commands/webhooks.ts';
 import { addWorker } from './commands/worker.ts';
 import { addWorkers } from './commands/workers.ts';
 import { EXIT_FAILED, EXIT_USAGE } from './exit.ts';
@@ -70,6 +71,7 @@ function buildProgram(): Command {
     addPredict,
     addModels,
     addWorkers,
+    addWebhooks,
     addDoctor,
     addEval,
     addBackup,

@@ -1,6 +1,7 @@
 /** Webhooks of the whole chain, with real processes: what was decided is told, also when the gateway is killed in between. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { PosternSystem, until, untilModel } from '../support/postern.ts';
@@ -8,6 +9,7 @@ import { startWebServer } from '../support/web-server.ts';
 
 const MODEL = '/v1/models/local/echo/predictions';
 const JOBS = 40;
+const POSTERN = new URL('../../bin/postern.mjs', import.meta.url).pathname;
 
 async function submit(url: string, webhook: string, text: string, events = 'start,completed'): Promise<string> {
   const query = new URLSearchParams({ webhook, webhook_events_filter: events });
@@ -59,6 +61,10 @@ void test('the example verifies what a gateway sends, and nothing else', async (
   system.worker(gateway, system.issue('gpu-1'));
   await untilModel(gateway.url, 'echo');
   const secret = (await (await fetch(`${gateway.url}/v1/webhooks/default/secret`)).json()) as { key: string };
+  const told = execFileSync(process.execPath, [POSTERN, 'webhooks', 'secret', '--json'], {
+    env: { ...process.env, POSTERN_DATA_DIR: join(system.folder, 'gateway') },
+  });
+  assert.deepEqual(JSON.parse(told.toString()), { caller: 'anonymous', key: secret.key });
   const program = new URL('../../examples/webhook-receiver/receiver.ts', import.meta.url).pathname;
   const receiver = spawn(process.execPath, [program], {
     env: { PATH: process.env.PATH, WEBHOOK_SECRET: secret.key, PORT: '0' },
