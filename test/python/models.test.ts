@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import sharp from 'sharp';
 import { eventually } from '../support/leaks.ts';
 import { needPython } from '../support/python.ts';
 import { answerOf, failureOf, startPythonWorker } from '../support/python-models.ts';
@@ -238,6 +239,64 @@ def predict(batch):
       datatype,
     );
   }
+});
+
+test('a picture is decoded and its labels are configuration, with the network in Python too', async (t) => {
+  const code = 'def predict(batch):\n    return batch["image"].mean(axis=(2, 3)) * 20\n';
+  const manifest = {
+    kind: 'image-classification',
+    file: 'model.py',
+    input: { name: 'image', width: 16, height: 16 },
+    output: { name: 'logits', labels: 'labels.json', top_k: 1 },
+    batch: { max_rows: 4 },
+    warm_up: { runs: 2 },
+  };
+  const files = { 'labels.json': '{"labels": ["red", "green", "blue"]}' };
+  const two = { 'labels.json': '{"labels": ["red", "green"]}' };
+  const python = needPython(t, 'numpy');
+  if (python === null) return;
+  const worker = await startPythonWorker(python, {
+    colours: { code, manifest, files },
+    less: { code, manifest, files: two },
+  });
+  t.after(() => worker.stop());
+  const green = await sharp({ create: { width: 40, height: 30, channels: 3, background: '#00ff00' } })
+    .png()
+    .toBuffer();
+  const answer = answerOf(await worker.ask('colours', null, { input: green })) as { predictions: { label: string }[] };
+  assert.equal(answer.predictions[0]?.label, 'green');
+  assert.match(worker.report('less')?.message ?? '', /expected 2 float32 values of "logits", got 3/);
+});
+
+test('tensors are memoryviews where there is no numpy', async (t) => {
+  const code = `
+import array, sys
+sys.modules["numpy"] = None
+def predict(batch):
+    x = batch["x"]
+    assert isinstance(x, memoryview) and x.shape[1] == 2
+    return {"y": array.array("d", [sum(row) for row in x.tolist()]), "label": batch["label"]}
+`;
+  const label = { name: 'label', datatype: 'INT32', shape: [-1] };
+  const manifest = {
+    kind: 'tensors',
+    file: 'model.py',
+    warm_up: {},
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }, label],
+    outputs: [{ name: 'y', datatype: 'FP64', shape: [-1] }, label],
+  };
+  const worker = await workerFor(t, { bare: { code, manifest } });
+  if (worker === null) return;
+  const answer = answerOf(
+    await worker.ask('bare', {
+      x: [
+        [1, 2],
+        [3, 4.5],
+      ],
+      label: [7, -8],
+    }),
+  );
+  assert.deepEqual(answer, { y: [3, 7.5], label: [7, -8] });
 });
 
 test('the process sees no secrets of the worker, and starts in its folder', async (t) => {

@@ -26,6 +26,8 @@ export interface PythonModel {
   readonly code: string;
   /** Keys of postern.yaml that differ from a model of the kind `json`. */
   readonly manifest?: Record<string, unknown>;
+  /** Other files of the version, by name. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 export interface PythonWorker {
@@ -82,12 +84,13 @@ export async function startPythonWorker(
   };
 }
 
-async function writeModel(folder: string, name: string, { code, manifest }: PythonModel): Promise<void> {
+async function writeModel(folder: string, name: string, { code, manifest, files = {} }: PythonModel): Promise<void> {
   const path = join(folder, name, '1');
   await mkdir(path, { recursive: true });
   const keys = { postern: 1, name, version: '1', kind: 'json', runner: 'python', warm_up: { input: {} }, ...manifest };
   await writeFile(join(path, 'postern.yaml'), stringify(keys));
   await writeFile(join(path, 'model.py'), code);
+  for (const [file, text] of Object.entries(files)) await writeFile(join(path, file), text);
 }
 
 function journalLogger(log: Journal<LogLine>, own: LogFields): Logger {
