@@ -1,0 +1,152 @@
+/**
+ * What `/v2` costs, and what is left of ONNX Runtime behind it. Two questions, each beside the raw runtime in the same run:
+ *
+ * - One caller, one binary tensor there and back (a network that copies): 1 KiB and 10 MB. The difference is all of Postern:
+ *   HTTP, gateway, mutual TLS on loopback, worker, threads.
+ * - Batchable load at saturation: rows per second of a convolutional network through Postern, beside the best that a loop
+ *   over ONNX Runtime reaches at any batch size. One thread for the inference on both sides; rounds alternate.
+ *
+ * `npm run bench:tensors`. Needs wrk.
+ */
+import { Agent, request } from 'node:http';
+import * as onnxruntime from 'onnxruntime-node';
+import { colourModel, identityModel } from '../test/support/onnx.ts';
+import { PosternSystem, untilModel } from '../test/support/postern.ts';
+import { makeTensorModels } from '../test/support/tensor-models.ts';
+import { load } from './support/load.ts';
+import { atLeast, median, record } from './support/record.ts';
+
+const SIDE_PX = 64;
+const ROUND_S = 5;
+const ROUNDS = 3;
+const BATCHES = [1, 4, 8, 16, 32];
+const MAX_ROWS = 32;
+const agent = new Agent({ keepAlive: true });
+
+const copy = identityModel([{ name: 'x', datatype: 'FP32', shape: ['n'] }]);
+const network = colourModel({
+  width: SIDE_PX,
+  height: SIDE_PX,
+  weights: [
+    [1, 0, 0],
+    [0, 1, 0],
+  ],
+  extraConvolutions: 2,
+});
+
+const open = (model: Buffer): Promise<onnxruntime.InferenceSession> =>
+  onnxruntime.InferenceSession.create(model, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  });
+
+function binaryBody(name: string, shape: readonly number[], data: Float32Array): { body: Buffer; headerBytes: number } {
+  const input = { name, datatype: 'FP32', shape, parameters: { binary_data_size: data.byteLength } };
+  const head = Buffer.from(JSON.stringify({ inputs: [input], parameters: { binary_data_output: true } }));
+  return { body: Buffer.concat([head, Buffer.from(data.buffer)]), headerBytes: head.length };
+}
+
+function post(url: string, body: Buffer, headerBytes: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'inference-header-content-length': headerBytes, 'content-length': body.length };
+    const sent = request(url, { method: 'POST', agent, headers }, (response) => {
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => (bytes += chunk.length));
+      response.on('end', () =>
+        response.statusCode === 200 ? resolve(bytes) : reject(new Error(`${response.statusCode}`)),
+      );
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+async function p50Ms(count: number, once: () => Promise<unknown>): Promise<number> {
+  for (let index = 0; index < Math.ceil(count / 5); index++) await once();
+  const spans: number[] = [];
+  for (let index = 0; index < count; index++) {
+    const begun = performance.now();
+    await once();
+    spans.push(performance.now() - begun);
+  }
+  return median(spans);
+}
+
+async function roundTrip(url: string, bytes: number, count: number): Promise<{ rawMs: number; posternMs: number }> {
+  const data = new Float32Array(bytes / 4).fill(1);
+  const session = await open(copy);
+  const rawMs = await p50Ms(count, async () => {
+    const { x_out: output } = await session.run({ x: new onnxruntime.Tensor('float32', data, [data.length]) });
+    output!.dispose();
+  });
+  await session.release();
+  const { body, headerBytes } = binaryBody('x', [data.length], data);
+  return { rawMs, posternMs: await p50Ms(count, () => post(`${url}/v2/models/copy/infer`, body, headerBytes)) };
+}
+
+/** Rows per second at the batch size that is best. */
+async function rawRowsPerSecond(session: onnxruntime.InferenceSession, batches: readonly number[]) {
+  let best = { batch: 0, rowsPerSecond: 0 };
+  for (const batch of batches) {
+    const dims = [batch, 3, SIDE_PX, SIDE_PX];
+    const data = new Float32Array(batch * 3 * SIDE_PX * SIDE_PX).fill(0.5);
+    const spanMs = (ROUND_S * 1_000) / batches.length;
+    let rows = 0;
+    const begun = performance.now();
+    while (performance.now() - begun < spanMs) {
+      const { logits } = await session.run({ image: new onnxruntime.Tensor('float32', data, dims) });
+      logits!.dispose();
+      rows += batch;
+    }
+    const rowsPerSecond = (rows * 1_000) / (performance.now() - begun);
+    if (rowsPerSecond > best.rowsPerSecond) best = { batch, rowsPerSecond };
+  }
+  return best;
+}
+
+const models = await makeTensorModels([
+  { name: 'copy', network: copy, manifest: { batch: { max_rows: 1 } } },
+  { name: 'colours', network, manifest: { batch: { max_rows: MAX_ROWS } } },
+]);
+const system = new PosternSystem({ modelsDir: models.path });
+try {
+  const gateway = await system.gateway();
+  system.worker(gateway, system.issue('gpu-1'));
+  for (const name of ['copy', 'colours']) await untilModel(gateway.url, name);
+
+  const small = await roundTrip(gateway.url, 1_024, 500);
+  const large = await roundTrip(gateway.url, 10_000_000, 20);
+
+  const session = await open(network);
+  const { batch } = await rawRowsPerSecond(session, BATCHES);
+  const { body, headerBytes } = binaryBody(
+    'image',
+    [1, 3, SIDE_PX, SIDE_PX],
+    new Float32Array(3 * SIDE_PX * SIDE_PX).fill(0.5),
+  );
+  const rounds: { raw: number; postern: number; ratio: number }[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const raw = (await rawRowsPerSecond(session, [batch])).rowsPerSecond;
+    const { requestsPerSecond: postern } = await load({
+      url: `${gateway.url}/v2/models/colours/infer`,
+      connections: 2 * MAX_ROWS,
+      seconds: ROUND_S,
+      body,
+      headers: { 'Inference-Header-Content-Length': String(headerBytes) },
+    });
+    rounds.push({ raw, postern, ratio: postern / raw });
+  }
+  const share = 100 * median(rounds.map(({ ratio }) => ratio));
+  console.log('p50 of one call, raw and through Postern, ms', { small, large });
+  record('tensors', [atLeast('batchable load, share of the raw loop', share, '%', 90)], {
+    small,
+    large,
+    batch,
+    rounds,
+  });
+} finally {
+  await system.remove();
+  await models.remove();
+  agent.destroy();
+}
