@@ -21,6 +21,12 @@ export const LOST_ON_THE_WAY: Interrupted = {
   loss: 'free',
 };
 
+export const NOT_ALLOWED: Interrupted = {
+  type: 'interrupted',
+  error: { code: 'handshake_refused', message: 'the worker may not run this model any more' },
+  loss: 'free',
+};
+
 export function sessionEnded(loss: Loss): Interrupted {
   return { type: 'interrupted', error: { code: 'worker_lost', message: 'the session of the worker ended' }, loss };
 }

@@ -6,20 +6,27 @@ import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { Session } from '../dispatch/session.ts';
 import type { SessionId } from '../dispatch/job.ts';
 import type { ModelReport, ModelState } from '../protocol/messages.ts';
+import { MAX_KNOWN_MODELS, type KnownModel } from '../store/known-models.ts';
 import type { ModelCounts } from '../store/store.ts';
 import type { GatewaySession, ModelView, WorkerView } from './ports.ts';
 
-/** A worker chooses its model names, so what is remembered of them is bounded; the one longest unheard goes first. */
-const MAX_KNOWN_MODELS = 1024;
+/** A worker chooses its name too, within what its certificate says; those longest gone are left out first. */
 const MAX_AWAY_WORKERS = 256;
+
+/** What the store knows of a model's last sign may be so old: a write a minute costs nothing. */
+const REMEMBER_MS = 60_000;
 
 interface Known {
   report: ModelReport;
   readonly versions: Set<string>;
   lastSeenAt: number;
+  /** What the store was told; −∞: nothing of what changed since. */
+  rememberedAt: number;
 }
 
 const BEST_FIRST: readonly ModelState[] = ['ready', 'draining', 'loading', 'failed'];
+
+export type Catalogue = ReturnType<typeof createCatalogue>;
 
 export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<SessionId, GatewaySession>) {
   const known = new Map<string, Known>();
@@ -90,10 +97,36 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
         versions.add(report.version);
         // Put in anew, so that the first of the map is the one longest unheard.
         known.delete(report.name);
-        known.set(report.name, { report, versions, lastSeenAt: session.lastSeenAt });
+        known.set(report.name, { report, versions, lastSeenAt: session.lastSeenAt, rememberedAt: -Infinity });
         const first = known.keys().next().value;
         if (known.size > MAX_KNOWN_MODELS && first !== undefined) known.delete(first);
       }
+    },
+    /** What the store remembered. */
+    restore(models: readonly KnownModel[]): void {
+      for (const { name, report: text, versions, lastSeenAt } of models) {
+        if (known.has(name)) continue;
+        const report = JSON.parse(text) as ModelReport;
+        known.set(name, { report, versions: new Set(versions), lastSeenAt, rememberedAt: lastSeenAt });
+      }
+    },
+    /** What the store is to remember: models that are new or changed, and those heard long after it was last told. */
+    takeNews(): KnownModel[] {
+      for (const session of dispatcher.sessions()) {
+        const seenAt = session.state === 'away' ? 0 : (sessions.get(session.id)?.lastSeenAt ?? 0);
+        for (const { model, report } of session.offers) {
+          const entry = report && known.get(model);
+          if (entry && seenAt > entry.lastSeenAt) entry.lastSeenAt = seenAt;
+        }
+      }
+      const news: KnownModel[] = [];
+      for (const [name, entry] of known) {
+        if (entry.lastSeenAt - entry.rememberedAt < REMEMBER_MS) continue;
+        entry.rememberedAt = entry.lastSeenAt;
+        const { report, versions, lastSeenAt } = entry;
+        news.push({ name, report: JSON.stringify(report), versions: [...versions], lastSeenAt });
+      }
+      return news;
     },
     deniedTo: (session: GatewaySession): readonly ModelReport[] => denied.get(session) ?? [],
     opened(session: GatewaySession): void {
@@ -103,7 +136,9 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
     left(session: GatewaySession): void {
       for (const offer of dispatcher.session(session.id)?.offers ?? []) {
         const entry = known.get(offer.model);
-        if (entry && offer.report) entry.lastSeenAt = Math.max(entry.lastSeenAt, session.lastSeenAt);
+        if (!entry || !offer.report) continue;
+        entry.lastSeenAt = Math.max(entry.lastSeenAt, session.lastSeenAt);
+        entry.rememberedAt = -Infinity;
       }
       away.set(session.worker, workerView(session, 'away', dispatcher.session(session.id)));
       const first = away.keys().next().value;

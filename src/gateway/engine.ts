@@ -12,6 +12,7 @@ import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
 import { NO_LIMITS, type ConcurrencyLimits } from '../dispatch/limits.ts';
+import { LOST_ON_THE_WAY, NOT_ALLOWED } from '../dispatch/endings.ts';
 import { createIds, isUnrecorded } from '../dispatch/id.ts';
 import {
   ANONYMOUS,
@@ -29,6 +30,9 @@ import { createTotals, type EngineStats } from './engine-stats.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
 import type { GatewaySession, Permissions, PredictionRequest, Predictions, SessionEvents } from './ports.ts';
+import { createElsewhere } from './elsewhere.ts';
+import { createModelMemory } from './model-memory.ts';
+import { createStoreHealth } from './store-health.ts';
 import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
 import { createWakeups } from './wakeups.ts';
@@ -57,6 +61,8 @@ export interface EngineOptions {
 
 export interface Engine extends Predictions, SessionEvents, Service {
   stats(): EngineStats;
+  /** Why the store does not keep anything now; null: it does. */
+  storeFault(): PosternError | null;
   /** Calls `observer` with every job that is decided here; returns what takes it off. What it throws is logged. */
   onDecided(observer: (job: Job) => void): () => void;
   /** Accepts no more jobs, and resolves when nothing is in flight (with a store that is not durable: nothing is left), or
@@ -91,6 +97,8 @@ export function createEngine(options: EngineOptions): Engine {
   let timer: Timer | null = null;
   let endPermissions: () => void = () => undefined;
   let sweeping = false;
+  /** This process gives out the jobs of the store; false: another one does. */
+  let claims = false;
 
   const dispatcher = createDispatcher({
     random: options.random ?? Math.random,
@@ -109,7 +117,7 @@ export function createEngine(options: EngineOptions): Engine {
         streams.changed(job);
         if (cancelEarly.delete(job.id)) dispatcher.cancel(job.id, 'caller');
       },
-      giveBack: (fence) => turn.end({ fence, outcome: GIVEN_BACK, ackTo: null }),
+      giveBack: (fence) => turn.end({ fence, outcome: LOST_ON_THE_WAY, ackTo: null }),
       cancel: (fence, reason) => sessions.get(fence.session)?.cancel(fence, reason),
       close(id, code, reason) {
         logger.warn('session closed by the dispatcher', { session: id, code, reason });
@@ -122,6 +130,20 @@ export function createEngine(options: EngineOptions): Engine {
     },
   });
   const catalogue = createCatalogue(dispatcher, sessions);
+  const modelMemory = createModelMemory(catalogue, store);
+  const health = createStoreHealth(store, logger);
+  const storeFailed = (step: string, error: unknown): void => health.failed(step, error);
+  const elsewhere = createElsewhere({
+    clock,
+    store,
+    waiters,
+    isHere: (id) => (claims && undecided.has(id)) || dispatcher.flight(id) !== undefined,
+    decided(job) {
+      undecided.delete(job.id);
+      waiters.decided(job);
+    },
+    failed: (error) => storeFailed('decidedAmong', error),
+  });
   const wakeups = createWakeups({ clock, due: waitsAgain });
 
   const streams = createStreams({
@@ -206,10 +228,6 @@ export function createEngine(options: EngineOptions): Engine {
     return rate;
   }
 
-  function storeFailed(step: string, error: unknown): void {
-    logger.error('the store failed', { step, error: toPosternError(error).message });
-  }
-
   // ---- callers -----------------------------------------------------------------------------------------------------
 
   function refuse(request: PredictionRequest): PosternError | null {
@@ -288,8 +306,10 @@ export function createEngine(options: EngineOptions): Engine {
     if (sweeping) return;
     sweeping = true;
     try {
+      if (!(await health.look())) return;
       await events.heartbeats();
-      const { reclaimed, expired } = await store.sweep(SWEEP_LIMIT);
+      const { reclaimed, expired, claims: mayClaim } = await store.sweep(SWEEP_LIMIT);
+      claims = mayClaim && draining === null;
       for (const job of reclaimed) dispatcher.cancel(job.id, 'stale');
       for (const job of expired) dispatcher.cancel(job.id, 'deadline');
       cameBack(reclaimed);
@@ -300,6 +320,7 @@ export function createEngine(options: EngineOptions): Engine {
         if (waitingRows + soloJobs > 0) dispatcher.seenWaiting(model, waitingRows, soloJobs);
       }
       turn.schedule();
+      await modelMemory.keep();
     } catch (error) {
       storeFailed('sweep', error);
     } finally {
@@ -310,6 +331,7 @@ export function createEngine(options: EngineOptions): Engine {
   function drain(deadlineMs: number): Promise<void> {
     draining ??= new Promise((resolve) => {
       accepting = false;
+      claims = false;
       // What waits in a durable store is the next gateway's; what waits in memory has only this one.
       if (store.durable) {
         dispatcher.stopClaiming();
@@ -349,6 +371,8 @@ export function createEngine(options: EngineOptions): Engine {
   const service = createService({
     async start() {
       await store.start();
+      await modelMemory.restore().catch((error: unknown) => storeFailed('knownModels', error));
+      elsewhere.start();
       timer = clock.every(SWEEP_MS, () => void sweep());
       endPermissions = permissions.onChange(events.permissionsChanged);
     },
@@ -359,6 +383,7 @@ export function createEngine(options: EngineOptions): Engine {
       waiters.stop();
       streams.stop();
       wakeups.stop();
+      elsewhere.stop();
       await store.stop();
     },
   });
@@ -377,6 +402,7 @@ export function createEngine(options: EngineOptions): Engine {
     report: (model, version) => catalogue.report(model, version),
     models: async () => catalogue.models(await store.counts()),
     workers: () => catalogue.workers(),
+    storeFault: () => health.fault,
     drain,
     onDecided(observer) {
       observers.add(observer);
@@ -391,15 +417,3 @@ export function createEngine(options: EngineOptions): Engine {
     }),
   };
 }
-
-const NOT_ALLOWED = {
-  type: 'interrupted',
-  error: { code: 'handshake_refused', message: 'the worker may not run this model any more' },
-  loss: 'free',
-} as const;
-
-const GIVEN_BACK = {
-  type: 'interrupted',
-  error: { code: 'connection_lost', message: 'the link was lost before the worker had the job' },
-  loss: 'free',
-} as const;

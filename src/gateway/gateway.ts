@@ -76,6 +76,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     webhookSecretOf: (caller) => secrets.secretOf(caller),
     predictions: engine,
     apps,
+    fault: () => engine.storeFault(),
     onDecided: (observer) => engine.onDecided(observer),
     config: config.http,
     logger,

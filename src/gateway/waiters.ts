@@ -62,6 +62,8 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
     get size(): number {
       return all.size;
     },
+    /** The jobs that somebody waits for. */
+    awaited: (): Iterable<JobId> => byJob.keys(),
     /** Resolves with the decided job, or with null when the time is over, the signal is aborted, or everything stops. */
     wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
       if (timeoutMs <= 0 || signal?.aborted) return Promise.resolve(null);

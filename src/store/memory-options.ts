@@ -15,6 +15,8 @@ export interface MemoryStoreOptions {
   /** Decided jobs kept at most, whatever their age; the oldest go first, their keys with them. 0: none. */
   readonly maxResults?: number;
   readonly maxResultBytes?: number;
+  /** How long a model is known after its worker was last heard. */
+  readonly modelTtlMs?: number;
   /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */
   readonly maxInputBytes?: number;
   /** Webhooks that wait to be delivered; beyond it jobs with one are refused with overloaded. */

@@ -18,6 +18,8 @@ import { parseCursor } from './cursor.ts';
 import { createExpiryHeap } from './expiry-heap.ts';
 import { createDeferredList } from './memory-deferred.ts';
 import { createEntry, read, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
+import { createMemoryKnownModels } from './memory-known-models.ts';
+import { DEFAULT_MODEL_TTL_MS } from './known-models.ts';
 import { listPage } from './memory-list.ts';
 import { createMemoryQueue } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
@@ -45,6 +47,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   const keys = new Map<string, Stored>();
   const expiries = createExpiryHeap<Entry>();
   const deferred = createDeferredList<Entry>();
+  const known = createMemoryKnownModels(options.modelTtlMs ?? DEFAULT_MODEL_TTL_MS);
   const newest = createOrderedList<Pick<Stored, 'seq'>>((a, b) => a.seq - b.seq);
   const results = createMemoryResults({
     clock,
@@ -359,13 +362,20 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
         expired.push(expire(next));
       }
       outbox.sweep(limit);
-      return Promise.resolve({ reclaimed, expired, forgotten: results.sweep(limit) });
+      return Promise.resolve({ claims: true, reclaimed, expired, forgotten: results.sweep(limit) });
     },
     // Nobody else can claim from this process's memory.
     stopClaiming: () => Promise.resolve(),
     get(id) {
       const stored = entries.get(id);
       return Promise.resolve(stored ? read(stored) : null);
+    },
+    decidedAmong: (ids) => Promise.resolve(ids.filter((id) => entries.get(id)?.live === null)),
+    probe: () => Promise.resolve(),
+    knownModels: () => Promise.resolve(known.all()),
+    rememberModels(models) {
+      known.remember(models, clock.now());
+      return Promise.resolve();
     },
     list(request) {
       const after = request.cursor === null ? null : { seq: parseCursor(request.cursor) };

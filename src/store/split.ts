@@ -119,6 +119,7 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
     async sweep(limit) {
       const [a, b] = await Promise.all([unrecorded.sweep(limit), recorded.sweep(limit)]);
       return {
+        claims: b.claims,
         reclaimed: [...a.reclaimed, ...b.reclaimed],
         expired: [...a.expired, ...b.expired],
         forgotten: a.forgotten + b.forgotten,
@@ -128,6 +129,16 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
       await Promise.all([unrecorded.stopClaiming(), recorded.stopClaiming()]);
     },
     get: (id): Promise<Job | null> => homeOf(id).get(id),
+    // Of the store that outlives this process.
+    probe: () => recorded.probe(),
+    knownModels: () => recorded.knownModels(),
+    rememberModels: (models) => recorded.rememberModels(models),
+    async decidedAmong(ids) {
+      const mine = ids.filter(isUnrecorded);
+      const others = ids.filter((id) => !isUnrecorded(id));
+      const [a, b] = await Promise.all([unrecorded.decidedAmong(mine), recorded.decidedAmong(others)]);
+      return [...a, ...b];
+    },
     // What is not recorded is in no list.
     list: (request) => recorded.list(request),
     async counts() {

@@ -6,6 +6,7 @@ import { createCheck, type CreateSuiteStore } from './suite/bench.suite.ts';
 import { claimSuite } from './suite/claim.suite.ts';
 import { deliveriesSuite } from './suite/deliveries.suite.ts';
 import { fencesSuite } from './suite/fences.suite.ts';
+import { knownSuite } from './suite/known.suite.ts';
 import { leasesSuite } from './suite/leases.suite.ts';
 import { retrySuite } from './suite/retry.suite.ts';
 import { submitSuite } from './suite/submit.suite.ts';
@@ -18,6 +19,7 @@ export function storeSuite(name: string, create: CreateSuiteStore): void {
   fencesSuite(name, check);
   leasesSuite(name, check);
   retrySuite(name, check);
+  knownSuite(name, check);
   timeSuite(name, check);
   deliveriesSuite(name, check);
 }

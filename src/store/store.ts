@@ -4,6 +4,7 @@
  * PostgreSQL fit the same shape: no call returns before its writes are as durable as the driver can make them.
  * `store.suite.ts` is the contract; every driver's test runs it.
  */
+import type { KnownModel } from './known-models.ts';
 import type { Service } from '../service.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Loss, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
@@ -48,6 +49,14 @@ export type FencedOutcome =
 export interface Reconciled {
   readonly kept: Job[];
   readonly lost: Job[];
+}
+
+export interface Swept {
+  /** This process claims and sweeps. Otherwise nothing was done, and jobs are decided elsewhere. */
+  readonly claims: boolean;
+  readonly reclaimed: Job[];
+  readonly expired: Job[];
+  readonly forgotten: number;
 }
 
 export interface ListRequest {
@@ -99,11 +108,18 @@ export interface Store extends Service {
    * it, and goes back without costing an attempt (`lost`); what it rightly holds is `kept`; all others are stale. */
   reconcile(session: SessionId, held: readonly (readonly [JobId, number])[]): Promise<Reconciled>;
   /** Ends what time has ended: leases that ran out, deadlines that passed, results past their TTL. Bounded per call. */
-  sweep(limit: number): Promise<{ readonly reclaimed: Job[]; readonly expired: Job[]; readonly forgotten: number }>;
+  sweep(limit: number): Promise<Swept>;
   /** From now on this process neither claims nor sweeps, so that another one on the same store may. For good. */
   stopClaiming(): Promise<void>;
   /** `input.bytes` may be left out (empty) here and in `list`: only `claim` must bring it. */
   get(id: JobId): Promise<Job | null>;
+  /** Which of these are decided, by whichever process: for callers who wait for what runs elsewhere. */
+  decidedAmong(ids: readonly JobId[]): Promise<JobId[]>;
+  /** Writes something and has it flushed; rejects while the store cannot. Whoever was told of a failure asks until it is well. */
+  probe(): Promise<void>;
+  /** Longest unheard first. Those of which nobody was heard for `modelTtlMs` are forgotten, and the oldest of too many. */
+  knownModels(): Promise<KnownModel[]>;
+  rememberModels(models: readonly KnownModel[]): Promise<void>;
   /** Newest first. A page may be shorter than `limit` and still have a `next`. */
   list(request: ListRequest): Promise<{ readonly jobs: Job[]; readonly next: string | null }>;
   counts(): Promise<ReadonlyMap<string, ModelCounts>>;

@@ -151,6 +151,10 @@ export function createMemoryDisk(world: World, limits: DiskLimits, sabotage?: (s
         list: read((request) => store.list(request)),
         counts: read(() => store.counts()),
         queuePosition: read((id) => store.queuePosition(id)),
+        decidedAmong: read((ids) => store.decidedAmong(ids)),
+        probe: write(() => store.probe()),
+        knownModels: read(() => store.knownModels()),
+        rememberModels: write((models) => store.rememberModels(models)),
         deliveries: store.deliveries,
       };
     },

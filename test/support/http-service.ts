@@ -79,6 +79,7 @@ export async function startHttp(
     callers: createCallers({ records, clock: systemClock, logger }),
     predictions: fake,
     apps,
+    fault: () => null,
     onDecided: fake.onDecided,
     webhookSecretOf: (caller) => Promise.resolve(`whsec_${caller}`),
     config,

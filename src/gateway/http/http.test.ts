@@ -377,6 +377,7 @@ describe('running the service', () => {
     const second = createHttpService({
       callers: createCallers({ records: openTestRecords(t), clock: systemClock, logger: silentLogger }),
       predictions: fake,
+      fault: () => null,
       onDecided: fake.onDecided,
       webhookSecretOf: (caller) => Promise.resolve(`whsec_${caller}`),
       config,

@@ -37,6 +37,8 @@ export interface HttpServiceOptions {
   readonly predictions: Predictions;
   /** Started already. */
   readonly apps?: readonly App[];
+  /** Why nothing can be kept now; null: it can. */
+  readonly fault: () => PosternError | null;
   readonly onDecided: OnDecided;
   readonly config: HttpConfig;
   /** For what is requested on a caller's behalf. */
@@ -132,7 +134,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...webhookRoutes({ secretOf: options.webhookSecretOf }),
         ...modelRoutes({ predictions, baseOf }),
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
-        ...operationRoutes({ predictions, phase: () => phase, metrics: () => metrics! }),
+        ...operationRoutes({ predictions, phase: () => phase, fault: options.fault, metrics: () => metrics! }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
         ...adminRoutes({ callers: options.callers, budget, clock }),
         ...apps.flatMap((app) => app.routes()),

@@ -9,16 +9,23 @@ export type Phase = 'starting' | 'ready' | 'draining';
 export interface OperationRoutesOptions {
   readonly predictions: Predictions;
   readonly phase: () => Phase;
+  /** Why no job can be kept now; null: they can. */
+  readonly fault: () => PosternError | null;
   readonly metrics: () => Metrics;
 }
 
 /** A proxy asks again about so often. */
 const RETRY_AFTER_S = 1;
 
-export function operationRoutes({ predictions, phase, metrics }: OperationRoutesOptions): Route[] {
+export function operationRoutes({ predictions, phase, fault, metrics }: OperationRoutesOptions): Route[] {
   const ready: Route['handle'] = (call) => {
     if (phase() !== 'ready') {
       const error = new PosternError('draining', `The gateway is ${phase()}.`, { retryAfterS: RETRY_AFTER_S });
+      return problem(error, { requestId: call.id });
+    }
+    const broken = fault();
+    if (broken !== null) {
+      const error = new PosternError(broken.code, broken.message, { retryAfterS: RETRY_AFTER_S });
       return problem(error, { requestId: call.id });
     }
     // Ready means: takes jobs. It does so without a worker too, because jobs are kept until one comes.

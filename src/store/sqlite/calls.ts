@@ -1,4 +1,5 @@
 /** What the driver asks of its two threads. Types only: they are the agreement between both sides. */
+import type { KnownModel } from '../known-models.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Fence, JobError, JobId, Loss, SessionId } from '../../dispatch/job.ts';
 import type { DeliveryEnd, DeliveryId } from '../../dispatch/delivery.ts';
@@ -96,6 +97,8 @@ export interface WriterCalls {
   claimDeliveries(call: DeliveryClaimCall): DeliveryReply[];
   endDeliveries(ends: readonly DeliveryEnd[]): boolean[];
   retryDelivery(id: DeliveryId): ViewRow | null;
+  probe(none: null): null;
+  rememberModels(models: readonly KnownModel[]): null;
   /** This process claims and sweeps no more; another one may. */
   yieldRole(none: null): null;
   /** Blobs that no row names any more: takes them off the list of those to look at. */
@@ -180,6 +183,8 @@ export interface ReaderCalls {
   list(call: ListCall): ListReply;
   counts(none: null): [model: string, counts: ModelCounts][];
   queuePosition(id: JobId): number | null;
+  decidedAmong(ids: readonly JobId[]): JobId[];
+  knownModels(none: null): KnownModel[];
   /** Would this be refused for lack of room? A key that came before is not: the writer knows what became of it. */
   refusal(call: RefusalCall): Refusal | null;
   /** Blobs that lost a name, after this key in the order of keys. */

@@ -2,6 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ModelCounts } from '../store.ts';
 import type { ListCall, ListReply, ReaderCalls, ViewRow } from './calls.ts';
+import { readKnownModels } from './known-models.ts';
 import { refusalFor } from './limits.ts';
 import type { SqliteLimits } from './options.ts';
 import { VIEW_COLUMNS } from './outbox.ts';
@@ -48,6 +49,9 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
     prepare(`${inLane} AND priority = ? AND tag < ?`),
     prepare(`${inLane} AND priority = ? AND tag = ? AND seq < ?`),
   ] as const;
+  const decidedOf = prepare(
+    'SELECT job.id FROM json_each(?) AS asked JOIN job ON job.id = asked.value WHERE job.completed_at IS NOT NULL',
+  );
   const hasKey = prepare('SELECT 1 FROM job WHERE caller = ? AND idempotency_key = ?');
   const loadOf = prepare('SELECT undecided_jobs FROM caller_load WHERE caller = ?');
   const room = prepare(
@@ -121,6 +125,8 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
       const callerJobs = (loadOf.get(caller) as unknown as [number] | undefined)?.[0] ?? 0;
       return refusalFor({ model, bytes, maxUndecidedJobs }, { callerJobs, waitingJobs, inputBytes }, limits);
     },
+    decidedAmong: (ids) => (decidedOf.all(JSON.stringify(ids)) as unknown as [string][]).map(([id]) => id),
+    knownModels: readKnownModels(db),
     unnamed: ({ after, limit }) => (unnamed.all(after, limit) as unknown as [string][]).map(([key]) => key),
     isNamed: (key) => first(isNamed.get({ key })) === 1,
     deliveriesOf: (id) => deliveriesOf.all(id) as unknown as ViewRow[],

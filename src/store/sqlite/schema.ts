@@ -187,4 +187,16 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER delivery_unnamed AFTER DELETE ON delivery WHEN old.output_blob IS NOT NULL
     BEGIN INSERT OR IGNORE INTO unnamed_blob VALUES (old.output_blob); END;
   `,
+  `
+  -- Models that were announced: see known-models.ts of the port.
+  CREATE TABLE known_model (
+    name         TEXT    PRIMARY KEY,
+    report       TEXT    NOT NULL,
+    versions     TEXT    NOT NULL,              -- JSON
+    last_seen_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  -- Written to see whether writing works.
+  CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL) STRICT;
+  INSERT INTO probe VALUES (1, 0);
+  `,
 ];

@@ -16,6 +16,7 @@ import {
 import type { Fence, Job, Outcome } from '../../dispatch/job.ts';
 import { acceptedJob } from '../../dispatch/accepted.ts';
 import { bodyDigest } from '../body-digest.ts';
+import { DEFAULT_MODEL_TTL_MS } from '../known-models.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Claimed, FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store.ts';
 import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
@@ -72,6 +73,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     maxResults: options.maxResults ?? 1_000_000,
     maxResultBytes: options.maxResultBytes ?? 16 * GIB,
     maxInputBytes: options.maxInputBytes ?? 16 * GIB,
+    modelTtlMs: options.modelTtlMs ?? DEFAULT_MODEL_TTL_MS,
     maxDeliveries: options.maxDeliveries ?? 100_000,
     maxDeliveryBytes: options.maxDeliveryBytes ?? GIB,
     leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
@@ -284,7 +286,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     async sweep(limit) {
       const { hasRole, reclaimed, expired, forgotten } = await writer.call('sweep', limit);
       if (hasRole) collector.run().catch((error: unknown) => logFailure('unused blobs could not be removed', error));
-      return { reclaimed: bareJobs(reclaimed), expired: bareJobs(expired), forgotten };
+      return { claims: hasRole, reclaimed: bareJobs(reclaimed), expired: bareJobs(expired), forgotten };
     },
     async stopClaiming() {
       await writer.call('yieldRole', null);
@@ -306,6 +308,14 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       return { jobs, next: nextBeforeSeq === null ? null : String(nextBeforeSeq) };
     },
     counts: async () => new Map(await reader.call('counts', null)),
+    decidedAmong: (ids) => (ids.length === 0 ? Promise.resolve([]) : reader.call('decidedAmong', ids)),
+    async probe() {
+      await writer.call('probe', null);
+    },
+    knownModels: () => reader.call('knownModels', null),
+    async rememberModels(models) {
+      await writer.call('rememberModels', models);
+    },
     queuePosition: (id) => reader.call('queuePosition', id),
     deliveries: createSqliteDeliveries({ reader, writer, blobs }),
   };

@@ -2,6 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { sessionEnded } from '../../dispatch/endings.ts';
 import type { SweepReply, WriterCalls } from './calls.ts';
+import { createKnownModels } from './known-models.ts';
 import { createLeases } from './leases.ts';
 import { createLedger } from './ledger.ts';
 import { createOutbox } from './outbox.ts';
@@ -29,6 +30,8 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
   const outbox = createOutbox(db, options);
   const writer = createWriter(db, { ledger, leases, outbox }, options);
   const sweeps = createSweeps(db, ledger, leases, writer, options);
+  const knownModels = createKnownModels(db, options.modelTtlMs);
+  const probe = db.prepare('UPDATE probe SET count = count + 1');
   const dropUnnamed = db.prepare('DELETE FROM unnamed_blob WHERE key = ?');
 
   const calls: BoundCalls = {
@@ -58,6 +61,14 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
     claimDeliveries: (call, step) => outbox.claim(call, step),
     endDeliveries: (ends, step) => outbox.end(ends, step),
     retryDelivery: (id, step) => outbox.retry(id, step),
+    probe() {
+      probe.run();
+      return null;
+    },
+    rememberModels(models, { nowMs }) {
+      knownModels.remember(models, nowMs);
+      return null;
+    },
     yieldRole() {
       role.yield();
       return null;

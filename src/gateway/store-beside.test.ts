@@ -1,0 +1,158 @@
+/** The engine and a store that fails, that another process shares, or that remembers an earlier life. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createManualClock } from '../../test/support/manual-clock.ts';
+import { PosternError } from '../errors.ts';
+import { silentLogger } from '../logger.ts';
+import { createMemoryStore } from '../store/memory.ts';
+import type { Store } from '../store/store.ts';
+import { createEngine } from './engine.ts';
+import type { GatewaySession, PredictionRequest } from './ports.ts';
+import type { Job } from '../dispatch/job.ts';
+
+const REPORT = { name: 'plants', version: '1', state: 'ready', kind: 'echo', maxRows: 8 } as const;
+const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 };
+const REQUEST: PredictionRequest = {
+  model: 'plants',
+  version: null,
+  input: { contentType: 'text/plain', bytes: Buffer.from('rose') },
+  parameters: {},
+  priority: 0,
+  caller: 'anonymous',
+  deadlineAt: null,
+  idempotencyKey: null,
+};
+
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 8; i += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+function sessionOf(id: string, lastSeenAt = 0): { session: GatewaySession; sent: Job[] } {
+  const sent: Job[] = [];
+  const session: GatewaySession = {
+    id,
+    worker: 'gpu-1',
+    agent: 'test',
+    address: '127.0.0.1',
+    certificateEndsAt: 0,
+    connectedAt: 0,
+    lastSeenAt,
+    roundTripMs: null,
+    previous: [],
+    assign: (job) => void sent.push(job),
+    cancel: () => undefined,
+    ack: () => undefined,
+    ackParts: () => undefined,
+    drain: () => Promise.resolve(),
+    deny: () => undefined,
+    close: () => undefined,
+  };
+  return { session, sent };
+}
+
+function engineOn(store: Store, clock = createManualClock()) {
+  return { clock, engine: createEngine({ clock, logger: silentLogger, store }) };
+}
+
+test('a store that fails is told as a fault, and as none when it works again, without anybody calling', async () => {
+  const clock = createManualClock();
+  const memory = createMemoryStore({ clock });
+  let broken: PosternError | null = null;
+  const orFail = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
+    return (...args: A): Promise<R> => (broken ? Promise.reject(broken) : call(...args));
+  };
+  const store: Store = {
+    ...memory,
+    submit: orFail((jobs) => memory.submit(jobs)),
+    probe: orFail(() => memory.probe()),
+    sweep: orFail((limit) => memory.sweep(limit)),
+  };
+  const { engine } = engineOn(store, clock);
+  await engine.start();
+  const { session } = sessionOf('s1');
+  engine.onOpen(session, false);
+  engine.onModels(session, [REPORT]);
+  assert.equal(engine.storeFault(), null);
+  broken = new PosternError('storage_full', 'the disk is full');
+  await assert.rejects(engine.submit(REQUEST), { code: 'storage_full' });
+  assert.equal(engine.storeFault()?.code, 'storage_full');
+  broken = new PosternError('storage_failed', 'EIO');
+  clock.advance(1_000);
+  await settle();
+  assert.equal(engine.storeFault()?.code, 'storage_failed', 'it says what is wrong now');
+  broken = null;
+  clock.advance(1_000);
+  await settle();
+  assert.equal(engine.storeFault(), null);
+  await engine.submit(REQUEST);
+  await engine.stop();
+});
+
+test('an error that is not the disk’s makes no fault', async () => {
+  const clock = createManualClock();
+  const memory = createMemoryStore({ clock });
+  const { engine } = engineOn({ ...memory, sweep: () => Promise.reject(new Error('a mistake')) }, clock);
+  await engine.start();
+  clock.advance(1_000);
+  await settle();
+  assert.equal(engine.storeFault(), null);
+  await engine.stop();
+});
+
+test('who waits at one gateway is told soon of what another one decided, also when that one accepted it', async () => {
+  const clock = createManualClock();
+  const store = createMemoryStore({ clock });
+  const shared: Store = { ...store, durable: true, stop: () => Promise.resolve() };
+  const { engine: old } = engineOn(shared, clock);
+  const { engine: young } = engineOn(shared, clock);
+  await old.start();
+  await young.start();
+  const { session, sent } = sessionOf('s1');
+  for (const engine of [old, young]) {
+    engine.onOpen(session, false);
+    engine.onModels(session, [REPORT]);
+  }
+  const job = await old.submit(REQUEST);
+  const atOld = old.wait(job.id, 60_000);
+  const atYoung = young.wait(job.id, 60_000);
+  void old.drain(60_000);
+  young.onGrant(session, 'plants', '1', 1);
+  clock.advance(1_000);
+  await settle();
+  assert.equal(sent.length, 1);
+  const fence = { job: job.id, attempt: 1, session: 's1' };
+  young.onResult(session, fence, { contentType: 'text/plain', bytes: Buffer.from('red') }, TIMINGS);
+  await settle();
+  assert.equal((await atYoung)?.status, 'succeeded');
+  clock.advance(200);
+  await settle();
+  assert.equal((await atOld)?.status, 'succeeded', 'long before its minute is over');
+  await old.stop();
+  await young.stop();
+});
+
+test('a gateway that starts knows the models of its last life, and when their worker was last heard', async () => {
+  const clock = createManualClock(1_000_000);
+  const store = createMemoryStore({ clock });
+  const shared: Store = { ...store, stop: () => Promise.resolve() };
+  const { engine: first } = engineOn(shared, clock);
+  await first.start();
+  const { session } = sessionOf('s1', 1_000_500);
+  first.onOpen(session, false);
+  first.onModels(session, [{ ...REPORT, description: 'of the garden' }]);
+  clock.advance(1_000);
+  await settle();
+  await first.stop();
+
+  const { engine: second } = engineOn(shared, clock);
+  await second.start();
+  const [model] = await second.models();
+  assert.deepEqual(
+    [model?.name, model?.state, model?.description, model?.lastSeenAt],
+    ['plants', 'away', 'of the garden', 1_000_500],
+  );
+  assert.equal((await second.submit(REQUEST)).status, 'starting', 'it waits for its worker');
+  await assert.rejects(second.submit({ ...REQUEST, model: 'unheard' }), { code: 'model_not_found' });
+  await assert.rejects(second.submit({ ...REQUEST, version: '7' }), { code: 'model_not_found' });
+  await second.stop();
+});
