@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { lacking, needsProgram } from '../support/needs.ts';
 import { compare, createStoreJournal, finish } from './journal.ts';
 import { inspect } from './inspect.ts';
+import { PosternSystem, until, untilModel, type Process } from '../support/postern.ts';
 import { newJob, openStore } from './load.ts';
 
 const LOAD = join(import.meta.dirname, 'load.ts');
@@ -211,5 +212,51 @@ void test('a full disk refuses with a code of its own, loses nothing, and is got
   } finally {
     execFileSync('umount', [disk]);
     rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+void test('a gateway whose disk is full says so in /readyz, and is ready again by itself', async (t) => {
+  const system = new PosternSystem({ env: { POSTERN_LOG_LEVEL: 'warn' } });
+  // Where it keeps the gateway's state.
+  const disk = join(system.folder, 'gateway');
+  mkdirSync(disk);
+  const cannot = mountSmall(disk);
+  if (cannot !== false) {
+    await system.remove();
+    t.skip(cannot);
+    return;
+  }
+  const started: Process[] = [];
+  try {
+    const gateway = await system.gateway();
+    started.push(gateway, system.worker(gateway, system.issue('disk')));
+    await untilModel(gateway.url, 'echo');
+    const readiness = async (): Promise<[number, string | null]> => {
+      const response = await fetch(`${gateway.url}/readyz`);
+      return [response.status, ((await response.json()) as { code?: string }).code ?? null];
+    };
+    const predict = async (): Promise<number> => {
+      const response = await fetch(`${gateway.url}/v1/models/local/echo/predictions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/octet-stream' },
+        body: Buffer.alloc(4_096),
+      });
+      await response.arrayBuffer();
+      return response.status;
+    };
+    assert.deepEqual(await readiness(), [200, null]);
+    assert.equal(await predict(), 202);
+    const filler = join(disk, 'filler');
+    // Whatever is left, to the last page: writing stops where the disk does.
+    assert.throws(() => writeFileSync(filler, Buffer.alloc(32 * 1024 * 1024)), { code: 'ENOSPC' });
+    await until('a refusal', 60_000, async () => ((await predict()) === 503 ? true : null));
+    assert.deepEqual(await readiness(), [503, 'storage_full']);
+    rmSync(filler);
+    await until('the gateway is ready again', 60_000, async () => ((await readiness())[0] === 200 ? true : null));
+    assert.equal(await predict(), 202);
+  } finally {
+    for (const one of started) await one.kill();
+    execFileSync('umount', [disk]);
+    await system.remove();
   }
 });
