@@ -17,7 +17,7 @@ export interface Behind {
   readonly proxy: Proxy;
   readonly process: Process;
   /** From now on; `null`: over, and the connections that met it are cut. */
-  suffer(fault: ((to: Relayed) => void) | null): void;
+  readonly suffer: (fault: ((to: Relayed) => void) | null) => void;
 }
 
 export interface Network {
