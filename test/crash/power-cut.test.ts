@@ -1,0 +1,38 @@
+/** The short form of `npm run torture:power`. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { needsProgram } from '../support/needs.ts';
+import { createRandom } from '../support/random.ts';
+import { powerCuts, type PowerCutResult } from './power-cut.ts';
+
+const skip = needsProgram('strace');
+
+async function cutsWith(lies?: (name: string) => boolean): Promise<PowerCutResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-power-'));
+  try {
+    const random = createRandom(Date.now());
+    return await powerCuts({ folder, cuts: 10, jobs: 80, random, ...(lies && { lies }) });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+void test('what was acknowledged is there after a power cut, whatever was not flushed', { skip }, async (t) => {
+  const { problems, cuts, flushes } = await cutsWith();
+  t.diagnostic(`${cuts} cuts, ${flushes} flushes`);
+  assert.deepEqual(problems, []);
+  assert.ok(cuts > 3 && flushes > 20);
+});
+
+void test('a disk whose flushes of the log do nothing is noticed', { skip }, async () => {
+  const { problems } = await cutsWith((name) => name.endsWith('-wal'));
+  assert.ok(problems.length > 0);
+});
+
+void test('a disk whose flushes of payloads do nothing is noticed', { skip }, async () => {
+  const { problems } = await cutsWith((name) => name.includes('/blobs/'));
+  assert.ok(problems.length > 0);
+});
