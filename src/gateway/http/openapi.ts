@@ -176,14 +176,14 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
     get: {
       tags: ['Running it'],
       summary: 'Does it take jobs?',
-      responses: { 200: answer('Yes.', ref('Health')), ...problems('draining') },
+      responses: { 200: answer('Yes.', ref('Health')), ...problems('draining', 'storage_full', 'storage_failed') },
     },
   },
   '/health': {
     get: {
       tags: ['Running it'],
       summary: 'The same as /readyz',
-      responses: { 200: answer('Yes.', ref('Health')), ...problems('draining') },
+      responses: { 200: answer('Yes.', ref('Health')), ...problems('draining', 'storage_full', 'storage_failed') },
     },
   },
   '/metrics': {

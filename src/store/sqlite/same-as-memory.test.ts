@@ -33,6 +33,7 @@ const LIMITS = {
   waitTtlMs: 120_000,
   resultTtlMs: 60_000,
   idempotencyTtlMs: 150_000,
+  modelTtlMs: 90_000,
 };
 const LOSSES = ['free', 'silent', 'crashed'] as const;
 const EVENTS = [['start'], ['completed'], ['start', 'completed']] as const;
@@ -134,7 +135,25 @@ function nextCall(
     const salt = random.next();
     return ['deliver', (store) => deliver(store, claim, salt)];
   }
-  if (dice < 95) return ['queuePosition', (store) => store.queuePosition(id)];
+  if (dice < 94) return ['queuePosition', (store) => store.queuePosition(id)];
+  if (dice < 95) {
+    const asked = known.filter(() => random.chance(0.5)).map((one) => one.id);
+    return ['decidedAmong', async (store) => (await store.decidedAmong(asked)).toSorted()];
+  }
+  if (dice < 96) {
+    const models = ['plants', 'clothes', 'birds']
+      .filter(() => random.chance(0.5))
+      .map((name) => {
+        return { name, report: `"${random.int(1, 9)}"`, versions: ['1'], lastSeenAt: now - random.int(0, 40_000) };
+      });
+    return [
+      'rememberModels',
+      async (store) => {
+        await store.rememberModels(models);
+        return store.knownModels();
+      },
+    ];
+  }
   if (dice < 97) return ['counts', (store) => store.counts()];
   const limit = random.chance(0.5) ? 3 : 100;
   const status = random.chance(0.5) ? ('succeeded' as const) : undefined;
