@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['node_modules/', 'data/', 'models/*/train/', 'test-results/', 'var/'] },
+  { ignores: ['node_modules/', '.cache/', 'data/', 'models/*/train/', 'test-results/', 'var/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

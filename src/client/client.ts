@@ -5,7 +5,7 @@
 import { PosternError } from '../errors.ts';
 import { DEFAULT_RETRY, send, type CallBody, type RetryPolicy, type Transport } from './http.ts';
 import { streamPrediction, type PredictionEvent, type StreamOptions } from './stream.ts';
-import { isDecided, type ModelSummary, type Prediction, type WorkerSummary } from './shapes.ts';
+import { isDecided, type ModelSummary, type Prediction, type WebhookDelivery, type WorkerSummary } from './shapes.ts';
 
 export interface ClientOptions {
   /** `http://host:port`, without a path behind it, or with the prefix that a proxy puts there. */
@@ -38,6 +38,13 @@ export interface WaitOptions {
   readonly onUpdate?: (prediction: Prediction) => void;
 }
 
+export interface WebhookListOptions {
+  readonly status?: WebhookDelivery['status'];
+  /** 1–500. */
+  readonly limit?: number;
+  readonly signal?: AbortSignal;
+}
+
 export type PredictInput = CallBody;
 
 export interface Client {
@@ -54,6 +61,10 @@ export interface Client {
   cancel(id: string, signal?: AbortSignal): Promise<Prediction>;
   models(signal?: AbortSignal): Promise<readonly ModelSummary[]>;
   workers(signal?: AbortSignal): Promise<readonly WorkerSummary[]>;
+  /** What became of webhooks, newest first: one page. */
+  webhookDeliveries(options?: WebhookListOptions): Promise<readonly WebhookDelivery[]>;
+  /** A failed delivery begins anew. */
+  resendWebhook(id: string, signal?: AbortSignal): Promise<WebhookDelivery>;
 }
 
 /** The gateway's longest wait; a poll asks for half, so that proxies with a 60 s limit do not cut it. */
@@ -120,6 +131,14 @@ export function createClient(options: ClientOptions): Client {
       return readJson(await send(transport, { method: 'POST', path, repeatable: true, signal }), transport.base);
     },
     models: async (signal) => (await getJson<{ results: ModelSummary[] }>('/v1/models', signal)).results,
+    async webhookDeliveries({ status, limit = 50, signal } = {}) {
+      const query = `limit=${limit}${status === undefined ? '' : `&status=${status}`}`;
+      return (await getJson<{ results: WebhookDelivery[] }>(`/v1/webhooks/deliveries?${query}`, signal)).results;
+    },
+    async resendWebhook(id, signal) {
+      const path = `/v1/webhooks/deliveries/${encodeURIComponent(id)}/resend`;
+      return readJson(await send(transport, { method: 'POST', path, repeatable: true, signal }), transport.base);
+    },
     workers: async (signal) => (await getJson<{ results: WorkerSummary[] }>('/v1/workers', signal)).results,
   };
   return client;

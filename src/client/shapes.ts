@@ -98,3 +98,20 @@ export function isClassification(output: unknown): output is Classification {
   const { predictions, rejected } = output as Partial<Classification>;
   return typeof rejected === 'boolean' && Array.isArray(predictions);
 }
+
+/** A message to the receiver of a webhook on its way. */
+export interface WebhookDelivery {
+  /** The `webhook-id` of every attempt. */
+  readonly id: string;
+  readonly prediction: string;
+  readonly event: string;
+  readonly url: string;
+  readonly status: 'pending' | 'delivered' | 'failed';
+  readonly attempts: number;
+  /** HTTP status of the latest answer. */
+  readonly answer: number | null;
+  readonly error: string | null;
+  readonly created_at: string;
+  readonly next_attempt_at: string | null;
+  readonly ended_at: string | null;
+}

@@ -63,9 +63,9 @@ export function createGateway({ config, identity, records, logger, clock, apps =
   });
   const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });
   const secrets = createWebhookSecrets(webhookKeysPath(config.dataDir), clock);
-  const webhooks = createWebhookSender({ deliveries: store.deliveries, outbound, secrets, clock, logger });
+  const sender = createWebhookSender({ deliveries: store.deliveries, outbound, secrets, clock, logger });
   engine.onDecided(({ webhook }) => {
-    if (webhook !== null) webhooks.wake();
+    if (webhook !== null) sender.wake();
   });
   const callers = createCallers({ records, clock, logger });
   const files = createFiles({ dataDir: config.dataDir, clock, logger, ...config.files });
@@ -73,7 +73,17 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     callers,
     files,
     outbound,
-    webhookSecretOf: (caller) => secrets.secretOf(caller),
+    webhooks: {
+      secretOf: (caller) => secrets.secretOf(caller),
+      list: (request) => store.deliveries.list(request),
+      ofJob: (id) => store.deliveries.ofJob(id),
+      pending: () => store.deliveries.pending(),
+      async resend(id) {
+        const view = await store.deliveries.retry(id);
+        if (view !== null) sender.wake();
+        return view;
+      },
+    },
     predictions: engine,
     apps,
     fault: () => engine.storeFault(),
@@ -90,7 +100,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       await identity.start();
       for (const app of apps) await app.start();
       await engine.start();
-      await webhooks.start();
+      await sender.start();
       await files.start();
       await listener.start();
       // Last: a caller that gets through finds everything there.
@@ -103,7 +113,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       await http.stop();
       for (const app of apps) await app.stop();
       await listener.stop();
-      await webhooks.stop();
+      await sender.stop();
       await engine.stop();
       await files.stop();
       await identity.stop();

@@ -6,7 +6,8 @@ import type { Service } from '../service.ts';
 import type { Route } from './http/route.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../dispatch/job.ts';
-import type { DeliveryView } from '../dispatch/delivery.ts';
+import type { DeliveryId, DeliveryView } from '../dispatch/delivery.ts';
+import type { Deliveries } from '../store/deliveries.ts';
 import type { Webhook } from '../dispatch/webhook.ts';
 import type { ModelReport, ModelState, Timings } from '../protocol/messages.ts';
 
@@ -100,6 +101,16 @@ export interface Predictions {
   /** What was last reported of a model, or of one of its versions, and whether a worker serves it now. null: unknown. */
   report(model: string, version: string | null): { readonly report: ModelReport; readonly ready: boolean } | null;
   workers(): readonly WorkerView[];
+}
+
+// ---- webhooks ------------------------------------------------------------------------------------------------------
+
+/** What callers may know of the webhooks that were asked for. */
+export interface Webhooks extends Pick<Deliveries, 'list' | 'ofJob' | 'pending'> {
+  /** What this caller's webhooks are signed with, `whsec_…`. */
+  secretOf(caller: string): Promise<string>;
+  /** A failed delivery begins anew; null: there is none with this id that failed. */
+  resend(id: DeliveryId): Promise<DeliveryView | null>;
 }
 
 // ---- apps ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import { createOutbound } from '../../src/gateway/outbound/outbound.ts';
 import { outboundRules, parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
 import { createFiles, type Files } from '../../src/gateway/files/files.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
-import type { App } from '../../src/gateway/ports.ts';
+import type { App, Webhooks } from '../../src/gateway/ports.ts';
 import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
 import { silentLogger, type LogFields, type Logger } from '../../src/logger.ts';
@@ -53,15 +53,28 @@ export async function openTestFiles(t: TestContext, limits: GatewayConfigInput['
   return files;
 }
 
+export const fakeWebhooks: Webhooks = {
+  secretOf: (caller) => Promise.resolve(`whsec_${caller}`),
+  list: () => Promise.resolve({ deliveries: [], next: null }),
+  ofJob: () => Promise.resolve([]),
+  pending: () => Promise.resolve(0),
+  resend: () => Promise.resolve(null),
+};
+
+export interface StartHttp {
+  /** What may be requested on a caller's behalf beside public addresses. */
+  readonly allow?: string[];
+  /** Those of another service, to be the next one over them. */
+  readonly records?: Records;
+  readonly apps?: readonly App[];
+  readonly webhooks?: Webhooks;
+  readonly files?: GatewayConfigInput['files'];
+}
+
 export async function startHttp(
   t: TestContext,
   http: GatewayConfigInput['http'] = {},
-  /** What may be requested on a caller's behalf beside public addresses. */
-  allow: string[] = [],
-  /** Those of another service, to be the next one over them. */
-  records = openTestRecords(t),
-  apps: readonly App[] = [],
-  fileLimits: GatewayConfigInput['files'] = {},
+  { allow = [], records = openTestRecords(t), apps = [], webhooks = fakeWebhooks, files = {} }: StartHttp = {},
 ): Promise<RunningHttp> {
   const fake = createFakePredictions(['plants', 'echo']);
   const errors: RunningHttp['errors'] = [];
@@ -81,9 +94,9 @@ export async function startHttp(
     apps,
     fault: () => null,
     onDecided: fake.onDecided,
-    webhookSecretOf: (caller) => Promise.resolve(`whsec_${caller}`),
+    webhooks,
     config,
-    files: await openTestFiles(t, fileLimits),
+    files: await openTestFiles(t, files),
     outbound: createOutbound({ clock: systemClock, rules: outboundRules(parsed.outbound) }),
     logger,
     clock: systemClock,

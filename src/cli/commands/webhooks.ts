@@ -1,10 +1,13 @@
-/** `postern webhooks`: the secrets that webhooks are signed with. */
+/** `postern webhooks`: deliveries, and the secrets that they are signed with. */
 import type { Command } from 'commander';
-import { EXIT_CODES_HELP, jsonOption } from '../options.ts';
-import type { SecretFlags } from '../run/webhooks.ts';
+import { Argument, Option } from 'commander';
+import { EXIT_CODES_HELP, gatewayOption, integer, jsonOption, keyFileOption, type CallerOptions } from '../options.ts';
+import type { ListFlags, SecretFlags } from '../run/webhooks.ts';
 
 export function addWebhooks(program: Command): void {
-  const webhooks = program.command('webhooks').description('show or change the secrets that webhooks are signed with');
+  const webhooks = program
+    .command('webhooks')
+    .description('what became of webhooks, and the secrets that they are signed with');
   webhooks
     .command('secret')
     .description('print the secret with which one caller verifies its webhooks')
@@ -35,4 +38,32 @@ Examples:
 ${EXIT_CODES_HELP}`,
     )
     .action(async () => (await import('../run/webhooks.ts')).rotate());
+  webhooks
+    .command('list')
+    .description('list deliveries, newest first')
+    .addOption(new Option('--status <status>', 'only these').choices(['pending', 'delivered', 'failed']))
+    .addOption(new Option('--limit <count>', 'at most so many').argParser(integer(1, 500)).default(50))
+    .addOption(gatewayOption())
+    .addOption(keyFileOption())
+    .addOption(jsonOption('print JSON'))
+    .addHelpText(
+      'after',
+      `
+Delivered ones are shown for a day, failed ones for a week.
+
+Examples:
+  postern webhooks list
+  postern webhooks list --status failed --json
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (flags: ListFlags) => (await import('../run/webhooks.ts')).list(flags));
+  webhooks
+    .command('resend')
+    .description('try a failed delivery again, as if it had never been tried')
+    .addArgument(new Argument('<id>', 'as `postern webhooks list` shows it'))
+    .addOption(gatewayOption())
+    .addOption(keyFileOption())
+    .addOption(jsonOption('print JSON'))
+    .addHelpText('after', `\nExamples:\n  postern webhooks resend msg_01a2…_completed\n${EXIT_CODES_HELP}`)
+    .action(async (id: string, flags: CallerOptions) => (await import('../run/webhooks.ts')).resend(id, flags));
 }

@@ -1,11 +1,19 @@
-/** Shows and changes the keys of webhooks in this machine's data folder; a gateway that runs notices within a second. */
+/** Deliveries are asked of the gateway; the keys lie in this machine's data folder, and a gateway that runs notices changes. */
 import { systemClock } from '../../clock.ts';
 import { createWebhookSecrets, webhookKeysPath, type WebhookSecrets } from '../../gateway/webhooks/secrets.ts';
+import type { WebhookDelivery } from '../../client/shapes.ts';
 import { loadConfig } from '../env.ts';
+import { clientFor, type CallerOptions } from '../options.ts';
+import { duration, paint, printable, table } from '../terminal.ts';
 
 export interface SecretFlags {
   readonly caller: string;
   readonly json?: boolean;
+}
+
+export interface ListFlags extends CallerOptions {
+  readonly status?: WebhookDelivery['status'];
+  readonly limit: number;
 }
 
 function open(): WebhookSecrets {
@@ -20,4 +28,38 @@ export async function secret({ caller, json }: SecretFlags): Promise<void> {
 export async function rotate(): Promise<void> {
   await open().rotate();
   process.stdout.write('Webhooks are signed with new secrets now; the ones before stay valid for 24 hours.\n');
+}
+
+export async function list({ status, limit, ...caller }: ListFlags): Promise<void> {
+  const deliveries = await clientFor(caller).webhookDeliveries({ limit, ...(status === undefined ? {} : { status }) });
+  if (caller.json === true) {
+    process.stdout.write(`${JSON.stringify(deliveries, null, 2)}\n`);
+    return;
+  }
+  if (deliveries.length === 0) {
+    process.stdout.write('No deliveries. A prediction asks for one with "webhook" (docs/webhooks.md).\n');
+    return;
+  }
+  const columns = ['ID', 'STATUS', 'ATTEMPTS', 'AGE', 'ANSWER', 'TO'].map((title) => ({ title }));
+  process.stdout.write(table(columns, deliveries.map(row)));
+}
+
+export async function resend(id: string, flags: CallerOptions): Promise<void> {
+  const delivery = await clientFor(flags).resendWebhook(id);
+  process.stdout.write(
+    flags.json === true ? `${JSON.stringify(delivery)}\n` : `${printable(delivery.id)} is ${delivery.status}.\n`,
+  );
+}
+
+const COLOURS = { pending: 'yellow', delivered: 'green', failed: 'red' } as const;
+
+function row({ id, status, attempts, created_at: at, answer, error, url }: WebhookDelivery): string[] {
+  return [
+    printable(id),
+    paint(process.stdout, COLOURS[status], status),
+    String(attempts),
+    duration(Math.max(0, systemClock.now() - Date.parse(at)) / 1000),
+    answer === null ? printable(error ?? '–') : String(answer),
+    printable(url),
+  ];
 }

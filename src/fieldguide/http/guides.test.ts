@@ -16,7 +16,7 @@ const root = path.join(import.meta.dirname, '../../..');
 async function start(t: TestContext) {
   const app = createFieldGuide({ folders: ['plants', 'clothes'].map((name) => path.join(root, 'guides', name)) });
   await app.start();
-  const http = await startHttp(t, {}, [], undefined, [app]);
+  const http = await startHttp(t, {}, { apps: [app] });
   const get = async <T>(url: string): Promise<T> => {
     const response = await fetch(http.base + url);
     assert.equal(response.status, 200, url);

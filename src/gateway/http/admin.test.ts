@@ -222,7 +222,7 @@ describe('the cookie', () => {
 
   test('outlives the gateway: a release logs nobody out', async (t) => {
     const { running, cookie } = await loggedIn(t);
-    const again = await startHttp(t, {}, [], running.records);
+    const again = await startHttp(t, {}, { records: running.records });
     assert.equal((await fetch(`${again.base}/v1/admin/keys`, { headers: { cookie } })).status, 200);
   });
 });

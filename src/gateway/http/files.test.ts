@@ -108,7 +108,7 @@ test('its address is an input, read without a request', async (t) => {
 });
 
 test('what cannot be kept is refused, and nothing of it stays', async (t) => {
-  const { base } = await startHttp(t, { maxBodyBytes: 4096 }, [], undefined, [], { maxCallerBytes: 5000 });
+  const { base } = await startHttp(t, { maxBodyBytes: 4096 }, { files: { maxCallerBytes: 5000 } });
   const twice = form();
   twice.append('content', new Blob(['again']), 'b.jpg');
   const unknown = form();

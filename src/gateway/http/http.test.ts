@@ -7,7 +7,7 @@ import { systemClock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import { createFakePredictions, ROSE, succeeded } from '../../../test/support/fake-predictions.ts';
-import { openTestFiles, openTestRecords, startHttp, until } from '../../../test/support/http-service.ts';
+import { fakeWebhooks, openTestFiles, openTestRecords, startHttp, until } from '../../../test/support/http-service.ts';
 import { parseGatewayConfig } from '../config.ts';
 import { createOutbound } from '../outbound/outbound.ts';
 import { createCallers } from '../../identity/callers.ts';
@@ -379,7 +379,7 @@ describe('running the service', () => {
       predictions: fake,
       fault: () => null,
       onDecided: fake.onDecided,
-      webhookSecretOf: (caller) => Promise.resolve(`whsec_${caller}`),
+      webhooks: fakeWebhooks,
       config,
       files: await openTestFiles(t),
       outbound: createOutbound({ clock: systemClock, rules: { allow: [], plainHttp: false } }),

@@ -12,7 +12,7 @@ import type { Logger } from '../../logger.ts';
 import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import type { App, Predictions } from '../ports.ts';
+import type { App, Predictions, Webhooks } from '../ports.ts';
 import { parseProxies } from './address.ts';
 import { adminRoutes } from './admin.ts';
 import type { Files } from '../files/files.ts';
@@ -43,8 +43,7 @@ export interface HttpServiceOptions {
   readonly config: HttpConfig;
   /** For what is requested on a caller's behalf. */
   readonly outbound: Outbound;
-  /** What a caller verifies its webhooks with. */
-  readonly webhookSecretOf: (caller: string) => Promise<string>;
+  readonly webhooks: Webhooks;
   /** What callers uploaded. */
   readonly files: Files;
   /** Who may call. Started and stopped by this service. */
@@ -131,7 +130,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         }),
         ...fileRoutes({ files: options.files, budget, clock, maxBodyBytes, baseOf }),
         ...streams.routes,
-        ...webhookRoutes({ secretOf: options.webhookSecretOf }),
+        ...webhookRoutes(options.webhooks),
         ...modelRoutes({ predictions, baseOf }),
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
         ...operationRoutes({ predictions, phase: () => phase, fault: options.fault, metrics: () => metrics! }),
@@ -148,6 +147,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       register(app, routes, counts, desk);
       metrics = createMetrics({
         predictions,
+        webhooks: options.webhooks,
         onDecided: options.onDecided,
         routes: counts,
         budget,

@@ -10,7 +10,7 @@ const input = (image: unknown, more: object = {}): string => JSON.stringify({ in
 
 async function startBoth(t: TestContext, respond?: Respond) {
   const files = await startWebServer(t, respond === undefined ? {} : { respond });
-  const running = await startHttp(t, { maxBodyBytes: 2_000 }, ['127.0.0.1']);
+  const running = await startHttp(t, { maxBodyBytes: 2_000 }, { allow: ['127.0.0.1'] });
   return { files, running, url: `http://127.0.0.1:${files.port}` };
 }
 

@@ -4,7 +4,7 @@
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Job } from '../../dispatch/job.ts';
-import type { Predictions } from '../ports.ts';
+import type { Predictions, Webhooks } from '../ports.ts';
 import type { BodyBudget } from './budget.ts';
 import type { StatusCounts } from './route.ts';
 
@@ -19,6 +19,7 @@ export interface RouteCounts {
 
 export interface MetricsOptions {
   readonly predictions: Predictions;
+  readonly webhooks: Pick<Webhooks, 'pending'>;
   readonly onDecided: OnDecided;
   readonly routes: readonly RouteCounts[];
   readonly budget: BodyBudget;
@@ -70,6 +71,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
   gauge('postern_in_flight_requests', 'HTTP requests that are being answered.', () => options.requestsInFlight());
   gauge('postern_http_connections', 'Open connections of callers.', options.connections);
   gauge('postern_body_bytes', 'Bytes of request bodies held in memory.', () => budget.usedBytes);
+  gauge('postern_webhook_deliveries', 'Webhooks that wait to be delivered, retries included.', () =>
+    options.webhooks.pending(),
+  );
   const queued = new Gauge({ name: 'postern_queue_jobs', help: 'Waiting jobs.', labelNames: ['model'], registers });
   const running = new Gauge({
     name: 'postern_in_flight_jobs',

@@ -28,6 +28,20 @@ const page = (item: string): object =>
     previous: { type: 'null' },
   });
 
+const DELIVERY = {
+  id: text('The `webhook-id` of every attempt.'),
+  event: text('', { enum: ['start', 'completed'] }),
+  status: text('`pending`: it is tried (again) at `next_attempt_at`.', {
+    enum: ['pending', 'delivered', 'failed'],
+  }),
+  attempts: { type: 'integer', description: 'Attempts begun.' },
+  answer: { type: ['integer', 'null'], description: 'Status of the latest answer.' },
+  error: { type: ['string', 'null'], description: 'Why the latest attempt did not succeed.' },
+  created_at: time('When it happened.'),
+  next_attempt_at: time('When it is tried next.'),
+  ended_at: time('Since when it is over.'),
+};
+
 export const SCHEMAS: Readonly<Record<string, object>> = {
   ...ADMIN_SCHEMAS,
   Prediction: object(
@@ -93,21 +107,7 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
       }),
       webhook: text('Who is told of it. Only where a webhook was asked for.'),
       webhook_events_filter: list(text('Of what.', { enum: ['start', 'completed'] })),
-      webhook_deliveries: list(
-        object({
-          id: text('The `webhook-id` of every attempt.'),
-          event: text('', { enum: ['start', 'completed'] }),
-          status: text('`pending`: it is tried (again) at `next_attempt_at`.', {
-            enum: ['pending', 'delivered', 'failed'],
-          }),
-          attempts: { type: 'integer', description: 'Attempts begun.' },
-          answer: { type: ['integer', 'null'], description: 'Status of the latest answer.' },
-          error: { type: ['string', 'null'], description: 'Why the latest attempt did not succeed.' },
-          created_at: time('When it happened.'),
-          next_attempt_at: time('When it is tried next.'),
-          ended_at: time('Since when it is over.'),
-        }),
-      ),
+      webhook_deliveries: list(object(DELIVERY)),
       urls: object({
         get: text('Itself.'),
         cancel: text('POST here to cancel it.'),
@@ -132,6 +132,8 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     },
   ),
   WebhookSecret: object({ key: text('`whsec_` and 32 bytes in base64.') }, { required: ['key'] }),
+  Delivery: object({ ...DELIVERY, prediction: text('Of what.'), url: text('To whom.') }),
+  DeliveryPage: page('Delivery'),
   PredictionPage: page('Prediction'),
   NewPrediction: object(
     {
@@ -232,6 +234,11 @@ export const PARAMETERS = {
   owner: parameter('path', 'owner', 'Free: all models here are local.', { type: 'string', example: 'local' }),
   name: parameter('path', 'name', 'Name of the model.', { type: 'string', example: 'plants' }),
   id: parameter('path', 'id', 'Id of the prediction.', { type: 'string' }),
+  deliveryId: parameter('path', 'id', 'Id of the delivery, `webhook-id` of its attempts.', { type: 'string' }),
+  deliveryStatus: parameter('query', 'status', 'Only these.', {
+    type: 'string',
+    enum: ['pending', 'delivered', 'failed'],
+  }),
   prefer: parameter(
     'header',
     'Prefer',

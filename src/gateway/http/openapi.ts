@@ -129,6 +129,23 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
       responses: { 200: answer('It.', ref('WebhookSecret')) },
     },
   },
+  '/v1/webhooks/deliveries': {
+    get: {
+      tags: ['Predictions'],
+      summary: 'What became of your webhooks, newest first',
+      parameters: [PARAMETERS.limit, PARAMETERS.cursor, PARAMETERS.deliveryStatus],
+      responses: { 200: answer('A page.', ref('DeliveryPage')), ...problems('bad_parameter') },
+    },
+  },
+  '/v1/webhooks/deliveries/{id}/resend': {
+    post: {
+      tags: ['Predictions'],
+      summary: 'Try a failed delivery again',
+      description: 'As if it had never been tried. One that is pending or has arrived stays as it is.',
+      parameters: [PARAMETERS.deliveryId],
+      responses: { 200: answer('As it stands now.', ref('Delivery')), ...problems('not_found') },
+    },
+  },
   '/v1/models': {
     get: { tags: ['Models'], summary: 'All models', responses: { 200: answer('All of them.', ref('ModelPage')) } },
   },

@@ -2,6 +2,7 @@
  * A prediction as callers see it: Replicate's shape and a few more fields. Written as text by hand, because the output is
  * embedded as it came from the worker (the engine has checked that it is JSON) and is never parsed again here.
  */
+import { shownDelivery } from './deliveries.ts';
 import type { DeliveryView } from '../../dispatch/delivery.ts';
 import type { Webhook } from '../../dispatch/webhook.ts';
 import type { Job, JobTimings, PastAttempt, Payload } from '../../dispatch/job.ts';
@@ -45,23 +46,9 @@ export function renderPrediction(job: Job, options: RenderOptions): string {
 
 function renderWebhook({ url, events }: Webhook, deliveries: readonly DeliveryView[] | undefined): string {
   const wanted = `,"webhook":${JSON.stringify(url)},"webhook_events_filter":${JSON.stringify(events)}`;
-  return deliveries === undefined ? wanted : `${wanted},"webhook_deliveries":${JSON.stringify(deliveries.map(shown))}`;
-}
-
-const time = (epochMs: number | null): string | null => (epochMs === null ? null : new Date(epochMs).toISOString());
-
-function shown({ id, event, status, attempt, createdAt, nextAt, endedAt, answer, reason }: DeliveryView): object {
-  return {
-    id,
-    event,
-    status,
-    attempts: attempt,
-    answer,
-    error: reason,
-    created_at: time(createdAt),
-    next_attempt_at: time(nextAt),
-    ended_at: time(endedAt),
-  };
+  return deliveries === undefined
+    ? wanted
+    : `${wanted},"webhook_deliveries":${JSON.stringify(deliveries.map(shownDelivery))}`;
 }
 
 /** Never the bytes, which are dropped once the job is decided: their type, and the parameters beside them. */
