@@ -5,7 +5,14 @@
 import { PosternError } from '../errors.ts';
 import { DEFAULT_RETRY, send, type CallBody, type RetryPolicy, type Transport } from './http.ts';
 import { streamPrediction, type PredictionEvent, type StreamOptions } from './stream.ts';
-import { isDecided, type ModelSummary, type Prediction, type WebhookDelivery, type WorkerSummary } from './shapes.ts';
+import {
+  isDecided,
+  type ModelSummary,
+  type Prediction,
+  type WebhookDelivery,
+  type WorkerAccount,
+  type WorkerSummary,
+} from './shapes.ts';
 
 export interface ClientOptions {
   /** `http://host:port`, without a path behind it, or with the prefix that a proxy puts there. */
@@ -61,6 +68,8 @@ export interface Client {
   cancel(id: string, signal?: AbortSignal): Promise<Prediction>;
   models(signal?: AbortSignal): Promise<readonly ModelSummary[]>;
   workers(signal?: AbortSignal): Promise<readonly WorkerSummary[]>;
+  /** Those without a session too. For administrators. */
+  allWorkers(signal?: AbortSignal): Promise<readonly WorkerAccount[]>;
   /** What became of webhooks, newest first: one page. */
   webhookDeliveries(options?: WebhookListOptions): Promise<readonly WebhookDelivery[]>;
   /** A failed delivery begins anew. */
@@ -140,6 +149,7 @@ export function createClient(options: ClientOptions): Client {
       return readJson(await send(transport, { method: 'POST', path, repeatable: true, signal }), transport.base);
     },
     workers: async (signal) => (await getJson<{ results: WorkerSummary[] }>('/v1/workers', signal)).results,
+    allWorkers: async (signal) => (await getJson<{ results: WorkerAccount[] }>('/v1/admin/workers', signal)).results,
   };
   return client;
 }

@@ -81,6 +81,24 @@ export interface WorkerSummary {
   readonly not_allowed: readonly { readonly name: string; readonly version: string }[];
 }
 
+/** A worker as those see it who let it in. */
+export interface WorkerAccount {
+  readonly name: string;
+  readonly standing: 'invited' | 'joined' | 'revoked' | 'locked';
+  /** What it may run; null: all. */
+  readonly models: readonly string[] | null;
+  readonly created_at: string | null;
+  readonly invited_until: string | null;
+  readonly generation: number | null;
+  readonly certificate_ends_at: string | null;
+  readonly late_renewals: number;
+  readonly last_seen_at: string | null;
+  readonly revoked_at: string | null;
+  readonly locked_at: string | null;
+  readonly lock_reason: string | null;
+  readonly session: WorkerSummary | null;
+}
+
 const DECIDED: ReadonlySet<PredictionStatus> = new Set<PredictionStatus>([
   'succeeded',
   'failed',

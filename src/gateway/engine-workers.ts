@@ -76,6 +76,10 @@ export function createSessionEvents(options: SessionEventsOptions) {
   }
 
   function permissionsChanged(): void {
+    // Live sessions of these are closed by the listener. Those that are away will not come back: no lease is waited for.
+    for (const { id, worker, state } of [...dispatcher.sessions()]) {
+      if (state === 'away' && permissions.isOut(worker)) dispatcher.closed(id, true);
+    }
     for (const [session, reports] of announced) {
       const denied = new Set(catalogue.deniedTo(session));
       const changed = reports.some((report) => permissions.allows(session.worker, report.name) === denied.has(report));
@@ -244,7 +248,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
       if (!current(session)) return;
       catalogue.left(session);
       // Either end may have noticed: what it was not heard for counts.
-      dispatcher.closed(session.id, error === null, error?.code === 'peer_dead' ? DEAD_MS : 0);
+      const silentMs = error?.code === 'peer_dead' ? DEAD_MS : 0;
+      dispatcher.closed(session.id, error === null || permissions.isOut(session.worker), silentMs);
       logger.info('worker disconnected', { worker: session.worker, session: session.id, code: error?.code ?? null });
     },
   };

@@ -70,7 +70,7 @@ export interface Engine extends Predictions, SessionEvents, Service {
   drain(deadlineMs: number): Promise<void>;
 }
 
-const ALL_ALLOWED: Permissions = { allows: () => true, onChange: () => () => undefined };
+const ALL_ALLOWED: Permissions = { allows: () => true, isOut: () => false, onChange: () => () => undefined };
 const SWEEP_MS = 1_000;
 /** Per sweep and kind: some ms of work. What is left waits for the next second. */
 const SWEEP_LIMIT = 2_000;

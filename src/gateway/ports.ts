@@ -159,6 +159,8 @@ export interface GatewaySession {
 /** Which worker may be sent work for which model. Asked for each job, so it answers from memory. */
 export interface Permissions {
   allows(worker: string, model: string): boolean;
+  /** Is it shut out, so that what it holds will never come back? */
+  isOut(worker: string): boolean;
   /** Called when an answer may be another than before. Returns how to end that. */
   onChange(observer: () => void): () => void;
 }

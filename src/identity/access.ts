@@ -22,6 +22,8 @@ export interface WorkerAccess {
   check(worker: WorkerIdentity): PosternError | null;
   /** May this worker be sent work for the model? */
   allows(worker: string, model: string): boolean;
+  /** Was this worker revoked or locked? */
+  isOut(worker: string): boolean;
   /** Live sessions were heard; kept for when they are away. */
   heard(names: readonly string[]): void;
   /** Somebody was invited, revoked, …: ask again. Returns how to end that. */
@@ -95,6 +97,10 @@ export function createAccess({ workers, authorities, rule, clock }: AccessOption
     allows(name, model) {
       const worker = book.value.workers.get(name);
       return worker !== undefined && (worker.models === null || worker.models.has(model));
+    },
+    isOut(name) {
+      const worker = book.value.workers.get(name);
+      return worker !== undefined && (worker.revokedAt !== null || worker.lockedAt !== null);
     },
     heard: (names) => workers.heard(names, clock.now()),
     onChange: (observer) => workers.onChange(observer),

@@ -17,6 +17,7 @@ export function openToAll({ caPem, gateway }: Pick<GatewayIdentity, 'caPem' | 'g
       admit: (certificate) => readWorkerCertificate(certificate, systemClock.now()),
       check: () => null,
       allows: () => true,
+      isOut: () => false,
       heard: () => undefined,
       onChange: () => () => undefined,
     },

@@ -5,6 +5,7 @@ import { systemClock } from '../../clock.ts';
 import { listAudit, parseHead, verifyAudit } from '../../identity/audit.ts';
 import { createKey, revokeKey } from '../../identity/keys/records.ts';
 import type { Scope } from '../../identity/keys/key.ts';
+import { openWorkers } from '../../identity/workers.ts';
 import { makeToken } from '../../identity/keys/token.ts';
 import { refused, startHttp, type RunningHttp } from '../../../test/support/http-service.ts';
 
@@ -286,6 +287,69 @@ describe('the administrative routes', () => {
     assert.equal(verifyAudit(running.records.db, parseHead(first.head)).isIntact, true);
     assert.equal((await call('GET', '/v1/admin/audit?limit=0')).status, 400);
     assert.equal((await call('GET', '/v1/admin/audit?before=x')).status, 400);
+  });
+
+  test('list workers, invited or not, with their sessions, and shut one out', async (t) => {
+    const { running, id, call } = await admin(t);
+    const workers = openWorkers(running.records);
+    workers.allow('gpu-1', new Set(['plants']), act());
+    const invitation = { id: 'i1', digest: 'd', worker: 'gpu-2', models: null, expiresAt: systemClock.now() + 60_000 };
+    workers.invite(invitation, act());
+    running.fake.workerList.push({
+      name: 'gpu-1',
+      session: 'gpu-1/s',
+      state: 'connected',
+      agent: 'test',
+      address: '10.0.0.2',
+      connectedAt: 1,
+      lastSeenAt: 2_000,
+      roundTripMs: 1.5,
+      models: [],
+      notAllowed: [],
+      certificateEndsAt: 3,
+    });
+    interface Listed {
+      results: { name: string; standing: string; models: string[] | null; session: { address: string } | null }[];
+    }
+    const list = async () => ((await (await call('GET', '/v1/admin/workers')).json()) as Listed).results;
+    const seen = (await list()).map((one) => [one.name, one.standing, one.models, one.session?.address ?? null]);
+    assert.deepEqual(seen, [
+      ['gpu-1', 'joined', ['plants'], '10.0.0.2'],
+      ['gpu-2', 'invited', null, null],
+    ]);
+    const answer = await call('POST', '/v1/admin/workers/gpu-1/revoke');
+    const revoked = (await answer.json()) as { standing: string; revoked_at: string; session: null };
+    assert.deepEqual([answer.status, revoked.standing, revoked.session], [200, 'revoked', null]);
+    assert.equal((await call('POST', '/v1/admin/workers/gpu-2/revoke')).status, 204);
+    assert.deepEqual(
+      (await list()).map(({ standing }) => standing),
+      ['revoked'],
+    );
+    await refused(running, await call('POST', '/v1/admin/workers/gpu-2/revoke'), 'not_found');
+    await refused(running, await call('POST', '/v1/admin/workers/..%2fkeys/revoke'), 'not_found');
+    const entries = listAudit(running.records.db, { limit: 2, beforeSeq: null });
+    assert.deepEqual(
+      entries.map(({ actor, action, target }) => [actor, action, target]),
+      [
+        [`key:${id}`, 'worker.revoke', 'worker:gpu-2'],
+        [`key:${id}`, 'worker.revoke', 'worker:gpu-1'],
+      ],
+    );
+  });
+
+  test('are for administrators alone, workers included', async (t) => {
+    const running = await startHttp(t);
+    const { token } = makeKey(running, ['predict', 'read']);
+    openWorkers(running.records).allow('gpu-1', null, act());
+    const headers = { authorization: `Bearer ${token}` };
+    for (const [method, path] of [
+      ['GET', '/v1/admin/workers'],
+      ['POST', '/v1/admin/workers/gpu-1/revoke'],
+    ] as const) {
+      await refused(running, await fetch(running.base + path, { method, headers }), 'forbidden');
+      await refused(running, await fetch(running.base + path, { method }), 'unauthorized');
+    }
+    assert.equal(openWorkers(running.records).book.value.workers.get('gpu-1')?.revokedAt, null);
   });
 
   test('take no large body', async (t) => {

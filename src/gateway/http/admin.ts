@@ -6,7 +6,9 @@ import { auditHead, formatHead, listAudit, type Act } from '../../identity/audit
 import type { Callers } from '../../identity/callers.ts';
 import { stateOf, type KeyRecord, type KeyWish } from '../../identity/keys/key.ts';
 import { createKey, listKeys, revokeKey } from '../../identity/keys/records.ts';
+import type { Predictions } from '../ports.ts';
 import { ANONYMOUS } from './access.ts';
+import { adminWorkerRoutes } from './admin-workers.ts';
 import type { BodyBudget } from './budget.ts';
 import { readAdminCookie } from './cookie.ts';
 import { sessionBody } from './login.ts';
@@ -17,6 +19,7 @@ import { readSmallJson } from './small-json.ts';
 
 export interface AdminRoutesOptions {
   readonly callers: Callers;
+  readonly predictions: Pick<Predictions, 'workers'>;
   readonly budget: BodyBudget;
   readonly clock: Clock;
 }
@@ -24,7 +27,7 @@ export interface AdminRoutesOptions {
 const DEFAULT_ENTRIES = 50;
 const MAX_ENTRIES = 500;
 
-export function adminRoutes({ callers, budget, clock }: AdminRoutesOptions): Route[] {
+export function adminRoutes({ callers, predictions, budget, clock }: AdminRoutesOptions): Route[] {
   const { records, sessions } = callers;
   const act = ({ caller }: Call): Act => ({
     actor: caller === ANONYMOUS ? 'anonymous' : `key:${caller}`,
@@ -86,6 +89,7 @@ export function adminRoutes({ callers, budget, clock }: AdminRoutesOptions): Rou
     { method: 'POST', path: '/v1/admin/keys', scope: 'admin', handle: makeKey },
     { method: 'POST', path: '/v1/admin/keys/:id/revoke', scope: 'admin', handle: endKey },
     { method: 'GET', path: '/v1/admin/audit', scope: 'admin', handle: audit },
+    ...adminWorkerRoutes({ records, predictions, clock, actOf: act }),
   ];
 }
 

@@ -135,7 +135,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
         ...operationRoutes({ predictions, phase: () => phase, fault: options.fault, metrics: () => metrics! }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
-        ...adminRoutes({ callers: options.callers, budget, clock }),
+        ...adminRoutes({ callers: options.callers, predictions, budget, clock }),
         ...apps.flatMap((app) => app.routes()),
         ...(await pageRoutes(apps.map(({ openApi }) => openApi))),
       ];

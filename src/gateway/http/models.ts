@@ -113,7 +113,7 @@ function modelBody(model: ModelView, base: string): object {
   };
 }
 
-function workerBody(worker: WorkerView): object {
+export function workerBody(worker: WorkerView): object {
   return {
     name: worker.name,
     session: worker.session,

@@ -40,6 +40,26 @@ const KEY = {
   last_used_at: time('To the minute.'),
 };
 
+const WORKER = {
+  name: text('Under which it was invited.'),
+  standing: {
+    type: 'string',
+    enum: ['invited', 'joined', 'revoked', 'locked'],
+    description: '`locked`: its certificate was used in two places, and neither counts.',
+  },
+  models: { type: ['array', 'null'], items: { type: 'string' }, description: 'What it may run. `null`: all.' },
+  created_at: time('On record since; null: it has not joined.'),
+  invited_until: time('Until when its open invitation counts.'),
+  generation: { type: ['integer', 'null'], description: 'Number of its newest certificate.' },
+  certificate_ends_at: time('Of its newest certificate. It is renewed before.'),
+  late_renewals: { type: 'integer', description: 'Renewals after the end of a certificate.' },
+  last_seen_at: time('When it was last heard.'),
+  revoked_at: time('Shut out.'),
+  locked_at: time('Locked.'),
+  lock_reason: { type: ['string', 'null'], description: 'Why it is locked.' },
+  session: { description: 'Its session with this gateway, or null.', oneOf: [ref('Worker'), { type: 'null' }] },
+};
+
 export const ADMIN_SCHEMAS: Readonly<Record<string, object>> = {
   Login: object(
     { key: text('An API key with the scope `admin`.') },
@@ -66,6 +86,8 @@ export const ADMIN_SCHEMAS: Readonly<Record<string, object>> = {
     { required: ['name'], additionalProperties: false },
   ),
   MadeKey: object({ ...KEY, key: text('The key itself, this once.') }),
+  AdminWorker: object(WORKER),
+  AdminWorkerList: object({ results: { type: 'array', items: ref('AdminWorker') } }),
   AuditEntry: object({
     seq: { type: 'integer', description: 'From 1, without gaps.' },
     at: time('When.'),

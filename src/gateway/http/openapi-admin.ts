@@ -55,6 +55,29 @@ export const ADMIN_PATHS: Readonly<Record<string, Readonly<Record<string, object
       responses: { 200: answer('It, as it stands now.', ref('Key')), ...problems('not_found') },
     },
   },
+  '/v1/admin/workers': {
+    get: {
+      tags,
+      summary: 'All workers: invited, joined, locked out',
+      description:
+        'With what each may run, its certificate, and the session of those that are connected to this gateway.',
+      responses: { 200: answer('By name.', ref('AdminWorkerList')) },
+    },
+  },
+  '/v1/admin/workers/{name}/revoke': {
+    post: {
+      tags,
+      summary: 'Shut a worker out',
+      description:
+        'For good: its sessions end within a second, on every gateway, what it ran is run elsewhere, and open invitations for the name are void.',
+      parameters: [PARAMETERS.workerName],
+      responses: {
+        200: answer('It, as it stands now.', ref('AdminWorker')),
+        204: { description: 'It had only been invited: the invitation is void.' },
+        ...problems('not_found'),
+      },
+    },
+  },
   '/v1/admin/audit': {
     get: {
       tags,

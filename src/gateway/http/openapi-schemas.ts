@@ -188,23 +188,20 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     last_seen_at: time('When a worker with this model was last heard.'),
   }),
   ModelPage: page('Model'),
-  WorkerList: object({
-    results: list(
-      object({
-        name: text('From its certificate.'),
-        session: text('One run of the worker.'),
-        state: text('', { enum: ['connected', 'draining', 'away'] }),
-        agent: text('Software and release.'),
-        address: text('Where it dialled from.'),
-        connected_at: time(''),
-        last_seen_at: time(''),
-        round_trip_ms: { type: ['number', 'null'] },
-        certificate_ends_at: time(''),
-        models: list({ type: 'object' }),
-        not_allowed: list(object({ name: text('A model that it serves and was not invited for.'), version: text('') })),
-      }),
-    ),
+  Worker: object({
+    name: text('From its certificate.'),
+    session: text('One run of the worker.'),
+    state: text('', { enum: ['connected', 'draining', 'away'] }),
+    agent: text('Software and release.'),
+    address: text('Where it dialled from.'),
+    connected_at: time(''),
+    last_seen_at: time(''),
+    round_trip_ms: { type: ['number', 'null'] },
+    certificate_ends_at: time(''),
+    models: list({ type: 'object' }),
+    not_allowed: list(object({ name: text('A model that it serves and was not invited for.'), version: text('') })),
   }),
+  WorkerList: object({ results: list(ref('Worker')) }),
   Problem: object(
     {
       type: text('Address of the explanation.'),
@@ -232,6 +229,7 @@ const parameter = (where: 'path' | 'query' | 'header', name: string, description
 
 export const PARAMETERS = {
   owner: parameter('path', 'owner', 'Free: all models here are local.', { type: 'string', example: 'local' }),
+  workerName: parameter('path', 'name', 'Name of the worker.', { type: 'string' }),
   name: parameter('path', 'name', 'Name of the model.', { type: 'string', example: 'plants' }),
   id: parameter('path', 'id', 'Id of the prediction.', { type: 'string' }),
   deliveryId: parameter('path', 'id', 'Id of the delivery, `webhook-id` of its attempts.', { type: 'string' }),

@@ -74,6 +74,39 @@ void test('a live session of a worker that another process revokes is closed at 
   }
 });
 
+void test('what a revoked worker held is run by another one at once, whether it was connected or away', async () => {
+  const gateway = await openGateway();
+  try {
+    const { workers } = gateway.scene.identity;
+    const asleep = await gateway.open((await gateway.scene.join('gpu-1')).tls);
+    const thief = await gateway.open((await gateway.scene.join('gpu-2')).tls);
+    const jobs: string[] = [];
+    for (const [index, worker] of [asleep, thief].entries()) {
+      worker.connection.send({ type: 'models', models: [ECHO] });
+      worker.connection.send({ type: 'grant', model: 'echo', version: '1', rows: 1 });
+      await eventually(() => gateway.engine.workers().filter(({ models }) => models.length === 1).length === index + 1);
+      jobs.push((await gateway.engine.submit(request('echo'))).id);
+      await worker.next('assign');
+    }
+    asleep.connection.destroy();
+    await eventually(() => gateway.engine.workers().some(({ state }) => state === 'away'));
+    // Until here both jobs belong to workers that may come back: a third one is given neither.
+    const good = await gateway.open((await gateway.scene.join('gpu-3')).tls);
+    good.connection.send({ type: 'models', models: [ECHO] });
+    good.connection.send({ type: 'grant', model: 'echo', version: '1', rows: 2 });
+    await eventually(() =>
+      gateway.engine.workers().some(({ name, models }) => name === 'gpu-3' && models.length === 1),
+    );
+    for (const [index, name] of ['gpu-1', 'gpu-2'].entries()) {
+      workers.revoke(name, { actor: 'test', at: Date.now() });
+      await good.received.find((message) => message.type === 'assign' && message.job === jobs[index]);
+    }
+    for (const id of jobs) assert.equal((await gateway.engine.get(id))?.worker, 'gpu-3');
+  } finally {
+    await gateway.close();
+  }
+});
+
 void test('a model outside the invitation is shown as not allowed, told to the worker, and sent no work', async () => {
   const gateway = await openGateway();
   try {
