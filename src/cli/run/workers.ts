@@ -79,6 +79,7 @@ function row(worker: WorkerAccount, now: number): string[] {
     if (leftS <= 0) return 'ended';
     return leftS < FROM_DAYS_S ? duration(leftS) : `${Math.floor(leftS / 86_400)} days`;
   };
+  const roundTripMs = session?.round_trip_ms ?? null;
   const ends = session?.certificate_ends_at ?? worker.certificate_ends_at;
   const served = session?.models.map((model) => `${model.name}/${model.version} ${model.state}`) ?? [];
   const denied = session?.not_allowed.map((model) => `${model.name}/${model.version} not allowed`) ?? [];
@@ -86,7 +87,7 @@ function row(worker: WorkerAccount, now: number): string[] {
     printable(worker.name),
     paint(process.stdout, COLOURS[state] ?? 'yellow', state),
     session === null ? '–' : printable(session.address),
-    session?.round_trip_ms == null ? '–' : `${session.round_trip_ms.toFixed(1)} ms`,
+    roundTripMs === null ? '–' : `${roundTripMs.toFixed(1)} ms`,
     session?.state === 'connected' ? 'now' : worker.last_seen_at === null ? 'never' : ago(worker.last_seen_at),
     worker.invited_until !== null && standing === 'invited'
       ? `to join: ${left(worker.invited_until)}`
