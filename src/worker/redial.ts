@@ -9,7 +9,13 @@ import { createBackoff } from './backoff.ts';
 /** A connection that lasted this long was stable: the next loss begins with the quick tries again. */
 const STABLE_MS = 60_000;
 /** The gateway answered and said no: hurrying back cannot help. */
-const REFUSALS: ReadonlySet<string> = new Set(['handshake_refused', 'superseded', 'version_mismatch']);
+const REFUSALS: ReadonlySet<string> = new Set([
+  'handshake_refused',
+  'superseded',
+  'version_mismatch',
+  'worker_locked',
+  'worker_revoked',
+]);
 
 export interface Redial {
   /** Resolves after `stop`, when the last connection is gone. */

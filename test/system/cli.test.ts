@@ -76,21 +76,6 @@ suite('mistakes are answered by one line and the right exit code', { concurrency
     const url = await closedUrl();
     assertSaid(await postern(['models'], place, { POSTERN_URL: url }), 1, /does not answer/);
   });
-  void test('workers come from the records where the gateway does not run, and are asked of no other gateway there', async () => {
-    const env = { POSTERN_DATA_DIR: join(folder, 'records'), POSTERN_URL: await closedUrl() };
-    const invite = ['invite', 'gpu-1', '--models', 'plants', '--address', '127.0.0.1:37373', '--json'];
-    assert.equal((await postern(invite, folder, env)).code, 0);
-    const { code, out, err } = await postern(['workers', '--json'], folder, env);
-    assert.equal(code, 0, err);
-    const seen = (JSON.parse(out) as { name: string; standing: string; models: string[]; session: null }[]).map(
-      ({ name, standing, models, session }) => [name, standing, models, session],
-    );
-    assert.deepEqual(seen, [['gpu-1', 'invited', ['plants'], null]]);
-    assert.match(err, /^From the records on this machine.*does not answer/);
-    assert.match((await postern(['workers'], folder, env)).out, /gpu-1 +invited .*to join: 9 min .*plants/);
-    const other = await postern(['workers', '--gateway', env.POSTERN_URL], folder, env);
-    assertSaid(other, 1, /does not answer/);
-  });
   void test('a gateway that is not there is 1', async () => {
     const url = await closedUrl();
     assertSaid(await postern(['models', '--gateway', url], folder), 1, /does not answer \(ECONNREFUSED\)/);
