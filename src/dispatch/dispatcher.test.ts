@@ -253,6 +253,21 @@ test('a draining session is asked for nothing, and what it holds may end', () =>
   assert.deepEqual(take(), ['release s1 free']);
 });
 
+test('a link that was ended for silence has been away since the silence began', () => {
+  const { dispatcher, connect, clock, fly, take } = setup();
+  connect('s1', 4);
+  fly('s1');
+  take();
+  const silentMs = LEASE_MS - 3_000;
+  dispatcher.closed('s1', false, silentMs);
+  clock.ms = 2_999;
+  dispatcher.tick();
+  assert.deepEqual(take(), []);
+  clock.ms = 3_000;
+  dispatcher.tick();
+  assert.deepEqual(take(), ['release s1 silent']);
+});
+
 test('a lost link keeps what the session holds for a lease; then it is gone, and it counts', () => {
   const { dispatcher, connect, clock, fly, take } = setup();
   connect('s1', 4);
