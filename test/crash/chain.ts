@@ -158,6 +158,8 @@ class Crew {
 
   async replaceDead(): Promise<void> {
     for (const member of this.#dead()) {
+      // The one before it in this list may have brought its successor with it.
+      if (this.#members.get(member.name) !== member) continue;
       const { exitCode } = member.process.child;
       const at = nameOf(member.ending);
       if (exitCode === null) this.killedAt[at] = (this.killedAt[at] ?? 0) + 1;
