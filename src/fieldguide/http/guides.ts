@@ -41,7 +41,11 @@ export function guideRoutes(guides: ReadonlyMap<string, Guide>): Route[] {
     const guide = guideOf(call);
     const found = guide.get(call.params.entry ?? '');
     if (!found) throw new PosternError('entry_not_found', `The guide ${guide.id} has no such entry.`);
-    return tagged(call, { ...found, similar: guide.similar(found).map(summary) });
+    return tagged(call, {
+      ...found,
+      scientific_name: found.scientific_name ?? null,
+      similar: guide.similar(found).map(summary),
+    });
   };
 
   return [

@@ -9,9 +9,10 @@ export const answer = (description: string, schema: object, more: object = {}): 
   content: { [JSON_TYPE]: { schema } },
   ...more,
 });
-export const plain = (description: string, type: string): object => ({
+/** @param schema none for what is more than one text: events, or whatever a model answers */
+export const plain = (description: string, type: string, schema: object = { type: 'string' }): object => ({
   description,
-  content: { [type]: { schema: { type: 'string' } } },
+  content: { [type]: { schema } },
 });
 
 /** The problems of an operation, one response for each status, its codes named. */

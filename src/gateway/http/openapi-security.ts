@@ -1,5 +1,6 @@
 /** Who may call what, in the OpenAPI document. A test compares it with the scopes of the routes. */
 import { problems } from './openapi-answers.ts';
+import { inferenceProblems } from './openapi-v2.ts';
 
 export const SECURITY = {
   key: {
@@ -27,8 +28,9 @@ type Operations = Readonly<Record<string, object>>;
 
 /** Every operation that is not public takes a key, and may be refused for it. */
 export function withSecurity(paths: Readonly<Record<string, Operations>>): Record<string, Operations> {
-  const refusals = problems('unauthorized', 'forbidden', 'rate_limited');
-  const guard = (operation: object): object => {
+  const codes = ['unauthorized', 'forbidden', 'rate_limited'] as const;
+  const [native, inference] = [problems(...codes), inferenceProblems(...codes)];
+  const guard = (operation: object, refusals: object): object => {
     const { responses = {} } = operation as { responses?: Readonly<Record<string, object>> };
     return { ...operation, security: [{ key: [] }, { console: [] }], responses: { ...refusals, ...responses } };
   };
@@ -37,7 +39,12 @@ export function withSecurity(paths: Readonly<Record<string, Operations>>): Recor
       path,
       PUBLIC_PATHS.has(path)
         ? operations
-        : Object.fromEntries(Object.entries(operations).map(([method, operation]) => [method, guard(operation)])),
+        : Object.fromEntries(
+            Object.entries(operations).map(([method, operation]) => [
+              method,
+              guard(operation, path.startsWith('/v2') ? inference : native),
+            ]),
+          ),
     ]),
   );
 }

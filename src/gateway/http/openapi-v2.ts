@@ -75,7 +75,8 @@ export const V2_SCHEMAS: Readonly<Record<string, object>> = {
   },
 };
 
-function problems(...codes: ErrorCode[]): Record<string, object> {
+/** The problems of an operation in this protocol's own form. */
+export function inferenceProblems(...codes: ErrorCode[]): Record<string, object> {
   const byStatus = Map.groupBy(codes, (code) => ERROR_CODES[code].status);
   return Object.fromEntries(
     [...byStatus].map(([status, its]) => [
@@ -96,7 +97,7 @@ const get = (summary: string, schema: object, codes: ErrorCode[] = [], path: obj
   tags: ['Open Inference Protocol'],
   summary,
   parameters: path,
-  responses: { 200: answer('It.', schema), ...problems(...codes) },
+  responses: { 200: answer('It.', schema), ...inferenceProblems(...codes) },
 });
 
 const INFER_CODES: ErrorCode[] = [
@@ -141,7 +142,7 @@ function ofModel(path: string, more: object[]): Record<string, object> {
             'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
           },
         },
-        responses: { 200: answer('The outputs.', ref('InferenceResponse')), ...problems(...INFER_CODES) },
+        responses: { 200: answer('The outputs.', ref('InferenceResponse')), ...inferenceProblems(...INFER_CODES) },
       },
     },
   };

@@ -92,7 +92,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
       summary: 'The output as it is',
       parameters: [PARAMETERS.id],
       responses: {
-        200: plain('In the type that the model gave it.', '*/*'),
+        200: plain('In the type that the model gave it.', '*/*', {}),
         ...problems('not_found', 'prediction_not_found'),
       },
     },
@@ -105,7 +105,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
         'Server-sent events: `status`, `progress`, `output` (a part of the output, or all of it), `reset` (a new attempt: the output begins again), `error`, `reconnect` (this gateway stops: ask again), and at last `done`. A reader that comes late gets the whole output so far; one that comes back with `Last-Event-ID` gets what it missed, and 204 when there is nothing more.',
       parameters: [PARAMETERS.id, PARAMETERS.lastEventId],
       responses: {
-        200: plain('The events.', 'text/event-stream'),
+        200: plain('The events.', 'text/event-stream', {}),
         204: { description: 'Nothing follows.' },
         ...problems('prediction_not_found', 'overloaded'),
       },

@@ -39,6 +39,10 @@ function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply, d
   sendProblem(thrown, { request: request.raw, response: reply.raw, id: request.id }, desk);
 }
 
+/** What routes are asked about. Of the others (TRACE, QUERY, WebDAV's) none is served at any address. */
+const ROUTED_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const SERVED_METHODS = 'GET, HEAD, POST, DELETE, OPTIONS';
+
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk: Desk): Server {
@@ -55,6 +59,10 @@ function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk
       requireHostHeader: false,
     },
     (request, response) => {
+      if (!ROUTED_METHODS.has(request.method ?? '')) {
+        refuseMethod({ request, response, id: nextId(request) }, desk);
+        return;
+      }
       const hosts = countHosts(request.rawHeaders);
       if (hosts === 1 || (hosts === 0 && request.httpVersionMinor === 0)) handler(request, response);
       else refuseHost(hosts, { request, response, id: nextId(request) }, desk);
@@ -89,6 +97,14 @@ function refuseHost(hosts: number, call: Parameters<typeof sendProblem>[1], desk
   const got = hosts === 0 ? 'no Host header' : `${hosts} Host headers`;
   call.response.setHeader('connection', 'close');
   sendProblem(new PosternError('bad_request', `The request has ${got}; HTTP/1.1 demands exactly one.`), call, desk);
+}
+
+/** Its body, if it has one, is not read, so the connection cannot go on. */
+function refuseMethod(call: Parameters<typeof sendProblem>[1], desk: Desk): void {
+  call.response.setHeader('connection', 'close');
+  call.response.setHeader('allow', SERVED_METHODS);
+  const why = `${call.request.method} is allowed nowhere here; what is: ${SERVED_METHODS}.`;
+  sendProblem(new PosternError('method_not_allowed', why), call, desk);
 }
 
 type RequestIds = (request?: IncomingMessage) => string;

@@ -12,6 +12,7 @@ import type { Clock } from '../../../clock.ts';
 import type { ImageClassificationManifest } from '../../manifest.ts';
 import { MAX_ASPECT, placePhoto } from './geometry.ts';
 import type { Size } from './geometry.ts';
+import { withoutTexts } from './png.ts';
 import { sniffFormat } from './sniff.ts';
 import type { ImageFormat } from './sniff.ts';
 
@@ -85,9 +86,9 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
     );
   };
 
-  return async (bytes) => {
-    if (bytes.byteLength === 0) throw new PosternError('empty_input', 'expected an image, got zero bytes');
-    const format = sniffFormat(bytes);
+  return async (sent) => {
+    if (sent.byteLength === 0) throw new PosternError('empty_input', 'expected an image, got zero bytes');
+    const format = sniffFormat(sent);
     if (format === null) {
       throw new PosternError(
         'not_an_image',
@@ -97,6 +98,7 @@ export function createDecoder(sharp: SharpModule, options: DecoderOptions): Deco
     if (format === 'heic') {
       throw new PosternError('not_an_image', 'HEIC photos cannot be decoded here: convert the photo to JPEG first');
     }
+    const bytes = format === 'png' ? withoutTexts(sent) : sent;
     const header = await probe(bytes).catch(() => null);
     if (!header) throw headerError(bytes, format);
     const { width, height } = header.autoOrient;
