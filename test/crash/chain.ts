@@ -205,15 +205,12 @@ class Crew {
     );
   }
 
-  /** The next gateway may reach its end while it starts; then the one after it does not. */
+  /** The next gateway may reach its end while it starts, which is not counted; then the one after it does not. */
   async #restartGateway(): Promise<void> {
     const ending = this.#endings.gateway();
     try {
       this.#setGateway(await this.#system.gateway(this.#gateway, launchFor(ending)), ending);
-    } catch (error) {
-      const at = nameOf(ending);
-      if (ending.type === 'moment') throw error;
-      this.killedAt[at] = (this.killedAt[at] ?? 0) + 1;
+    } catch {
       this.#setGateway(await this.#system.gateway(this.#gateway), { type: 'moment' });
     }
   }

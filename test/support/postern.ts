@@ -137,7 +137,14 @@ export class PosternSystem {
     };
     const started = launch(words, env, how);
     this.#started.push(started);
-    const ready = await readyLine(started);
+    let ready: Record<string, unknown>;
+    try {
+      ready = await readyLine(started);
+    } catch (error) {
+      // One that is only slow would keep the ports.
+      await started.kill();
+      throw error;
+    }
     return {
       ...started,
       url: String(ready.url),
