@@ -54,8 +54,8 @@ suite('the first page', { skip, timeout: 240_000 }, () => {
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {
-      // A refused photo is a refused request, which the browser reports by itself.
-      if (message.type() === 'error' && !message.text().includes('422')) complaints.push(message.text());
+      // A refused photo or key is a refused request, which the browser reports by itself.
+      if (message.type() === 'error' && !/\b(?:401|422)\b/.test(message.text())) complaints.push(message.text());
     });
     await page.goto(gateway.url);
     await page.waitForSelector('#presence:not([hidden])');
@@ -224,5 +224,75 @@ suite('the first page', { skip, timeout: 240_000 }, () => {
     await page.locator('#working-more', { hasText: 'No machine is connected' }).waitFor();
     worker = system.worker(gateway, identity);
     assert.equal(await titleOf(page), 'Blue');
+  });
+
+  // The very last, because from the first key on nobody gets in without one.
+  test('asks for a key when the gateway does, in both languages, and keeps it to itself and to its tab', async (t) => {
+    const made = (name: string): { id: string; key: string } =>
+      JSON.parse(system.command('gateway', ['keys', 'create', name, '--json'])) as { id: string; key: string };
+    const { id, key } = made('web');
+    await until('the gateway to ask for keys', 10_000, async () =>
+      (await fetch(`${gateway.url}/v1/models`)).status === 401 ? true : null,
+    );
+    const { page, complaints } = await open(t);
+    const addresses: string[] = [];
+    page.on('request', (request) => void addresses.push(request.url()));
+    await page.waitForSelector('#key:not([hidden])');
+    assert.equal(await page.innerText('#key-title'), 'This gateway asks for a key');
+    assert.equal(await page.isVisible('#key-problem'), false);
+    await page.click('[data-language=ko]');
+    assert.equal(await page.innerText('#key-title'), '이 게이트웨이에는 키가 필요합니다');
+    assert.equal(await page.innerText('#key button'), '이 키 사용하기');
+
+    // A photo that is chosen before there is a key waits for it.
+    await page.setInputFiles('#choose', await photo('red'));
+    await page.waitForSelector('#key:not([hidden])');
+    await page.fill(
+      '#key-input',
+      made('other').key.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')),
+    );
+    await page.click('#key button');
+    await page.locator('#key-problem', { hasText: '쓸 수 없는 키입니다' }).waitFor();
+    await page.click('[data-language=en]');
+    assert.match(await page.innerText('#key-problem'), /^This key does not count/);
+    assert.equal(await page.evaluate('document.activeElement.id'), 'key-input');
+    await page.fill('#key-input', key);
+    await page.press('#key-input', 'Enter');
+    assert.equal(await titleOf(page), 'Red');
+
+    // A reload keeps it; no address, no lasting place and no other tab has it.
+    await page.reload();
+    await page.setInputFiles('#choose', await photo('blue'));
+    assert.equal(await titleOf(page), 'Blue');
+    assert.equal(await page.inputValue('#key-input'), '');
+    assert.equal(await page.evaluate(`Object.values(sessionStorage).includes('${key}')`), true);
+    assert.equal(
+      await page.evaluate(`JSON.stringify([{ ...localStorage }, document.cookie])`),
+      '[{"postern.language":"en"},""]',
+    );
+    assert.match(await page.innerText('#curl'), /-H "Authorization: Bearer \$POSTERN_API_KEY"$/);
+    const other = await page.context().newPage();
+    await other.goto(gateway.url);
+    await other.waitForSelector('#key:not([hidden])');
+    for (const address of [...addresses, page.url()]) assert.ok(!address.includes(key.slice(0, 20)), address);
+
+    // Forgotten by hand …
+    await page.click('#forget');
+    await page.waitForSelector('#key:not([hidden])');
+    assert.equal(await page.evaluate('sessionStorage.length'), 0);
+    // … and when it counts no more.
+    await page.fill('#key-input', key);
+    await page.press('#key-input', 'Enter');
+    await page.waitForSelector('#idle:not([hidden])');
+    system.command('gateway', ['keys', 'revoke', id]);
+    await until('the key to end', 10_000, async () =>
+      (await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })).status === 401
+        ? true
+        : null,
+    );
+    await page.setInputFiles('#choose', await photo('red'));
+    await page.locator('#key-problem', { hasText: 'This key does not count' }).waitFor();
+    assert.equal(await page.evaluate('sessionStorage.length'), 0);
+    assert.deepEqual(complaints, []);
   });
 });

@@ -233,3 +233,24 @@ describe('pages of other sites', () => {
     }
   });
 });
+
+describe('HTTPS only', () => {
+  const ask = async (t: TestContext, publicUrl: string | undefined): Promise<(string | null)[]> => {
+    const { base } = await startHttp(t, publicUrl === undefined ? {} : { publicUrl });
+    const answers = ['/', '/v1/models', '/v1/predictions/none/stream', '/nothing'].map(async (path) => {
+      const response = await fetch(base + path);
+      await response.body?.cancel();
+      return response.headers.get('strict-transport-security');
+    });
+    return Promise.all(answers);
+  };
+
+  test('is asked of browsers where the public address is HTTPS, by every answer', async (t) => {
+    assert.deepEqual(await ask(t, 'https://postern.example'), Array(4).fill('max-age=31536000'));
+  });
+
+  test('is not asked where it is not: the name would be lost for as long as a year', async (t) => {
+    assert.deepEqual(await ask(t, 'http://postern.example'), Array(4).fill(null));
+    assert.deepEqual(await ask(t, undefined), Array(4).fill(null));
+  });
+});

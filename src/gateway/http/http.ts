@@ -105,6 +105,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       return access;
     },
     corsOrigins: corsOrigins.size === 0 ? null : corsOrigins,
+    isHttps: config.publicUrl?.startsWith('https:') === true,
     draining: () => phase === 'draining',
     onInFlight(change) {
       inFlight += change;

@@ -145,7 +145,7 @@ describe('pages', () => {
         assert.equal((await fetch(base + asset)).status, 200, asset);
       }
     }
-    for (const script of ['/assets/app.js', '/assets/docs.js']) {
+    for (const script of ['/assets/app.js', '/assets/api.js', '/assets/docs.js']) {
       for (const [, module] of (await (await fetch(base + script)).text()).matchAll(/from '\.\/([^']+)'/g)) {
         assert.equal((await fetch(`${base}/assets/${module}`)).status, 200, module);
       }

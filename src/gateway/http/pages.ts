@@ -14,6 +14,7 @@ const FILES: readonly (readonly [address: string, file: string, contentType: str
   ['/assets/style.css', 'style.css', 'text/css; charset=utf-8'],
   ['/assets/app.js', 'app.js', 'text/javascript; charset=utf-8'],
   ['/assets/api.js', 'api.js', 'text/javascript; charset=utf-8'],
+  ['/assets/key.js', 'key.js', 'text/javascript; charset=utf-8'],
   ['/assets/photo.js', 'photo.js', 'text/javascript; charset=utf-8'],
   ['/assets/texts.js', 'texts.js', 'text/javascript; charset=utf-8'],
   ['/docs', 'docs.html', 'text/html; charset=utf-8'],

@@ -82,6 +82,8 @@ export interface Desk {
   readonly admit: (scope: RouteScope, request: IncomingMessage) => Access;
   /** Origins of other sites whose pages may call; null: none. */
   readonly corsOrigins: ReadonlySet<string> | null;
+  /** Callers reach the gateway by HTTPS, and browsers are told to use nothing else. */
+  readonly isHttps: boolean;
   /** True once the gateway drains: answers ask callers to open a new connection. */
   readonly draining: () => boolean;
   /** Called when a request begins (+1) and when it is over (-1). */
@@ -92,6 +94,9 @@ export interface Desk {
 const CALLER_LEFT = 499;
 /** A refused sender may go on for so long before the connection is cut, so that it reads the answer and not a reset. */
 const LINGER_MS = 2_000;
+
+/** A year, for this name alone: what else its domain serves is not ours to say. */
+const STRICT_TRANSPORT = 'max-age=31536000';
 
 /** Makes the Fastify handler of a route. `counts` belongs to the route and is only ever counted up. */
 export function serve(
@@ -179,6 +184,7 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   const length = lengthOf(body);
   const unread = !request.complete && hasBody(request);
   const lines = [...headers, 'x-request-id', id];
+  if (desk.isHttps) lines.push('strict-transport-security', STRICT_TRANSPORT);
   if (status !== 304 && status !== 204) lines.push('content-length', String(length));
   if (unread || desk.draining()) lines.push('connection', 'close');
   response.writeHead(status, lines);
@@ -223,6 +229,7 @@ async function writeStream({ request, response, id }: Call, answer: StreamAnswer
   if (response.destroyed || request.method === 'HEAD') answer.abandon();
   if (response.destroyed) return;
   const lines = [...answer.headers, 'x-request-id', id];
+  if (desk.isHttps) lines.push('strict-transport-security', STRICT_TRANSPORT);
   if (desk.draining()) lines.push('connection', 'close');
   response.writeHead(answer.status, lines);
   if (request.method !== 'HEAD') {

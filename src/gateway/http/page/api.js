@@ -1,5 +1,6 @@
 /* global AbortController, fetch, setTimeout, XMLHttpRequest */
 /** The page's way to the gateway: the same public API that everybody has. */
+import { authorization } from './key.js';
 
 /** A problem+json, or a failed prediction, as an error. `code` is one of the table in /docs/errors. */
 export class Problem extends Error {
@@ -22,7 +23,7 @@ async function readJson(response) {
 async function get(path, signal) {
   let response;
   try {
-    response = await fetch(path, { signal, headers: { accept: 'application/json' } });
+    response = await fetch(path, { signal, headers: { accept: 'application/json', ...authorization() } });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Problem('unreachable', '');
@@ -52,6 +53,7 @@ function send(model, { body, type }, { signal, onSent }) {
     request.open('POST', `/v1/models/local/${encodeURIComponent(model)}/predictions`);
     request.setRequestHeader('content-type', type);
     request.setRequestHeader('prefer', 'wait=1');
+    for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
     request.responseType = 'json';
     request.upload.onprogress = (event) => event.lengthComputable && onSent(event.loaded / event.total);
     request.upload.onload = () => onSent(1);
@@ -109,7 +111,10 @@ function cancel(id) {
   const control = new AbortController();
   setTimeout(() => control.abort(), 5000);
   // Whoever cancels does not wait for the answer; a job that is not taken back just runs to its end.
-  fetch(`/v1/predictions/${id}/cancel`, { method: 'POST', signal: control.signal, keepalive: true }).catch(
-    () => undefined,
-  );
+  fetch(`/v1/predictions/${id}/cancel`, {
+    method: 'POST',
+    headers: authorization(),
+    signal: control.signal,
+    keepalive: true,
+  }).catch(() => undefined);
 }

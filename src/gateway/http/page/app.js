@@ -1,11 +1,12 @@
 /* global AbortController, document, localStorage, location, navigator, setInterval, URL, window */
 /** The first page: a photo in, five names out. Owner of what is shown; words are in texts.js, the way out in api.js. */
 import { imageModels, predict, Problem, workerCount } from './api.js';
+import { forgetKey, hasKey, useKey } from './key.js';
 import { preparePhoto } from './photo.js';
 import { TEXTS } from './texts.js';
 
 const byId = (id) => document.getElementById(id);
-const STAGES = ['idle', 'working', 'problem', 'result'];
+const STAGES = ['idle', 'working', 'key', 'problem', 'result'];
 const PRESENCE_MS = 10_000;
 const LANGUAGE_KEY = 'postern.language';
 
@@ -68,7 +69,9 @@ function showWords() {
     label.querySelector('span').textContent = modelName(label.dataset.model);
   }
   byId('curl').textContent =
-    `curl -F image=@photo.jpg ${location.origin}/v1/models/local/${state.model ?? 'plants'}/predictions -H 'Prefer: wait'`;
+    `curl -F image=@photo.jpg ${location.origin}/v1/models/local/${state.model ?? 'plants'}/predictions -H 'Prefer: wait'${
+      hasKey() ? ' -H "Authorization: Bearer $POSTERN_API_KEY"' : ''
+    }`;
   showPresence();
   show(state.shown, false);
 }
@@ -118,7 +121,7 @@ async function lookForWorkers() {
   if (document.hidden) return;
   try {
     state.workers = await workerCount();
-    if (state.model === null) await loadModels();
+    if (state.model === null && state.shown.stage !== 'key') await loadModels();
     if (state.model !== null && state.shown.title === 'noModelsTitle') show({ stage: 'idle' }, false);
   } catch {
     state.workers = null;
@@ -127,6 +130,7 @@ async function lookForWorkers() {
 }
 
 function showPresence() {
+  byId('forget').hidden = !hasKey();
   const presence = byId('presence');
   presence.hidden = state.workers === null;
   if (state.workers === null) return;
@@ -171,7 +175,7 @@ async function run(file) {
     if (control.signal.aborted) {
       show({ stage: 'idle' }, false);
       announce(text('canceled'));
-    } else show({ stage: 'problem', error }, true);
+    } else showError(error, true);
   } finally {
     if (mine()) state.running = null;
   }
@@ -194,6 +198,49 @@ function preview(blob) {
   image.src = state.previewUrl;
 }
 
+// ---- the key ----------------------------------------------------------------------------------------------------------
+
+/** What went wrong; where a key is the remedy, the way to give one. */
+function showError(error, focus) {
+  const code = error instanceof Problem ? error.code : null;
+  const isWrong = code === 'unauthorized';
+  if (!isWrong && !(code === 'forbidden' && hasKey())) {
+    show({ stage: 'problem', error }, focus);
+    return;
+  }
+  const reason = hasKey() ? (isWrong ? 'keyWrong' : 'keyTooSmall') : null;
+  forgetKey();
+  show({ stage: 'key', reason }, focus || reason !== null);
+  showWords();
+}
+
+async function giveKey() {
+  const input = byId('key-input');
+  if (!useKey(input.value.trim())) {
+    show({ stage: 'key', reason: 'keyWrong' }, true);
+    return;
+  }
+  input.value = '';
+  try {
+    await loadModels();
+    // A photo that was chosen before is not to be chosen again.
+    if (state.file) await run(state.file);
+    else if (state.model !== null) {
+      show({ stage: 'idle' }, false);
+      byId('choose').focus();
+    }
+  } catch (error) {
+    showError(error, true);
+  }
+  void lookForWorkers();
+}
+
+function endKey() {
+  forgetKey();
+  // Of a gateway that lets others in as well, the page goes on; of one that does not, the next answer says so.
+  location.reload();
+}
+
 // ---- what is shown ----------------------------------------------------------------------------------------------------
 
 /** `focus`: the news deserve it (an answer, an error), so that a reader of the screen lands there. */
@@ -201,6 +248,7 @@ function show(shown, focus) {
   state.shown = shown;
   for (const stage of STAGES) byId(stage).hidden = stage !== shown.stage;
   if (shown.stage === 'working') showWorking(shown);
+  else if (shown.stage === 'key') showKey(shown, focus);
   else if (shown.stage === 'problem') showProblem(shown, focus);
   else if (shown.stage === 'result') showResult(shown.prediction, focus);
 }
@@ -221,6 +269,12 @@ function moreOf(running) {
   if (running.status !== 'starting') return running.progress?.message ?? '';
   if (running.queue_position > 0) return text('ahead')(running.queue_position);
   return state.workers === 0 ? text('noWorker') : '';
+}
+
+function showKey({ reason }, focus) {
+  byId('key-problem').textContent = reason === null ? '' : text(reason);
+  byId('key-input').setAttribute('aria-invalid', String(reason !== null));
+  if (focus) byId('key-input').focus();
 }
 
 function showProblem({ error, title, message }, focus) {
@@ -342,6 +396,11 @@ function listen() {
   window.addEventListener('paste', (event) => pick(event.clipboardData?.files));
   byId('cancel').addEventListener('click', () => state.running?.abort());
   byId('again').addEventListener('click', () => state.file && void run(state.file));
+  byId('key').addEventListener('submit', (event) => {
+    event.preventDefault();
+    void giveKey();
+  });
+  byId('forget').addEventListener('click', endKey);
   for (const button of document.querySelectorAll('[data-language]')) {
     button.addEventListener('click', () => setLanguage(button.dataset.language, true));
   }
@@ -352,5 +411,5 @@ setLanguage(preferredLanguage(), false);
 listen();
 setInterval(() => void lookForWorkers(), PRESENCE_MS);
 loadModels()
-  .catch((error) => show({ stage: 'problem', error }, false))
+  .catch((error) => showError(error, false))
   .finally(() => void lookForWorkers());
