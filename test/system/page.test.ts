@@ -253,9 +253,9 @@ suite('the first page', { skip, timeout: 240_000 }, () => {
     );
     await page.click('#key button');
     await page.locator('#key-problem', { hasText: '쓸 수 없는 키입니다' }).waitFor();
+    assert.equal(await page.evaluate('document.activeElement.id'), 'key-input');
     await page.click('[data-language=en]');
     assert.match(await page.innerText('#key-problem'), /^This key does not count/);
-    assert.equal(await page.evaluate('document.activeElement.id'), 'key-input');
     await page.fill('#key-input', key);
     await page.press('#key-input', 'Enter');
     assert.equal(await titleOf(page), 'Red');
