@@ -81,12 +81,22 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
     }
   }
 
-  async function makeQuestion(): Promise<MessageOf<'renew'>> {
+  /**
+   * null: another process of this folder was first. Whether it was is read after the key: a key that was made behind the
+   * other's certificate is the one after it, and asking with it now would look like two machines with one certificate.
+   */
+  async function makeQuestion(): Promise<MessageOf<'renew'> | null> {
     const { makeRequest } = await import('../identity/certificate.ts');
-    return { type: 'renew', request: await makeRequest(await nextKey(folder), identity.name) };
+    const [key, known] = [await nextKey(folder), identity.certPem];
+    await reload();
+    if (identity.certPem !== known) return null;
+    return { type: 'renew', request: await makeRequest(key, identity.name) };
   }
 
   async function keep(issued: { certificate: string; authorities: string[] }): Promise<void> {
+    await reload();
+    // The other process of this folder asked with the same key, was answered the same, and has put it there.
+    if (identity.certPem === issued.certificate) return;
     await installCertificate(folder, issued, identity.name);
     adopt(await readWorkerIdentity(folder));
     logger.info('certificate renewed', { ends_at: new Date(identity.certificateEndsAt).toISOString() });
@@ -111,9 +121,11 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
       await reload();
       if (clock.now() >= dueAt && send !== null) {
         const question = await makeQuestion();
-        send?.(question);
-        // The answer, or the end of the session, goes on from here.
-        return;
+        if (question !== null) {
+          send?.(question);
+          // The answer, or the end of the session, goes on from here.
+          return;
+        }
       }
       isAsking = false;
       schedule();
@@ -137,6 +149,7 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
   async function renewLate(signal: AbortSignal): Promise<void> {
     try {
       const question = await makeQuestion();
+      if (question === null) return;
       const asked = { ...target, context, gateway, clock, signal, timeoutMs: ASK_TIMEOUT_MS };
       await keep(await askGateway(asked, question, 'renewed'));
     } catch (thrown) {
