@@ -181,7 +181,11 @@ export function createSessionEvents(options: SessionEventsOptions) {
     onResume(session, attempts) {
       if (!current(session)) return;
       dispatcher.resumed(session.id, attempts);
-      reconcile(session, attempts).catch((error: unknown) => options.storeFailed('resume', error));
+      reconcile(session, attempts).catch((error: unknown) => {
+        options.storeFailed('resume', error);
+        // It lives, so no lease would ever give back what it does not hold: it is asked again on a new connection.
+        if (current(session)) session.close('internal', 'the store could not say what this worker holds');
+      });
     },
     onGone(session, previous) {
       // One that lives speaks for itself.
