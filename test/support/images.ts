@@ -54,6 +54,13 @@ export function flatPng(width: number, height: number): Buffer {
   return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]);
 }
 
+/** The same PNG with these chunks behind its header. */
+export function insertPngChunks(png: Buffer, chunks: readonly (readonly [type: string, body: Buffer])[]): Buffer {
+  const headerEnd = 33;
+  const added = chunks.map(([type, body]) => chunk(type, body));
+  return Buffer.concat([png.subarray(0, headerEnd), ...added, png.subarray(headerEnd)]);
+}
+
 /** How the pixels of an upright picture lie in the file for each EXIF orientation. sharp mirrors before it turns. */
 const STORED: Record<number, (image: Sharp) => Sharp> = {
   1: (image) => image,
