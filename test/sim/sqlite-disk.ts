@@ -181,22 +181,24 @@ interface SimWriter extends SimThread {
 function createSimWriter(options: SimWriter): Thread<WriterCalls> {
   const { world, db, data, process, faults, flushMs, maxGroupCalls, bugs } = options;
   const { random } = world;
-  const { calls: sound, ledger, role } = createWriterCalls(db, data, options.role);
+  const { calls: sound, ledger, leases, role } = createWriterCalls(db, data, options.role);
   const calls = failingAfter(sound, faults);
   const forgetful = bugs.remembersRollback ? { ...ledger, forget: () => undefined } : ledger;
-  const commitGroup = createGroupCommit(withFaults(db, faults, bugs.hidesErrors ?? false), calls, forgetful);
+  const commitGroup = createGroupCommit(withFaults(db, faults, bugs.hidesErrors ?? false), {
+    calls,
+    ledger: forgetful,
+    leases,
+  });
   const workUncommitted = createGroupCommit(
     withCommit(db, () => db.exec('ROLLBACK')),
-    calls,
-    ledger,
+    { calls, ledger, leases },
   );
   const commitAndFail = createGroupCommit(
     withCommit(db, () => {
       db.exec('COMMIT');
       throw Object.assign(new Error('disk I/O error'), { errcode: SQLITE_IOERR_FSYNC });
     }),
-    calls,
-    ledger,
+    { calls, ledger, leases },
   );
   const out = new Map<number, Out>();
   let lastNumber = 0;

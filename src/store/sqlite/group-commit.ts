@@ -5,6 +5,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import type { BoundCalls } from './writer-calls.ts';
+import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger.ts';
 import type { Step } from './writer.ts';
 import { toErrorMessage, type CallMessage, type ReplyMessage } from './wire.ts';
@@ -15,7 +16,14 @@ export interface WaitingCall {
   readonly step: Step;
 }
 
-export function createGroupCommit(db: DatabaseSync, calls: BoundCalls, ledger: Ledger) {
+export interface GroupCommitParts {
+  readonly calls: BoundCalls;
+  /** What these two keep in memory follows the transaction. */
+  readonly ledger: Ledger;
+  readonly leases: Leases;
+}
+
+export function createGroupCommit(db: DatabaseSync, { calls, ledger, leases }: GroupCommitParts) {
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
 
@@ -31,9 +39,11 @@ export function createGroupCommit(db: DatabaseSync, calls: BoundCalls, ledger: L
       const replies = group.map((waiting): ReplyMessage => [waiting.call[0], run(waiting)]);
       ledger.flush();
       commit.run();
+      leases.committed();
       return replies;
     } catch (error) {
       ledger.forget();
+      leases.rolledBack();
       // SQLite has rolled back already after some errors.
       if (db.isTransaction) db.exec('ROLLBACK');
       throw error;

@@ -25,7 +25,11 @@ export function createLeases(db: DatabaseSync, leaseMs: number) {
   const readBeats = db.prepare('SELECT session, count FROM beat');
   const dropBeat = db.prepare('DELETE FROM beat WHERE session = ?');
 
+  /** Forgotten when this transaction is committed. One that is rolled back leaves them with all that they held. */
+  const empty = new Set<SessionId>();
+
   function extend(session: SessionId, endMs: number): void {
+    empty.delete(session);
     until.set(session, Math.max(until.get(session) ?? 0, endMs));
   }
 
@@ -38,12 +42,21 @@ export function createLeases(db: DatabaseSync, leaseMs: number) {
     end(session: SessionId): void {
       until.set(session, -Infinity);
     },
-    /** It holds nothing. */
+    /** It holds nothing, as this transaction sees it. */
     forget(session: SessionId): void {
-      until.delete(session);
-      seenBeats.delete(session);
-      wroteAt.delete(session);
+      empty.add(session);
       dropBeat.run(session);
+    },
+    committed(): void {
+      for (const session of empty) {
+        until.delete(session);
+        seenBeats.delete(session);
+        wroteAt.delete(session);
+      }
+      empty.clear();
+    },
+    rolledBack(): void {
+      empty.clear();
     },
     /** A whole lease for everybody who holds something. */
     renewAll(monotonicMs: number): void {

@@ -78,5 +78,5 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
       return null;
     },
   };
-  return { calls, ledger, role };
+  return { calls, ledger, leases, role };
 }

@@ -26,8 +26,8 @@ const post = (message: FromThread): void => port.postMessage(message);
 
 function serve(options: WriterOptions): void {
   const db = openDatabase({ path: options.path, cacheKib: CACHE_KIB });
-  const { calls, ledger, role } = createWriterCalls(db, options);
-  const commitGroup = createGroupCommit(db, calls, ledger);
+  const { calls, ledger, leases, role } = createWriterCalls(db, options);
+  const commitGroup = createGroupCommit(db, { calls, ledger, leases });
   const logSize = db.prepare('PRAGMA wal_checkpoint(NOOP)');
   const checkpoint = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
   let waiting: WaitingCall[] = [];
