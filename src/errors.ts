@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   unsupported_media_type: { status: 415, title: 'The content type is not supported here', retryable: false },
   not_found: { status: 404, title: 'There is nothing at this address', retryable: false },
   method_not_allowed: { status: 405, title: 'The method is not allowed here', retryable: false },
+  upgrade_refused: { status: 501, title: 'Connections are not upgraded here', retryable: false },
   prediction_not_found: { status: 404, title: 'There is no prediction with this id', retryable: false },
   file_not_found: { status: 404, title: 'There is no file with this id', retryable: false },
   model_not_found: { status: 404, title: 'There is no model with this name', retryable: false },
@@ -65,6 +66,7 @@ export const ERROR_CODES = {
   attempts_exhausted: { status: 502, title: 'Every attempt was interrupted', retryable: true },
   model_timeout: { status: 504, title: 'The model took longer than it may', retryable: false },
   runner_crashed: { status: 502, title: 'The runner of the model died while it ran this', retryable: true },
+  service_failed: { status: 502, title: 'The service behind the worker did not answer', retryable: true },
   worker_lost: { status: 502, title: 'The worker was lost before it answered', retryable: true },
   // The wire (postern/1). The number in `docs/protocol.md` is the same as the name here.
   protocol_error: { status: 502, title: 'The peer broke the protocol', retryable: false },

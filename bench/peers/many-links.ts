@@ -20,7 +20,8 @@ for (let n = 0; n < Number(count); n += 1) {
     events: {
       onAssign: () => undefined,
       onCancel: () => undefined,
-      onDrain: () => undefined,
+      onRequest: () => undefined,
+    onDrain: () => undefined,
       onState: () => undefined,
     },
     logger: silentLogger,

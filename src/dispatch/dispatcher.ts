@@ -305,6 +305,8 @@ export function createDispatcher(options: DispatcherOptions) {
     cancel,
     resumed,
     adopted,
+    /** Who serves this model now, for what is no job. */
+    offersOf: (model: string): Iterable<Offer> => demands.of(model).offers,
     /** From now on nothing is asked for; what is in flight goes on. */
     stopClaiming: () => pull.stop(),
     get inFlightJobs(): number {

@@ -159,6 +159,7 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
       if (!found && (version === null || entry?.versions.has(version))) found = entry?.report ?? null;
       return found === null ? null : { report: found, ready: false };
     },
+    known: (): string[] => [...known.keys()].sort(),
     models(counts: ReadonlyMap<string, ModelCounts>): ModelView[] {
       return [...known]
         .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -42,6 +42,9 @@ function fakeSession(id: string, previous: readonly string[] = []) {
     lastSeenAt: 0,
     roundTripMs: null,
     deny: () => undefined,
+    request() {
+      throw new Error('no exchanges here');
+    },
     assign: (job) => void sent.push(job),
     cancel: () => undefined,
     ack: (fences) => void acked.push(...fences),

@@ -28,6 +28,8 @@ export interface SessionEventsOptions {
   /** Attempts ended without a word of the worker. */
   readonly cameBack: (jobs: readonly Job[]) => void;
   readonly storeFailed: (step: string, error: unknown) => void;
+  /** Some worker grants more, or serves another list, or is gone. */
+  readonly creditChanged: () => void;
 }
 
 /** What a worker may say about an attempt; any other code becomes model_failed, so that it cannot speak for the gateway. */
@@ -69,6 +71,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
     const [names, before] = [namesOf(denied), namesOf(catalogue.deniedTo(session))];
     catalogue.announced(session, allowed, denied);
     dispatcher.models(session.id, allowed);
+    options.creditChanged();
     turn.schedule();
     if (names.join() === before.join()) return;
     logger.warn('models not allowed', { worker: session.worker, models: names });
@@ -176,6 +179,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
     onGrant(session, model, version, rows) {
       if (!current(session)) return;
       dispatcher.granted(session.id, model, version, rows);
+      options.creditChanged();
       turn.schedule();
     },
     onResume(session, attempts) {
@@ -245,6 +249,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
     onDraining(session) {
       if (!current(session)) return;
       dispatcher.draining(session.id);
+      options.creditChanged();
       logger.info('worker draining', { worker: session.worker, session: session.id });
     },
     onClose(session, error) {
@@ -254,6 +259,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
       // Either end may have noticed: what it was not heard for counts.
       const silentMs = error?.code === 'peer_dead' ? DEAD_MS : 0;
       dispatcher.closed(session.id, error === null || permissions.isOut(session.worker), silentMs);
+      options.creditChanged();
       logger.info('worker disconnected', { worker: session.worker, session: session.id, code: error?.code ?? null });
     },
   };

@@ -29,10 +29,11 @@ import { createCatalogue } from './engine-catalogue.ts';
 import { createTotals, type EngineStats } from './engine-stats.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
-import type { GatewaySession, Permissions, PredictionRequest, Predictions, SessionEvents } from './ports.ts';
+import type { GatewaySession, Permissions, PredictionRequest, Predictions, Services, SessionEvents } from './ports.ts';
 import { createElsewhere } from './elsewhere.ts';
 import { createModelMemory } from './model-memory.ts';
 import { createStoreHealth } from './store-health.ts';
+import { createServices } from './services.ts';
 import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
 import { createWakeups } from './wakeups.ts';
@@ -60,6 +61,7 @@ export interface EngineOptions {
 }
 
 export interface Engine extends Predictions, SessionEvents, Service {
+  readonly services: Services;
   stats(): EngineStats;
   /** Why the store does not keep anything now; null: it does. */
   storeFault(): PosternError | null;
@@ -145,6 +147,7 @@ export function createEngine(options: EngineOptions): Engine {
     failed: (error) => storeFailed('decidedAmong', error),
   });
   const wakeups = createWakeups({ clock, due: waitsAgain });
+  const services = createServices({ clock, dispatcher, catalogue, sessions, permissions, maxUndecidedJobsOfKey });
 
   const streams = createStreams({
     clock,
@@ -367,6 +370,7 @@ export function createEngine(options: EngineOptions): Engine {
     leaseMs,
     cameBack,
     storeFailed,
+    creditChanged: () => services.changed(),
   });
   const service = createService({
     async start() {
@@ -381,6 +385,7 @@ export function createEngine(options: EngineOptions): Engine {
       timer?.cancel();
       endPermissions();
       waiters.stop();
+      services.stop();
       streams.stop();
       wakeups.stop();
       elsewhere.stop();
@@ -391,6 +396,7 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     ...service,
     ...events.handlers,
+    services,
     submit,
     wait,
     cancel,

@@ -85,6 +85,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       },
     },
     predictions: engine,
+    services: engine.services,
     apps,
     fault: () => engine.storeFault(),
     onDecided: (observer) => engine.onDecided(observer),

@@ -22,6 +22,9 @@ const SESSION: GatewaySession = {
   ackParts: () => undefined,
   drain: () => Promise.resolve(),
   deny: () => undefined,
+  request() {
+    throw new Error('no exchanges here');
+  },
   close: () => undefined,
 };
 

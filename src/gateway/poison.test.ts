@@ -56,6 +56,9 @@ for (const [how, deaths] of [
         lastSeenAt: 0,
         roundTripMs: null,
         deny: () => undefined,
+        request() {
+          throw new Error('no exchanges here');
+        },
         assign: (job) => void (session.id === id && assigned.push(job)),
         cancel: () => undefined,
         ack: () => undefined,

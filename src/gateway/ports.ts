@@ -113,6 +113,85 @@ export interface Webhooks extends Pick<Deliveries, 'list' | 'ofJob' | 'pending'>
   resend(id: DeliveryId): Promise<DeliveryView | null>;
 }
 
+// ---- services ----------------------------------------------------------------------------------------------------
+
+/** An HTTP request for a local server of a worker. */
+export interface ServiceRequest {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  /** Names (lower case) and values in turn, chosen already. */
+  readonly headers: readonly string[];
+  /** The begin of the body; `more`: `write` and `end` bring the rest. */
+  readonly body: Uint8Array;
+  readonly more: boolean;
+}
+
+export interface ExchangeRequest extends ServiceRequest {
+  readonly model: string;
+  readonly version: string;
+}
+
+export interface ServiceResponse {
+  readonly status: number;
+  readonly headers: readonly string[];
+  /** The begin of the body; `more`: `onBody` brings the rest. */
+  readonly body: Buffer;
+  readonly more: boolean;
+}
+
+export interface ExchangeEvents {
+  onResponse(response: ServiceResponse): void;
+  onBody(bytes: Buffer, more: boolean): void;
+  /** After `write` returned false: there is room again. */
+  onRoom(): void;
+  /** It ended before its end. `unsent`: the service has seen nothing of it. */
+  onAbort(error: PosternError, unsent: boolean): void;
+  /** Called once, at every end, before the others learn of it. */
+  onOver(): void;
+}
+
+/** Calls after its end do nothing. */
+export interface Exchange {
+  /** False: wait for `onRoom`. */
+  write(bytes: Uint8Array): boolean;
+  end(): void;
+  /** The caller has taken so many bytes of the response's body. */
+  took(bytes: number): void;
+  /** The caller left. */
+  abort(): void;
+}
+
+/** A row of a worker's credit, kept for one request. */
+export interface Seat {
+  readonly worker: string;
+  /** Once. */
+  open(request: ServiceRequest, events: Omit<ExchangeEvents, 'onOver'>): Exchange;
+  /** It was not used. Twice, or after `open`, is fine. */
+  leave(): void;
+}
+
+export interface SeatRequest {
+  readonly service: string;
+  readonly caller: string;
+  /** Refused with quota_exceeded when the caller has so many open; null: no limit. */
+  readonly maxOpen: number | null;
+  /** Workers that are not to be asked (again). */
+  readonly refused: ReadonlySet<string>;
+  /** Aborted when the caller leaves. Asked for only when there is something to wait for. */
+  readonly leaving: () => AbortSignal;
+}
+
+/** Local HTTP servers of workers, for requests that are answered on the line and recorded nowhere. */
+export interface Services {
+  /** Waits for a free row, for a bounded time. Throws model_not_found, no_worker, overloaded, quota_exceeded. */
+  seat(request: SeatRequest): Seat | Promise<Seat>;
+  /** What is reported of a service. Throws model_not_found when there is none of this name. */
+  report(service: string): ModelReport;
+  /** Those that speak the API of OpenAI, and the models that each of them names. */
+  openAi(): readonly { readonly service: string; readonly models: readonly string[]; readonly ready: boolean }[];
+}
+
 // ---- apps ---------------------------------------------------------------------------------------------------------
 
 /** What an app adds to the OpenAPI document. Schemas share one space of names with the gateway's own. */
@@ -146,6 +225,8 @@ export interface GatewaySession {
   readonly roundTripMs: number | null;
   assign(job: Job, version: string, timeoutMs: number | null): void;
   cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
+  /** Passes on an HTTP request. */
+  request(request: ExchangeRequest, events: ExchangeEvents): Exchange;
   /** Tells the worker which of its models it was not invited for. */
   deny(models: readonly string[]): void;
   ack(fences: readonly Fence[]): void;

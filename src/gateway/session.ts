@@ -15,7 +15,8 @@ import type { WorkerIdentity } from '../identity/peer.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Assign, Message } from '../protocol/messages.ts';
-import type { GatewaySession, SessionEvents } from './ports.ts';
+import type { Exchange, ExchangeEvents, ExchangeRequest, GatewaySession, SessionEvents } from './ports.ts';
+import { SessionExchanges } from './session-exchanges.ts';
 
 /** `ack` carries at most this many attempts. */
 const MAX_ACKS_PER_MESSAGE = 1_024;
@@ -63,6 +64,7 @@ export class Session implements GatewaySession {
   readonly #parts: SessionParts;
   readonly #data = new Set<Connection>();
   readonly #inFlight = new Map<JobId, InFlight>();
+  readonly #exchanges = new SessionExchanges();
   #acks: [JobId, number][] = [];
   /** The highest part to be acked, by job. */
   #partAcks = new Map<JobId, [JobId, number, number]>();
@@ -129,6 +131,21 @@ export class Session implements GatewaySession {
   cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void {
     if (this.#ended) return;
     this.#parts.control.send({ type: 'cancel', job: fence.job, attempt: fence.attempt, reason });
+  }
+
+  /** By the least busy data connection, so that bodies hold up no control message. */
+  request(request: ExchangeRequest, events: ExchangeEvents): Exchange {
+    const onOver = (): void => {
+      events.onOver();
+      this.#answerDrain();
+    };
+    return this.#exchanges.open(this.#pick(Infinity), request, {
+      onResponse: (response) => events.onResponse(response),
+      onBody: (bytes, more) => events.onBody(bytes, more),
+      onRoom: () => events.onRoom(),
+      onAbort: (error, unsent) => events.onAbort(error, unsent),
+      onOver,
+    });
   }
 
   ack(fences: readonly Fence[]): void {
@@ -217,11 +234,11 @@ export class Session implements GatewaySession {
         else this.#breach(message);
         return;
       default:
-        this.#breach(message);
+        if (!this.#exchanges.onMessage(message, payload)) this.#breach(message);
     }
   }
 
-  /** Payloads travel on data connections; nothing else does. */
+  /** Payloads travel on data connections, and exchanges. */
   onDataMessage(message: Message, payload: Buffer): void {
     if (this.#ended) return;
     const { events } = this.#parts;
@@ -231,7 +248,7 @@ export class Session implements GatewaySession {
     } else if (message.type === 'partial') {
       const part = { contentType: message.contentType, bytes: payload };
       events.onPartial(this, this.#fence(message), message.seq, part);
-    } else {
+    } else if (!this.#exchanges.onMessage(message, payload)) {
       this.#breach(message);
     }
   }
@@ -248,6 +265,7 @@ export class Session implements GatewaySession {
    * attempt that it has already. */
   removeData(connection: Connection): void {
     if (!this.#data.delete(connection) || this.#ended) return;
+    this.#exchanges.lost(connection);
     for (const { sent } of [...this.#inFlight.values()]) {
       if (sent?.via !== connection) continue;
       const leftMs = sent.endsAt === null ? null : Math.max(0, sent.endsAt - this.#parts.clock.monotonic());
@@ -272,6 +290,7 @@ export class Session implements GatewaySession {
     this.#ended = true;
     this.#drain?.timer.cancel();
     this.#parts.events.onClose(this, error);
+    this.#exchanges.lost(null);
     for (const connection of this.#data) connection.destroy();
     this.#parts.control.close(code, reason);
     this.#drain?.resolve();
@@ -340,7 +359,8 @@ export class Session implements GatewaySession {
 
   /** A draining worker is told `drained` when the gateway wants nothing more of it. */
   #answerDrain(): void {
-    if (!this.#workerDrains || this.#inFlight.size > 0 || this.#acks.length > 0) return;
+    if (this.#ended || !this.#workerDrains) return;
+    if (this.#inFlight.size + this.#acks.length + this.#exchanges.count > 0) return;
     this.#workerDrains = false;
     this.#parts.control.send({ type: 'drained' });
   }

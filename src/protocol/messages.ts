@@ -7,7 +7,13 @@
  */
 import { z } from 'zod';
 import { DATATYPES, MAX_DIMENSIONS, MAX_TENSOR_NAME_CHARS, MAX_TENSORS } from './datatypes.ts';
-import { DEFAULT_LIMITS, MAX_CREDIT_ROWS, MAX_PAYLOAD_BYTES } from './limits.ts';
+import {
+  DEFAULT_LIMITS,
+  EXCHANGE_WINDOW_BYTES,
+  MAX_CREDIT_ROWS,
+  MAX_INLINE_BYTES,
+  MAX_PAYLOAD_BYTES,
+} from './limits.ts';
 
 const id = z.string().min(1).max(64);
 /** Model and version names double as folder names: no separators, no leading dot. */
@@ -94,6 +100,11 @@ const tensorSpec = z.object({
 });
 export const tensorSpecs = z.array(tensorSpec).max(MAX_TENSORS);
 
+const service = z.object({
+  headers: z.array(z.string().min(1).max(100)).max(32).optional(),
+  models: z.array(z.string().min(1).max(200)).max(64).optional(),
+});
+
 export const modelReport = z.object({
   name: modelName,
   version: modelVersion,
@@ -108,6 +119,8 @@ export const modelReport = z.object({
   platform: z.string().min(1).max(64).optional(),
   inputs: tensorSpecs.optional(),
   outputs: tensorSpecs.optional(),
+  /** Of a local HTTP server: which of the caller's headers it is passed beside the usual ones, and the models that it names. */
+  service: service.optional(),
 });
 
 /** All models of the worker and their states; replaces the previous list. W→G */
@@ -254,6 +267,53 @@ export const renewalRefused = z.object({ type: z.literal('renewal_refused'), cod
 /** The models of the last `models` message that this worker was not invited for: it is sent no work for them. G→W */
 export const denied = z.object({ type: z.literal('denied'), models: z.array(modelName).max(256) });
 
+/** Numbers of HTTP exchanges grow within a session, and are never used again. */
+const exchange = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+/** Names and values in turn. */
+const headers = z.array(z.string().max(16_384)).max(256);
+const pieceBytes = z.int().min(0).max(MAX_INLINE_BYTES);
+
+/** An HTTP request for a service. Consumes one row of its credit. The payload is the begin of its body. G→W */
+export const request = z.object({
+  type: z.literal('request'),
+  exchange,
+  model: modelName,
+  version: modelVersion,
+  method: z.string().regex(/^[A-Z]{1,16}$/),
+  /** With the query. */
+  path: z
+    .string()
+    .max(8_192)
+    .regex(/^\/[\x21-\x7e]*$/),
+  headers,
+  /** More of the body follows. */
+  more: z.boolean(),
+  bytes: pieceBytes,
+});
+
+/** Answers it. W→G */
+export const response = z.object({
+  type: z.literal('response'),
+  exchange,
+  status: z.int().min(200).max(599),
+  headers,
+  more: z.boolean(),
+  bytes: pieceBytes,
+});
+
+/** The next piece of a body, on the connection of its request. Both ways. */
+export const body = z.object({ type: z.literal('body'), exchange, more: z.boolean(), bytes: pieceBytes });
+/** So many bytes of a body were taken: as many more may be sent. Both ways. */
+export const taken = z.object({ type: z.literal('taken'), exchange, count: z.int().min(1).max(EXCHANGE_WINDOW_BYTES) });
+/** The exchange is over before its end. `unsent`, from a worker: the service has seen nothing of it. Both ways. */
+export const abort = z.object({
+  type: z.literal('abort'),
+  exchange,
+  code: z.string().min(1).max(64),
+  message: text,
+  unsent: z.boolean().optional(),
+});
+
 export const message = z.discriminatedUnion('type', [
   hello,
   welcome,
@@ -283,6 +343,11 @@ export const message = z.discriminatedUnion('type', [
   renewed,
   renewalRefused,
   denied,
+  request,
+  response,
+  body,
+  taken,
+  abort,
 ]);
 
 export type Message = z.infer<typeof message>;

@@ -27,6 +27,9 @@ const rows = mostly(fc.integer({ min: 1, max: 1_000_000 }));
 const bytes = mostly(fc.integer({ min: 0, max: 2 ** 26 }));
 const duration = mostly(fc.double({ min: 0, max: 1e9, noNaN: true }));
 const contentType = mostly(fc.string({ minLength: 1, maxLength: 260 }));
+const flag = mostly(fc.boolean());
+const piece = mostly(fc.integer({ min: 0, max: 16_385 }));
+const headers = mostly(fc.array(mostly(fc.string()), { maxLength: 6 }));
 const extra = fc.option(fc.dictionary(fc.string({ maxLength: 9 }), odd, { maxKeys: 2 }), { freq: 6, nil: {} });
 
 const hot = fc.oneof(
@@ -54,6 +57,20 @@ const hot = fc.oneof(
     timings: mostly(fc.record({ queueMs: duration, decodeMs: duration, batchMs: duration, computeMs: duration })),
   }),
   fc.record({ type: fc.constant('grant'), model, version, rows }),
+  fc.record({ type: fc.constant('body'), exchange: rows, more: flag, bytes: piece }),
+  fc.record({ type: fc.constant('taken'), exchange: rows, count: mostly(fc.integer({ min: 1, max: 524_289 })) }),
+  fc.record({ type: fc.constant('response'), exchange: rows, status: rows, headers, more: flag, bytes: piece }),
+  fc.record({
+    type: fc.constant('request'),
+    exchange: rows,
+    model,
+    version,
+    method: mostly(fc.constantFrom('GET', 'post', '', 'PROPFIND')),
+    path: mostly(fc.oneof(fc.webPath(), fc.string(), fc.constant('/a?b=c'))),
+    headers,
+    more: flag,
+    bytes: piece,
+  }),
   fc.record(
     {
       type: fc.constant('ack'),

@@ -1,11 +1,11 @@
 /**
  * Text to message. The schemas of `messages.ts` are the law; the checks by hand here only wave through what certainly
- * fits (the four hot messages, with exactly their known keys), because a full parse by schema costs more than all the
+ * fits (the hot messages, with exactly their known keys), because a full parse by schema costs more than all the
  * rest of a message's way. Everything else, and every refusal, goes through the schemas. A property test compares.
  */
 import { isUtf8 } from 'node:buffer';
 import { PosternError } from '../errors.ts';
-import { MAX_CREDIT_ROWS, MAX_PAYLOAD_BYTES } from './limits.ts';
+import { EXCHANGE_WINDOW_BYTES, MAX_CREDIT_ROWS, MAX_INLINE_BYTES, MAX_PAYLOAD_BYTES } from './limits.ts';
 import { message as messageSchema } from './messages.ts';
 import type { Message, MessageType } from './messages.ts';
 
@@ -39,6 +39,11 @@ export const DIRECTIONS = {
   renewed: 'gateway',
   renewal_refused: 'gateway',
   denied: 'gateway',
+  request: 'gateway',
+  response: 'worker',
+  body: 'both',
+  taken: 'both',
+  abort: 'both',
 } as const satisfies Record<MessageType, 'worker' | 'gateway' | 'both'>;
 
 export type Side = 'worker' | 'gateway';
@@ -51,6 +56,9 @@ export function payloadBytes(message: Message): number {
     case 'partial':
     case 'probe':
     case 'probe_report':
+    case 'request':
+    case 'response':
+    case 'body':
       return message.bytes;
     default:
       return 0;
@@ -111,6 +119,13 @@ interface Loose {
   readonly timings?: unknown;
   readonly timeoutMs?: unknown;
   readonly parameters?: unknown;
+  readonly exchange?: unknown;
+  readonly more?: unknown;
+  readonly count?: unknown;
+  readonly status?: unknown;
+  readonly headers?: unknown;
+  readonly method?: unknown;
+  readonly path?: unknown;
 }
 
 /** True only for a message that its schema accepts as it is. `text` is the JSON that `value` was parsed from. */
@@ -133,9 +148,44 @@ export function isHot(value: unknown, text: string): value is Message {
       return isModel(loose.model, loose.version) && isInt(loose.rows, 1, MAX_CREDIT_ROWS) && countKeys(value) === 4;
     case 'ack':
       return isAttempts(loose.attempts) && countKeys(value) === 2;
+    case 'body':
+      return isPiece(loose) && countKeys(value) === 4;
+    case 'taken':
+      return isExchange(loose.exchange) && isInt(loose.count, 1, EXCHANGE_WINDOW_BYTES) && countKeys(value) === 3;
+    case 'response':
+      return isPiece(loose) && isInt(loose.status, 200, 599) && isHeaders(loose.headers) && countKeys(value) === 6;
+    case 'request':
+      return (
+        isPiece(loose) &&
+        isModel(loose.model, loose.version) &&
+        typeof loose.method === 'string' &&
+        METHOD.test(loose.method) &&
+        typeof loose.path === 'string' &&
+        loose.path.length <= 8_192 &&
+        PATH.test(loose.path) &&
+        isHeaders(loose.headers) &&
+        countKeys(value) === 9
+      );
     default:
       return false;
   }
+}
+
+const METHOD = /^[A-Z]{1,16}$/;
+const PATH = /^\/[\x21-\x7e]*$/;
+
+function isPiece({ exchange, more, bytes }: Loose): boolean {
+  return isExchange(exchange) && typeof more === 'boolean' && isInt(bytes, 0, MAX_INLINE_BYTES);
+}
+
+function isExchange(value: unknown): boolean {
+  return isInt(value, 1, Number.MAX_SAFE_INTEGER);
+}
+
+function isHeaders(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length > 256) return false;
+  for (const text of value as unknown[]) if (typeof text !== 'string' || text.length > 16_384) return false;
+  return true;
 }
 
 function isAssign(loose: Loose, text: string): boolean {

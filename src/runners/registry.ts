@@ -1,7 +1,9 @@
 /** The runners by name. Each is imported only when a model asks for it, so that a worker loads no runtime it does not use. */
-import type { BytesRunner, CreateRunner } from '../worker/runner.ts';
+import type { BytesRunner, CreateRunner, ServiceRunner } from '../worker/runner.ts';
+import type { HttpRunnerOptions } from './http/options.ts';
 import type { PythonOptions } from './python/options.ts';
 
+export type { HttpRunnerOptions } from './http/options.ts';
 export type { PythonOptions } from './python/options.ts';
 
 export type TensorRunnerName = 'onnx';
@@ -21,4 +23,8 @@ export async function loadPythonRunner(options: PythonOptions): Promise<CreateRu
 
 export async function loadBytesRunner(): Promise<BytesRunner> {
   return (await import('./echo.ts')).echoRunner;
+}
+
+export async function loadHttpRunner(options: HttpRunnerOptions): Promise<ServiceRunner> {
+  return (await import('./http/http.ts')).createHttpRunner(options);
 }

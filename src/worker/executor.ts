@@ -10,7 +10,7 @@ import type { Service } from '../service.ts';
 import { createService } from '../service.ts';
 import { createGate } from './gate.ts';
 import type { LaneEntry, Stage } from './lane.ts';
-import type { Attempt, AttemptEnd, Assignment, LinkEvents, WorkerLink } from './ports.ts';
+import type { Attempt, AttemptEnd, Assignment, IncomingExchange, LinkEvents, WorkerLink } from './ports.ts';
 import { readRepository } from './repository.ts';
 import type { RepositoryEntry } from './repository.ts';
 import { createServed } from './served.ts';
@@ -30,7 +30,7 @@ export interface ExecutorOptions {
 }
 
 /** Start reads the repository and begins to load; it does not wait until models are ready. */
-export interface Executor extends Service, Pick<LinkEvents, 'onAssign' | 'onCancel'> {
+export interface Executor extends Service, Pick<LinkEvents, 'onAssign' | 'onCancel' | 'onRequest'> {
   /** Every model and its state, as announced. */
   models(): readonly ModelReport[];
   /** Resolves when no model is loading any more. */
@@ -80,6 +80,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const error = toPosternError(thrown);
       link.end(assignment, { type: 'failure', error, retryable: error.retryable });
     }
+  }
+
+  function onRequest(exchange: IncomingExchange): void {
+    const model = served.get(`${exchange.model}@${exchange.version}`);
+    if (model?.serve) model.serve(exchange);
+    else exchange.fail(new PosternError('model_unavailable', `${exchange.model} is no service here`), true);
   }
 
   function hold(model: ServedModel, assignment: Assignment): void {
@@ -180,6 +186,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     ...service,
     onAssign,
     onCancel,
+    onRequest,
     models: reports,
     settled: settled.promise,
   };

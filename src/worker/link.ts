@@ -13,8 +13,7 @@ import type { Logger } from '../logger.ts';
 import { createByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { minLimits } from '../protocol/hello.ts';
-import { DATA_CONNECTIONS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
-import type { Limits } from '../protocol/limits.ts';
+import { DEFAULT_LIMITS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Assign, Hello, Message, ModelReport, Welcome } from '../protocol/messages.ts';
 import { createService } from '../service.ts';
 import { Attempts } from './attempts.ts';
@@ -24,34 +23,18 @@ import { createDataConnections } from './data-connections.ts';
 import type { DataConnections } from './data-connections.ts';
 import type { LinkCredentials } from './credentials.ts';
 import { dialGateway } from './dial.ts';
+import { createExchanges } from './exchanges.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
 import { createOutbox } from './outbox.ts';
+import { LINK_DEFAULTS } from './link-config.ts';
+import type { WorkerLinkConfig } from './link-config.ts';
 import { createPartSender } from './part-sender.ts';
 import type { Attempt, AttemptEnd, LinkEvents, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
 import type { Spool } from './spool.ts';
 
-export interface WorkerLinkConfig {
-  /** TARGET_HOST and TARGET_PORT. */
-  readonly host: string;
-  readonly port: number;
-  /** Name and version of this program, told to the gateway. */
-  readonly agent?: string;
-  readonly limits?: Limits;
-  /** Beside the control connection; 0: payloads travel on the control connection too. */
-  readonly dataConnections?: number;
-  readonly dialTimeoutMs?: number;
-  readonly helloTimeoutMs?: number;
-}
-
-const DEFAULTS = {
-  agent: 'postern',
-  limits: DEFAULT_LIMITS,
-  dataConnections: DATA_CONNECTIONS,
-  dialTimeoutMs: 10_000,
-  helloTimeoutMs: HELLO_TIMEOUT_MS,
-};
+export type { WorkerLinkConfig } from './link-config.ts';
 
 export interface WorkerLinkOptions {
   readonly config: WorkerLinkConfig;
@@ -67,12 +50,23 @@ export interface WorkerLinkOptions {
 
 export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const { clock, credentials, events, logger, random } = options;
-  const config = { ...DEFAULTS, ...options.config };
+  const config = { ...LINK_DEFAULTS, ...options.config };
   const session = randomUUID();
   const attempts = new Attempts();
   const ledger = createCreditLedger();
   const parts = createPartSender({ send: sendPayload });
   const outbox = createOutbox({ attempts, session, clock, spool: options.spool ?? null, send: sendPayload });
+  const exchanges = createExchanges({
+    take: (model, version) => ledger.take(model, version, 1),
+    release(model, version) {
+      ledger.release(model, version, 1);
+      scheduleFlush();
+    },
+    onRequest(exchange) {
+      data?.want();
+      events.onRequest(exchange);
+    },
+  });
   const redial = createRedial({ clock, random, connect, onGone });
   const budget = createByteBudget();
   let state: WorkerLink['state'] = 'connecting';
@@ -184,11 +178,15 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       open: (signal, onReady, onGone) =>
         open('data', welcome.ticket, signal, (dataConnection) => {
           onReady(dataConnection);
-          return { onMessage: onDataMessage, onClose: () => onGone(dataConnection) };
+          return {
+            onMessage: (message, payload) => onDataMessage(dataConnection, message, payload),
+            onClose: () => onGone(dataConnection),
+          };
         }),
       onLost(lost) {
         outbox.lost(lost);
         parts.lost(lost);
+        exchanges.lost(lost);
       },
     });
     logger.info('connected to the gateway', { gateway: welcome.gateway, worker: welcome.worker, epoch });
@@ -206,6 +204,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   function detach(): void {
     credentials.detach();
+    exchanges.lost(null);
     control = null;
     parts.stop();
     outbox.disconnected();
@@ -248,13 +247,13 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         else breach(message);
         return;
       default:
-        breach(message);
+        if (!control || !exchanges.onMessage(control, message, payload)) breach(message);
     }
   }
 
-  function onDataMessage(message: Message, payload: Buffer): void {
+  function onDataMessage(via: Connection, message: Message, payload: Buffer): void {
     if (message.type === 'assign') onAssign(message, payload);
-    else breach(message);
+    else if (!exchanges.onMessage(via, message, payload)) breach(message);
   }
 
   function onAssign(message: Assign, input: Buffer): void {
@@ -315,7 +314,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   function flush(): void {
     flushScheduled = false;
-    const idle = attempts.runningCount === 0 && attempts.keptCount === 0;
+    const idle = attempts.runningCount === 0 && attempts.keptCount === 0 && exchanges.count === 0;
     if (ownDrain) {
       if (idle && !control) ownDrain.finish();
       return;

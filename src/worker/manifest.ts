@@ -8,6 +8,8 @@ import { z } from 'zod';
 import { PosternError } from '../errors.ts';
 import { tensorSpecs } from '../protocol/messages.ts';
 import { batch, common, fileName, python, threads, warmUpRuns } from './manifest-keys.ts';
+import { openai, service } from './kinds/service/manifest.ts';
+import type { ServiceManifest } from './kinds/service/manifest.ts';
 import { VALUE_KINDS } from './kinds/values/manifest.ts';
 import type { ValueManifest } from './kinds/values/manifest.ts';
 
@@ -79,14 +81,14 @@ const tensors = z
     message: 'a model in Python has the inputs and outputs that are declared here: give both',
   });
 
-const schemas = { echo, 'image-classification': imageClassification, tensors, ...VALUE_KINDS };
+const schemas = { echo, 'image-classification': imageClassification, tensors, ...VALUE_KINDS, service, openai };
 export type KindName = keyof typeof schemas;
 export const KIND_NAMES = Object.keys(schemas) as KindName[];
 
 export type EchoManifest = Readonly<z.infer<typeof echo>>;
 export type ImageClassificationManifest = Readonly<z.infer<typeof imageClassification>>;
 export type TensorsManifest = Readonly<z.infer<typeof tensors>>;
-export type Manifest = EchoManifest | ImageClassificationManifest | TensorsManifest | ValueManifest;
+export type Manifest = EchoManifest | ImageClassificationManifest | TensorsManifest | ValueManifest | ServiceManifest;
 
 /** Throws model_invalid with one line per problem. */
 export function parseManifest(text: string): Manifest {

@@ -2,6 +2,7 @@
 import type { Service } from '../service.ts';
 import type { Assign, ModelReport, Timings } from '../protocol/messages.ts';
 import type { PosternError } from '../errors.ts';
+import type { ServiceExchange } from './runner.ts';
 
 export interface Attempt {
   readonly job: string;
@@ -46,10 +47,18 @@ export interface WorkerLink extends Service {
   readonly roundTripMs: number | null;
 }
 
+/** A caller's HTTP request, as the link hands it to the executor. */
+export interface IncomingExchange extends ServiceExchange {
+  readonly model: string;
+  readonly version: string;
+}
+
 /** What the link tells the executor. */
 export interface LinkEvents {
   onAssign(assignment: Assignment): void;
   onCancel(attempt: Attempt, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
+  /** An HTTP request for a service. It is over when it was answered, failed or aborted. */
+  onRequest(request: IncomingExchange): void;
   /** The gateway drains: finish what runs; the link will close and dial again. */
   onDrain(deadlineMs: number): void;
   onState(state: WorkerLink['state'], error: PosternError | null): void;

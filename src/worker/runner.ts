@@ -116,6 +116,47 @@ export interface BytesRunner {
   answer(input: BytesInput, call: RunCall): Output | null | Promise<Output | null>;
 }
 
+/** Hears what the caller does while its request is served. */
+export interface CallerEvents {
+  /** The next piece of the request's body. */
+  onPiece(bytes: Uint8Array): void;
+  /** The body is complete. */
+  onEnd(): void;
+  /** After `write` returned false: there is room again. */
+  onRoom(): void;
+  /** Nobody wants the answer any more. Nothing may be said afterwards. */
+  onAbort(): void;
+}
+
+/** One HTTP request of a caller, and the way to answer it. Calls after its end do nothing. */
+export interface ServiceExchange {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  /** Names (lower case) and values in turn; only those that the service may see. */
+  readonly headers: readonly string[];
+  /** The begin of the body; `more` pieces follow. */
+  readonly body: Uint8Array;
+  readonly more: boolean;
+  listen(events: CallerEvents): void;
+  /** The service has taken so many bytes of the body. */
+  took(bytes: number): void;
+  /** Once. With the begin of the body, or all of it (`more` false). */
+  respond(status: number, headers: readonly string[], body: Uint8Array, more: boolean): void;
+  /** False: wait for `onRoom`. */
+  write(bytes: Uint8Array): boolean;
+  end(): void;
+  /** Ends it with an error. `unsent`: the service has seen nothing of it, so another worker may be asked. */
+  fail(error: PosternError, unsent: boolean): void;
+}
+
+/** A local HTTP server. Start resolves when its supervision runs; `onState` tells when it is ready, and why not. */
+export interface ServiceRunner {
+  start(): Promise<void>;
+  serve(exchange: ServiceExchange): void;
+  stop(): Promise<void>;
+}
+
 export interface RunnerOptions {
   /** Absolute path of the version's folder. */
   readonly folder: string;

@@ -14,7 +14,7 @@ import type { BatchKind, TensorMetadata } from './kinds/kind.ts';
 import { createLane, LANE_DEPTH } from './lane.ts';
 import type { Lane, LaneEntry } from './lane.ts';
 import type { Reports } from './parts.ts';
-import type { AttemptEnd, Assignment } from './ports.ts';
+import type { AttemptEnd, Assignment, IncomingExchange } from './ports.ts';
 import type { CreateRunner, RunnerOptions } from './runner.ts';
 
 export interface ServedBatchOptions {
@@ -52,6 +52,8 @@ export interface ServedModel {
   stop(): Promise<void>;
   accept(assignment: Assignment): LaneEntry;
   cancel(entry: LaneEntry): void;
+  /** Of a local HTTP server: answers a request. Absent: it takes jobs only. */
+  serve?(exchange: IncomingExchange): void;
 }
 
 const isLive = (instance: Instance): boolean => instance.state === 'idle' || instance.state === 'busy';

@@ -20,6 +20,7 @@ import type { RepositoryEntry } from './repository.ts';
 import type { CreateRunner } from './runner.ts';
 import { createServedBatch } from './served-batch.ts';
 import type { ServedModel } from './served-batch.ts';
+import { createServedService } from './served-service.ts';
 import { createServedBytes } from './served-bytes.ts';
 
 export type ModelEntry = Extract<RepositoryEntry, { type: 'model' }>;
@@ -117,6 +118,17 @@ export function createServed(options: ServedOptions): ServedModel {
           ...NO_TENSORS,
         }),
       }));
+    case 'service':
+    case 'openai':
+      return createServedService({
+        manifest,
+        folder,
+        environment: config.pythonEnvironment,
+        clock,
+        random,
+        logger: logger.child({ model: manifest.name, version: manifest.version }),
+        onChange,
+      });
     default:
       return manifest satisfies never;
   }

@@ -45,6 +45,7 @@ export function createWorker(options: WorkerOptions): Worker {
     events: {
       onAssign: (assignment) => executor.onAssign(assignment),
       onCancel: (attempt, reason) => executor.onCancel(attempt, reason),
+      onRequest: (exchange) => executor.onRequest(exchange),
       // The link stops granting and logs both; what runs is finished all the same.
       onDrain: () => undefined,
       onState: () => undefined,

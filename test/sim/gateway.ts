@@ -99,6 +99,9 @@ export function createSimGateway({ world, process, store, onDecided, onAck }: Si
         toWorker((to) => to.onAssign(link, job, version));
       },
       deny: () => undefined,
+      request() {
+        throw new Error('no exchanges here');
+      },
       cancel(fence, reason) {
         toWorker((to) => to.onCancel(link, fence, reason));
       },

@@ -3,7 +3,7 @@ import { acceptedJob } from '../../src/dispatch/accepted.ts';
 import type { Job, JobTimings, Outcome, Payload } from '../../src/dispatch/job.ts';
 import { TERMINAL } from '../../src/dispatch/job.ts';
 import { PosternError } from '../../src/errors.ts';
-import type { ModelView, PredictionRequest, Predictions, WorkerView } from '../../src/gateway/ports.ts';
+import type { ModelView, PredictionRequest, Predictions, Services, WorkerView } from '../../src/gateway/ports.ts';
 
 export interface FakePredictions extends Predictions {
   /** Every request submitted, in order. */
@@ -187,3 +187,14 @@ function viewOf(name: string): ModelView {
     lastSeenAt: 1_700_000_000_000,
   };
 }
+
+/** A gateway whose workers have no services. */
+export const noServices: Services = {
+  seat({ service }) {
+    throw new PosternError('model_not_found', `There is no service "${service}".`);
+  },
+  report(service) {
+    throw new PosternError('model_not_found', `There is no service "${service}".`);
+  },
+  openAi: () => [],
+};

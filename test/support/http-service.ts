@@ -16,7 +16,7 @@ import type { App, Webhooks } from '../../src/gateway/ports.ts';
 import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
 import { silentLogger, type LogFields, type Logger } from '../../src/logger.ts';
-import { createFakePredictions, type FakePredictions } from './fake-predictions.ts';
+import { createFakePredictions, type FakePredictions, noServices } from './fake-predictions.ts';
 
 export interface RunningHttp {
   readonly base: string;
@@ -91,6 +91,7 @@ export async function startHttp(
   const service = createHttpService({
     callers: createCallers({ records, clock: systemClock, logger }),
     predictions: fake,
+    services: noServices,
     apps,
     fault: () => null,
     onDecided: fake.onDecided,

@@ -75,6 +75,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The address exists, but not for this method.',
     todo: 'Use one of those in the `Allow` header.',
   },
+  upgrade_refused: {
+    meaning: 'The request asks to change the protocol of its connection (a WebSocket). Only HTTP passes through.',
+    todo: 'Use server-sent events or a streamed body, which pass through as they come.',
+  },
   prediction_not_found: {
     meaning: 'There is no prediction with this id: it never was, or its result has been forgotten.',
     todo: 'Check the id. Read results while they are kept (an hour unless it was set otherwise).',
@@ -209,6 +213,11 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning:
       'The process that runs the model died while it had this input. A worker reports it for each input of the batch.',
     todo: 'Nothing: the input is tried again, alone. If it is always the same input, that input kills the runner.',
+  },
+  service_failed: {
+    meaning:
+      'The local HTTP server behind the worker could not be reached, or broke off before it answered. `detail` says which.',
+    todo: 'Try again, unless the request must not be made twice; look at the server and its log on the worker’s machine.',
   },
   worker_lost: {
     meaning: 'The worker was not heard any more while it had the job.',

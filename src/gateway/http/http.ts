@@ -12,7 +12,7 @@ import type { Logger } from '../../logger.ts';
 import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import type { App, Predictions, Webhooks } from '../ports.ts';
+import type { App, Predictions, Services, Webhooks } from '../ports.ts';
 import { parseProxies } from './address.ts';
 import { adminRoutes } from './admin.ts';
 import type { Files } from '../files/files.ts';
@@ -27,14 +27,17 @@ import { modelRoutes } from './models.ts';
 import { operationRoutes, type Phase } from './operations.ts';
 import { pageRoutes } from './pages.ts';
 import { predictionRoutes } from './predictions.ts';
-import { problem, serve, type Call, type Desk, type Route, isOpenInference } from './route.ts';
+import { problem, serve, type Call, type Desk, type Route, errorForm } from './route.ts';
 import { createApp } from './server.ts';
+import { openAiRoutes } from './services/openai.ts';
+import { serviceRoutes } from './services/routes.ts';
 import { webhookRoutes } from './webhooks.ts';
 import { v2Routes } from './v2/routes.ts';
 import { streamRoutes } from './stream.ts';
 
 export interface HttpServiceOptions {
   readonly predictions: Predictions;
+  readonly services: Services;
   /** Started already. */
   readonly apps?: readonly App[];
   /** Why nothing can be kept now; null: it can. */
@@ -134,6 +137,8 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...webhookRoutes(options.webhooks),
         ...modelRoutes({ predictions, baseOf }),
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
+        ...serviceRoutes({ services: options.services, budget, clock }),
+        ...openAiRoutes({ services: options.services, budget, clock, maxBodyBytes }),
         ...operationRoutes({ predictions, phase: () => phase, fault: options.fault, metrics: () => metrics! }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
         ...adminRoutes({ callers: options.callers, predictions, budget, clock }),
@@ -230,6 +235,14 @@ function listenError(error: unknown, { host, port }: HttpConfig): unknown {
 /** What Replicate's clients may ask for beside models, predictions and files. */
 const NOT_OFFERED = /^\/v1\/(?:account|collections|deployments|hardware|search|trainings)(?:\/|$)/;
 
+const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/** OPTIONS is answered here for every route: a page of another site asks it without its key. */
+function methodsOf({ method }: Route): string[] {
+  if (method === 'ANY') return ALL_METHODS.filter((one) => one !== 'OPTIONS');
+  return method === 'GET' ? ['GET', 'HEAD'] : [method];
+}
+
 /** Every address answers every method: with the route, with 405 and what is allowed, or with 404. */
 function register(app: FastifyInstance, routes: readonly Route[], counts: RouteCounts[], desk: Desk): void {
   const add = (methods: string[], url: string, route: Route, label: string): void => {
@@ -237,16 +250,14 @@ function register(app: FastifyInstance, routes: readonly Route[], counts: RouteC
     counts.push({ method: label, route: url, counts: ofRoute });
     app.route({ method: methods, url, handler: serve(route, ofRoute, desk) });
   };
-  for (const route of routes)
-    add(route.method === 'GET' ? ['GET', 'HEAD'] : [route.method], route.path, route, route.method);
+  for (const route of routes) add(methodsOf(route), route.path, route, route.method);
 
   for (const path of new Set(routes.map((route) => route.path))) {
     const allowed = routes
       .filter((route) => route.path === path)
-      .flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
-    const others = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter(
-      (method) => !allowed.includes(method),
-    );
+      .flatMap(methodsOf);
+    const others = ALL_METHODS.filter((method) => !allowed.includes(method));
+
     const allow = [...allowed, 'OPTIONS'].join(', ');
     add(others, path, { method: 'GET', path, scope: 'public', handle: (call) => notAllowed(call, allow) }, 'other');
   }
@@ -273,7 +284,7 @@ function notAllowed(call: Call, allow: string): ReturnType<Route['handle']> {
     'method_not_allowed',
     `${call.request.method} is not allowed here; allowed: ${allow}.`,
   );
-  const answer = problem(error, { requestId: call.id, openInference: isOpenInference(call.request) });
+  const answer = problem(error, { requestId: call.id, form: errorForm(call.request) });
   return { ...answer, headers: [...answer.headers, 'allow', allow] };
 }
 

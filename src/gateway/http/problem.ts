@@ -38,14 +38,17 @@ export interface ProblemContext {
   readonly requestId: string;
   /** The prediction that ended with this error: it exists and can be read. */
   readonly prediction?: string;
-  /** For a caller of the Open Inference Protocol, who looks for the message under `error`. */
-  readonly openInference?: boolean;
+  readonly form?: ErrorForm;
 }
 
-export function renderProblem(error: PosternError, { requestId, prediction, openInference }: ProblemContext): string {
+/** A problem; with the message under `error`, for callers of the Open Inference Protocol; or with OpenAI's `error` object. */
+export type ErrorForm = 'problem' | 'open-inference' | 'openai';
+
+export function renderProblem(error: PosternError, { requestId, prediction, form }: ProblemContext): string {
   const { status, title, retryable } = ERROR_CODES[error.code];
   return JSON.stringify({
-    ...(openInference ? { error: error.message } : {}),
+    ...(form === 'open-inference' ? { error: error.message } : {}),
+    ...(form === 'openai' ? { error: openAiError(error) } : {}),
     type: `/docs/errors#${error.code}`,
     title,
     status,
@@ -56,4 +59,15 @@ export function renderProblem(error: PosternError, { requestId, prediction, open
     ...(prediction === undefined ? {} : { prediction }),
     request_id: requestId,
   });
+}
+
+function openAiError({ code, message, status }: PosternError): object {
+  return { message, type: openAiType(status), param: null, code };
+}
+
+function openAiType(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'server_error';
 }

@@ -13,7 +13,7 @@ import type { PosternError } from '../../errors.ts';
 import { allowOrigin } from './cors.ts';
 import { PUBLIC_ACCESS, type Access, type RouteScope } from './access.ts';
 import { CallerGone, hasBody } from './body.ts';
-import { PROBLEM_TYPE, renderProblem, toCallerError, type ProblemContext } from './problem.ts';
+import { PROBLEM_TYPE, renderProblem, toCallerError, type ErrorForm, type ProblemContext } from './problem.ts';
 
 export interface Call {
   readonly request: IncomingMessage;
@@ -46,7 +46,8 @@ export interface StreamAnswer {
 }
 
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** `ANY`: all but OPTIONS; the handler judges the method itself. */
+  readonly method: 'GET' | 'POST' | 'DELETE' | 'ANY';
   readonly path: string;
   readonly scope: RouteScope;
   handle(call: Call): Answer | Promise<Answer | StreamAnswer>;
@@ -65,7 +66,8 @@ export function json(status: number, body: string, more?: readonly string[]): An
 }
 
 export function problem(error: PosternError, context: ProblemContext): Answer & { readonly body: string } {
-  const type = context.openInference ? 'application/json; charset=utf-8' : PROBLEM_TYPE;
+  const isProblem = context.form === undefined || context.form === 'problem';
+  const type = isProblem ? PROBLEM_TYPE : 'application/json; charset=utf-8';
   const headers = ['content-type', type, 'cache-control', 'no-store'];
   if (error.code === 'unauthorized') headers.push('www-authenticate', 'Bearer realm="postern"');
   if (error.retryAfterS !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(error.retryAfterS))));
@@ -172,12 +174,13 @@ function refusal(thrown: unknown, route: string, desk: Desk, call: Call): Answer
   if (error.code === 'internal') {
     desk.logger.error('request failed', { route, requestId: call.id, error: error.cause ?? error });
   }
-  return problem(error, { requestId: call.id, openInference: isOpenInference(call.request) });
+  return problem(error, { requestId: call.id, form: errorForm(call.request) });
 }
 
-/** The Open Inference Protocol has its own form of an error. */
-export function isOpenInference({ url = '' }: IncomingMessage): boolean {
-  return url.startsWith('/v2') && /^\/v2(?:[/?]|$)/.test(url);
+/** Two of the protocols spoken here have a form of an error of their own. */
+export function errorForm({ url = '' }: IncomingMessage): ErrorForm {
+  if (url.startsWith('/v2') && /^\/v2(?:[/?]|$)/.test(url)) return 'open-inference';
+  return url.startsWith('/openai/') ? 'openai' : 'problem';
 }
 
 function write({ request, response, id }: Call, { status, headers, body }: Answer, desk: Desk): void {
