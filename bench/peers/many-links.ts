@@ -21,7 +21,7 @@ for (let n = 0; n < Number(count); n += 1) {
       onAssign: () => undefined,
       onCancel: () => undefined,
       onRequest: () => undefined,
-    onDrain: () => undefined,
+      onDrain: () => undefined,
       onState: () => undefined,
     },
     logger: silentLogger,

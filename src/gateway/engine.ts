@@ -6,12 +6,11 @@
  * free what new work needs, then submissions, then claims. A result is acked after the store has it, never before.
  */
 import { randomBytes as cryptoBytes } from 'node:crypto';
-import type { Clock, Timer } from '../clock.ts';
+import type { Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
-import { NO_LIMITS, type ConcurrencyLimits } from '../dispatch/limits.ts';
+import { NO_LIMITS } from '../dispatch/limits.ts';
 import { LOST_ON_THE_WAY, NOT_ALLOWED } from '../dispatch/endings.ts';
 import { createIds, isUnrecorded } from '../dispatch/id.ts';
 import {
@@ -24,8 +23,8 @@ import {
   type SessionId,
 } from '../dispatch/job.ts';
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
-import type { Store } from '../store/store.ts';
 import { createCatalogue } from './engine-catalogue.ts';
+import type { EngineOptions } from './engine-options.ts';
 import { createTotals, type EngineStats } from './engine-stats.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
@@ -38,27 +37,7 @@ import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
 import { createWakeups } from './wakeups.ts';
 
-export interface EngineOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly store: Store;
-  /** Which worker may be sent work for which model. Default: every one for all. */
-  readonly permissions?: Permissions;
-  /** How long a worker that is not heard keeps its attempts. Costs: a dead worker's jobs stand still for that long. */
-  readonly leaseMs?: number;
-  readonly limits?: ConcurrencyLimits;
-  /** Undecided jobs of a key that has no quota of its own. */
-  readonly maxUndecidedJobsOfKey?: number;
-  /** Callers that wait at once. */
-  readonly maxWaiters?: number;
-  /** Callers that read along at once. */
-  readonly maxWatches?: number;
-  /** Uniform in [0, 1). */
-  readonly random?: () => number;
-  readonly randomBytes?: (count: number) => Uint8Array;
-  /** Calls back when this turn of the event loop has read all that was there to read. */
-  readonly defer?: (flush: () => void) => void;
-}
+export type { EngineOptions } from './engine-options.ts';
 
 export interface Engine extends Predictions, SessionEvents, Service {
   readonly services: Services;

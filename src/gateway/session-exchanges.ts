@@ -63,7 +63,10 @@ export class SessionExchanges {
   lost(connection: Connection | null): void {
     for (const exchange of this.#open.values()) {
       if (connection !== null && exchange.connection !== connection) continue;
-      exchange.onAbort(new PosternError('worker_lost', 'The link to the worker was lost before it had answered.'), false);
+      exchange.onAbort(
+        new PosternError('worker_lost', 'The link to the worker was lost before it had answered.'),
+        false,
+      );
     }
   }
 }
@@ -139,7 +142,8 @@ class OpenExchange implements Exchange {
   }
 
   onBody(bytes: Buffer, more: boolean): void {
-    if (!this.#hasResponse) throw new PosternError('protocol_error', `exchange ${this.#number}: a body came before its head`);
+    if (!this.#hasResponse)
+      throw new PosternError('protocol_error', `exchange ${this.#number}: a body came before its head`);
     this.#received.arrived(bytes.byteLength, more);
     if (!more) this.#over();
     this.#events.onBody(bytes, more);

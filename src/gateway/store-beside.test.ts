@@ -45,6 +45,9 @@ function sessionOf(id: string, lastSeenAt = 0): { session: GatewaySession; sent:
     ackParts: () => undefined,
     drain: () => Promise.resolve(),
     deny: () => undefined,
+    request() {
+      throw new Error('no exchanges here');
+    },
     close: () => undefined,
   };
   return { session, sent };

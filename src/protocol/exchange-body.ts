@@ -103,7 +103,8 @@ export class ReceivedBody {
 
   /** Throws when the peer sends beyond the window, or beyond the end. */
   arrived(bytes: number, more: boolean): void {
-    if (this.#ended) throw new PosternError('protocol_error', `exchange ${this.#exchange}: a body goes on after its end`);
+    if (this.#ended)
+      throw new PosternError('protocol_error', `exchange ${this.#exchange}: a body goes on after its end`);
     this.#openBytes += bytes;
     if (this.#openBytes > EXCHANGE_WINDOW_BYTES) {
       throw new PosternError('flow_control', `exchange ${this.#exchange}: a body was sent beyond its window`);

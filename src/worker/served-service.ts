@@ -11,7 +11,10 @@ import type { IncomingExchange } from './ports.ts';
 import type { ServiceRunner } from './runner.ts';
 import type { ServedModel } from './served-batch.ts';
 
-export interface ServedServiceOptions extends Pick<HttpRunnerOptions, 'folder' | 'environment' | 'clock' | 'random' | 'logger'> {
+export interface ServedServiceOptions extends Pick<
+  HttpRunnerOptions,
+  'folder' | 'environment' | 'clock' | 'random' | 'logger'
+> {
   readonly manifest: ServiceManifest;
   readonly onChange: () => void;
 }

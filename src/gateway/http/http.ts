@@ -13,6 +13,7 @@ import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { App, Predictions, Services, Webhooks } from '../ports.ts';
+import type { RouteScope } from './access.ts';
 import { parseProxies } from './address.ts';
 import { adminRoutes } from './admin.ts';
 import type { Files } from '../files/files.ts';
@@ -59,7 +60,7 @@ export interface HttpService extends Service {
   /** The bound port, after start. */
   readonly port: number;
   /** What is served, after start. */
-  readonly routes: readonly Pick<Route, 'method' | 'path' | 'scope'>[];
+  readonly routes: readonly { readonly method: string; readonly path: string; readonly scope: RouteScope }[];
   /** From now on `/readyz` says no and answers close their connections; requests are still answered. */
   beginDrain(): void;
   /** Stops accepting connections and waits, at most `deadlineMs`, until every request in flight is answered. */
@@ -183,7 +184,9 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       return portOf(app);
     },
     get routes() {
-      return routes;
+      return routes.flatMap(({ method, path, scope }) =>
+        (method === 'ANY' ? ANY_METHODS : [method]).map((one) => ({ method: one, path, scope })),
+      );
     },
     beginDrain() {
       if (phase === 'ready') phase = 'draining';
@@ -235,6 +238,8 @@ function listenError(error: unknown, { host, port }: HttpConfig): unknown {
 /** What Replicate's clients may ask for beside models, predictions and files. */
 const NOT_OFFERED = /^\/v1\/(?:account|collections|deployments|hardware|search|trainings)(?:\/|$)/;
 
+/** What `ANY` stands for beside HEAD. */
+const ANY_METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** OPTIONS is answered here for every route: a page of another site asks it without its key. */
@@ -253,9 +258,7 @@ function register(app: FastifyInstance, routes: readonly Route[], counts: RouteC
   for (const route of routes) add(methodsOf(route), route.path, route, route.method);
 
   for (const path of new Set(routes.map((route) => route.path))) {
-    const allowed = routes
-      .filter((route) => route.path === path)
-      .flatMap(methodsOf);
+    const allowed = routes.filter((route) => route.path === path).flatMap(methodsOf);
     const others = ALL_METHODS.filter((method) => !allowed.includes(method));
 
     const allow = [...allowed, 'OPTIONS'].join(', ');

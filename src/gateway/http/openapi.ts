@@ -5,6 +5,7 @@ import { FILE_PATHS, FILE_SCHEMAS } from './openapi-files.ts';
 import { SECURITY, withSecurity } from './openapi-security.ts';
 import type { OpenApiPart } from '../ports.ts';
 import { PARAMETERS, ref, SCHEMAS } from './openapi-schemas.ts';
+import { SERVICE_PATHS } from './openapi-services.ts';
 import { V2_PATHS, V2_SCHEMAS, VERSION } from './openapi-v2.ts';
 
 const CREATE_PROBLEMS = problems(
@@ -175,6 +176,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   },
   ...FILE_PATHS,
   ...V2_PATHS,
+  ...SERVICE_PATHS,
   '/v1/workers': {
     get: {
       tags: ['Running it'],

@@ -31,7 +31,7 @@ describe('the OpenAPI document', () => {
     );
     const served = service.routes
       .filter((route) => !route.path.startsWith('/assets/'))
-      .map((route) => `${route.method} ${route.path.replace(/:(\w+)/g, '{$1}')}`);
+      .map((route) => `${route.method} ${route.path.replace(/:(\w+)/g, '{$1}').replace('*', '{rest}')}`);
     assert.deepEqual(described.sort(), served.sort());
   });
 
@@ -39,7 +39,7 @@ describe('the OpenAPI document', () => {
     const { service } = await startHttp(t);
     for (const route of service.routes) {
       if (route.path.startsWith('/assets/')) continue;
-      const url = route.path.replace(/:(\w+)/g, '{$1}');
+      const url = route.path.replace(/:(\w+)/g, '{$1}').replace('*', '{rest}');
       const operation = document.paths[url]?.[route.method.toLowerCase()];
       assert.equal(operation?.security === undefined, route.scope === 'public', `${route.method} ${url}`);
       if (route.scope !== 'public') assert.ok('401' in operation!.responses, url);

@@ -19,7 +19,10 @@ export interface Command {
   stop(): Promise<void>;
 }
 
-export interface CommandOptions extends Pick<HttpRunnerOptions, 'folder' | 'environment' | 'clock' | 'random' | 'logger'> {
+export interface CommandOptions extends Pick<
+  HttpRunnerOptions,
+  'folder' | 'environment' | 'clock' | 'random' | 'logger'
+> {
   readonly run: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly port: string;

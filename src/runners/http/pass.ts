@@ -51,7 +51,10 @@ export class Pass implements CallerEvents {
       else socket.once('connect', () => this.#connected());
     });
     this.#timer = clock.after(connectTimeoutMs, () =>
-      this.#fail(new PosternError('service_failed', `The service could not be reached within ${connectTimeoutMs} ms.`), true),
+      this.#fail(
+        new PosternError('service_failed', `The service could not be reached within ${connectTimeoutMs} ms.`),
+        true,
+      ),
     );
     if (rule.responseTimeoutMs < connectTimeoutMs) this.#connected();
     if (more) {
@@ -180,7 +183,9 @@ export class Pass implements CallerEvents {
 
   #await(delayMs: number, message: string): void {
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(delayMs, () => this.#fail(new PosternError('model_timeout', message), false));
+    this.#timer = this.#options.clock.after(delayMs, () =>
+      this.#fail(new PosternError('model_timeout', message), false),
+    );
   }
 
   readonly #took = (): void => {

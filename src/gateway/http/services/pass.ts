@@ -80,6 +80,7 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
   #early: Buffer[] = [];
   #writer: ServerResponse | null = null;
   #untakenBytes = 0;
+  readonly #stalledMs: number;
   #finish: (() => void) | null = null;
   #state: 'open' | 'complete' | 'broken' = 'open';
 
@@ -89,6 +90,10 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
     this.answered = this.#settle.promise;
     this.#exchange = seat.open(message, this);
     call.response.once('close', this.#onClose);
+    // A model may think for minutes. A connection that stands still counts as dead only while the caller does not read.
+    const { socket } = call.request;
+    this.#stalledMs = socket.timeout ?? 0;
+    socket.setTimeout(0);
     if (message.more) this.#sendBody();
   }
 
@@ -146,7 +151,10 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
 
   #stream(response: ServerResponse): Promise<void> {
     this.#writer = response;
-    response.on('drain', this.#took);
+    response.on('drain', () => {
+      this.#call.request.socket.setTimeout(0);
+      this.#took();
+    });
     for (const bytes of this.#early) this.#write(response, bytes);
     this.#early = [];
     if (this.#state === 'broken') response.destroy();
@@ -158,6 +166,7 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
     if (bytes.byteLength === 0 || response.destroyed) return;
     this.#untakenBytes += bytes.byteLength;
     if (response.write(bytes)) this.#took();
+    else this.#call.request.socket.setTimeout(this.#stalledMs);
   }
 
   readonly #took = (): void => {

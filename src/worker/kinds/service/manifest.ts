@@ -44,14 +44,16 @@ const shared = {
   add_headers: z.record(forwarded, z.string().max(4_000)).default({}),
   health: z
     .strictObject({
-      path: z.string().max(500).regex(/^\/[\x21-\x7e]*$/).default('/health'),
+      path: z
+        .string()
+        .max(500)
+        .regex(/^\/[\x21-\x7e]*$/)
+        .default('/health'),
       interval_s: seconds(5),
       timeout_s: seconds(2),
     })
     .prefault({}),
-  timeouts: z
-    .strictObject({ connect_s: seconds(5), response_s: seconds(300), idle_s: seconds(300) })
-    .prefault({}),
+  timeouts: z.strictObject({ connect_s: seconds(5), response_s: seconds(300), idle_s: seconds(300) }).prefault({}),
   max_body_mb: z.number().min(0).max(65_536).default(64),
 };
 
