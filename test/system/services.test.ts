@@ -48,8 +48,8 @@ function on(path: string, handler: Handler): string {
   return `${base}${path}`;
 }
 
-const told = (what: string): Promise<true> =>
-  seen.until(() => (seen.entries.includes(what) ? true : undefined)) as Promise<true>;
+const told = (what: string): Promise<boolean> =>
+  seen.until(() => (seen.entries.includes(what) ? true : undefined));
 
 async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -212,8 +212,7 @@ describe('services', { timeout: 120_000 }, () => {
       };
       pump();
     });
-    const { port } = new URL(url);
-    const socket = connect(Number(port), '127.0.0.1');
+    const socket = connect(gateway.httpPort, '127.0.0.1');
     await once(socket, 'connect');
     socket.pause();
     socket.write(`GET ${new URL(url).pathname} HTTP/1.1\r\nhost: x\r\n\r\n`);

@@ -3,7 +3,7 @@
  * waits for its reader, and a caller that leaves ends the work.
  */
 import type { ServerResponse } from 'node:http';
-import { PosternError } from '../../../errors.ts';
+import type { PosternError } from '../../../errors.ts';
 import { requestHeaders } from '../../../protocol/http-headers.ts';
 import type { Exchange, ExchangeEvents, Seat, ServiceRequest, ServiceResponse, Services } from '../../ports.ts';
 import { CallerGone } from '../body.ts';
