@@ -48,8 +48,7 @@ function on(path: string, handler: Handler): string {
   return `${base}${path}`;
 }
 
-const told = (what: string): Promise<boolean> =>
-  seen.until(() => (seen.entries.includes(what) ? true : undefined));
+const told = (what: string): Promise<boolean> => seen.until(() => (seen.entries.includes(what) ? true : undefined));
 
 async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -174,8 +173,8 @@ describe('services', { timeout: 120_000 }, () => {
     const reader = response.body!.getReader();
     for (const word of ['one', 'two', 'three']) {
       more!.write(`data: ${word}\n\n`);
-      const { value } = await reader.read();
-      assert.equal(Buffer.from(value!).toString(), `data: ${word}\n\n`);
+      const { value } = (await reader.read()) as { value: Uint8Array };
+      assert.equal(Buffer.from(value).toString(), `data: ${word}\n\n`);
     }
     more!.end();
     assert.equal((await reader.read()).done, true);
