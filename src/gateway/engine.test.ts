@@ -42,9 +42,7 @@ function fakeSession(id: string, worker = 'gpu-1', previous: readonly string[] =
     roundTripMs: null,
     assign: (job, version, timeoutMs) => void sent.push({ job, version, timeoutMs }),
     deny: () => undefined,
-    request() {
-      throw new Error('no exchanges here');
-    },
+    request: () => assert.fail('no exchanges here'),
     cancel: (fence, reason) => void canceled.push({ fence, reason }),
     ack: (fences) => void acked.push(...fences),
     ackParts: ({ job, attempt }, seq) => void partsAcked.push([job, attempt, seq]),

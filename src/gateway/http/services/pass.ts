@@ -80,7 +80,6 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
   #early: Buffer[] = [];
   #writer: ServerResponse | null = null;
   #untakenBytes = 0;
-  readonly #stalledMs: number;
   #finish: (() => void) | null = null;
   #state: 'open' | 'complete' | 'broken' = 'open';
 
@@ -90,10 +89,10 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
     this.answered = this.#settle.promise;
     this.#exchange = seat.open(message, this);
     call.response.once('close', this.#onClose);
-    // A model may think for minutes. A connection that stands still counts as dead only while the caller does not read.
-    const { socket } = call.request;
-    this.#stalledMs = socket.timeout ?? 0;
-    socket.setTimeout(0);
+    // A model may think for minutes: a connection that stands still is dead only where the caller does not read.
+    call.response.on('timeout', () => {
+      if (call.response.writableNeedDrain) call.response.destroy();
+    });
     if (message.more) this.#sendBody();
   }
 
@@ -151,10 +150,7 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
 
   #stream(response: ServerResponse): Promise<void> {
     this.#writer = response;
-    response.on('drain', () => {
-      this.#call.request.socket.setTimeout(0);
-      this.#took();
-    });
+    response.on('drain', this.#took);
     for (const bytes of this.#early) this.#write(response, bytes);
     this.#early = [];
     if (this.#state === 'broken') response.destroy();
@@ -166,7 +162,6 @@ class Passage implements Omit<ExchangeEvents, 'onOver'> {
     if (bytes.byteLength === 0 || response.destroyed) return;
     this.#untakenBytes += bytes.byteLength;
     if (response.write(bytes)) this.#took();
-    else this.#call.request.socket.setTimeout(this.#stalledMs);
   }
 
   readonly #took = (): void => {
