@@ -20,8 +20,7 @@ const settle = async (): Promise<void> => {
 function setup(storeOptions: Partial<MemoryStoreOptions> = {}, engineOptions: { maxWaiters?: number } = {}) {
   const clock = createManualClock();
   const store = createMemoryStore({ clock, ...storeOptions });
-  const engine = createEngine({ clock, logger: silentLogger, store, ...engineOptions });
-  return { clock, store, engine };
+  return { clock, store, engine: createEngine({ clock, logger: silentLogger, store, ...engineOptions }) };
 }
 
 function fakeSession(id: string, worker = 'gpu-1', previous: readonly string[] = []) {
