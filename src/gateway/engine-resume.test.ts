@@ -26,6 +26,7 @@ void test('a resume that the store could not answer ends the connection, so that
     roundTripMs: null,
     assign: () => undefined,
     deny: () => undefined,
+    request: () => assert.fail('no exchanges here'),
     cancel: () => undefined,
     ack: () => undefined,
     ackParts: () => undefined,
