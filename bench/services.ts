@@ -12,8 +12,8 @@ import { PosternSystem, untilModel } from '../test/support/postern.ts';
 import { start } from './support/process.ts';
 import { atLeast, atMost, median, record } from './support/record.ts';
 
-const ROUNDS = 5;
-const CALLS = 1_000;
+const ROUNDS = 3;
+const CALLS = 600;
 const CONNECTIONS = 16;
 const body = Buffer.alloc(1_024, 'x');
 const agent = new Agent({ keepAlive: true });
