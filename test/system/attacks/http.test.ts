@@ -194,6 +194,18 @@ const large: Attack<HttpStage>[] = [
       }),
   },
   {
+    name: 'many packed bodies for /v2 at once, each within its limit: all of them count while they unpack',
+    expected: 'overloaded',
+    async attack(stage) {
+      const body = new Uint8Array(gzipSync(Buffer.alloc(15_000_000, ' ')));
+      const headers = { ...JSON_HEADERS, 'content-encoding': 'gzip' };
+      const ask = (): Promise<string> => stage.ask('/v2/models/echo/infer', { method: 'POST', headers, body });
+      const codes = await Promise.all(Array.from({ length: 40 }, ask));
+      // The others are white space, which is no JSON.
+      return codes.find((code) => code !== 'bad_json') ?? 'none';
+    },
+  },
+  {
     name: 'JSON as deep as it goes',
     expected: 'bad_json',
     attack: (stage) =>

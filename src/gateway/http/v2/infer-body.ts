@@ -1,9 +1,8 @@
 /** The body of an inference request: how much of it is JSON, and unpacked where it came packed. */
 import type { IncomingMessage } from 'node:http';
-import { promisify } from 'node:util';
-import { gunzip, inflate } from 'node:zlib';
+import { createGunzip, createInflate } from 'node:zlib';
 import { PosternError } from '../../../errors.ts';
-import { admit, readBody, tooLarge, type BodyLimits } from '../body.ts';
+import { admit, countChunk, readBody, type BodyLimits } from '../body.ts';
 import { badParameter, clip } from '../parameters.ts';
 
 export interface InferBody {
@@ -28,23 +27,30 @@ function headerLength(header: string | string[] | undefined): number | null {
   return Number(text);
 }
 
-const UNPACK = { gzip: promisify(gunzip), deflate: promisify(inflate) } as const;
+const UNPACK = { gzip: createGunzip, deflate: createInflate } as const;
 
-/** A packed body may grow to the limit of bodies, and no further. */
+/**
+ * A packed body may grow to the limit of bodies, and no further. What it grows by is set aside as it comes: counted at the
+ * end, a thousand small bodies that unpack at once would have filled the memory before the first was counted.
+ */
 async function unpacked(body: Buffer, encoding: string | undefined, limits: BodyLimits): Promise<Buffer> {
-  const { maxBytes, share } = limits;
   if (encoding === undefined || encoding === 'identity') return body;
   if (encoding !== 'gzip' && encoding !== 'deflate') {
     const message = `Content-Encoding is "${clip(encoding)}"; expected gzip, deflate or none.`;
     throw new PosternError('unsupported_media_type', message);
   }
-  let plain: Buffer;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
   try {
-    plain = await UNPACK[encoding](body, { maxOutputLength: maxBytes });
+    const unpacker = UNPACK[encoding]();
+    unpacker.end(body);
+    for await (const chunk of unpacker as AsyncIterable<Buffer>) {
+      bytes = countChunk(bytes, chunk.length, limits);
+      chunks.push(chunk);
+    }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
+    if (error instanceof PosternError) throw error;
     throw new PosternError('bad_request', `The body is not valid ${encoding}.`, { cause: error });
   }
-  if (plain.length > share.takenBytes) share.take(plain.length - share.takenBytes);
-  return plain;
+  return Buffer.concat(chunks, bytes);
 }
