@@ -89,6 +89,24 @@ export function createDoorway(options: DoorwayOptions): Doorway {
   // pauseOnConnect: a connection that waits for its place is not read, so it costs a file descriptor and no memory.
   const tcp: Server = createServer({ pauseOnConnect: true, noDelay: true }, onAccept);
 
+  /** Those that have a place, on their way to TLS. */
+  const beginning: Socket[] = [];
+
+  /**
+   * One handshake a turn of the event loop: each is about a millisecond of cryptography, and all that are let in at once would
+   * hold up the messages of the workers that are in. No handshake waits for time here, only for its turn.
+   */
+  function begin(raw: Socket): void {
+    beginning.push(raw);
+    if (beginning.length === 1) setImmediate(beginNext);
+  }
+
+  function beginNext(): void {
+    const raw = beginning.shift();
+    if (raw && !raw.destroyed) tls.emit('connection', raw);
+    if (beginning.length > 0) setImmediate(beginNext);
+  }
+
   function onAccept(raw: Socket): void {
     const address = addressKey(raw.remoteAddress);
     const key = keyOf(raw);
@@ -108,7 +126,7 @@ export function createDoorway(options: DoorwayOptions): Doorway {
     const place = admission.admit(address, () => {
       deadline.cancel();
       deadline = within(options.helloTimeoutMs, 'no accepted hello');
-      process.nextTick(() => raw.destroyed || tls.emit('connection', raw));
+      begin(raw);
     });
     if (place === null) {
       deadline.cancel();
