@@ -35,6 +35,8 @@ export interface Outcome {
 /** Breaks one promise on purpose, to see that the history notices. */
 export interface Sabotage {
   readonly driver: Driver;
+  /** Where only one of them can notice. */
+  readonly mode?: Mode;
   readonly memory?: (store: Store) => Store;
   readonly sqlite?: NonNullable<SqliteDiskOptions['sabotage']>;
   readonly bugs?: WriterBugs;
@@ -67,7 +69,7 @@ export async function runScenario(seed: number, options: ScenarioOptions = {}): 
   const [drawnDriver, drawnMode] = [random.pick(DRIVERS), random.pick(MODES)];
   const { sabotage } = options;
   const driver = sabotage?.driver ?? options.driver ?? drawnDriver;
-  const mode = options.mode ?? drawnMode;
+  const mode = sabotage?.mode ?? options.mode ?? drawnMode;
   const disk = newDisk(world, driver, random.pick([5, 40, 200]), sabotage);
   const site = createSite({
     world,

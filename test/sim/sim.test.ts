@@ -10,7 +10,7 @@ const SEEDS = 150;
 const LEAST_SEEDS = 20;
 const PATIENCE_MS = 15_000;
 /** In how many seeds a broken promise must be noticed. */
-const SABOTAGED_SEEDS = 40;
+const SABOTAGED_SEEDS = 250;
 // Callers are refused by the thousand here, and the stack of each error costs more than the rest of the refusal.
 Error.stackTraceLimit = 2;
 
