@@ -98,6 +98,63 @@ suite('the README', { skip: needsProgram('curl', 'sh'), timeout: 280_000 }, () =
   });
 });
 
+void test('the commands for two machines set up two machines, as they stand', { timeout: 280_000 }, async (t) => {
+  const bin = `${process.execPath} ${join(root, 'bin/postern.mjs')}`;
+  /** The line of the README that begins so, without its remark. */
+  const said = (command: string): string => {
+    const line = lines.find((one) => `${one} `.startsWith(`npx postern ${command} `));
+    assert.ok(line !== undefined, `the README does not say npx postern ${command}`);
+    return line.replace(/\s+#.*$/, '').replace('npx postern', bin);
+  };
+  const [there, here] = [mkdtempSync(join(tmpdir(), 'postern-there-')), mkdtempSync(join(tmpdir(), 'postern-here-'))];
+  const started: ReturnType<typeof spawn>[] = [];
+  t.after(async () => {
+    for (const child of started) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const gone = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGTERM');
+      await gone;
+    }
+    for (const folder of [there, here]) rmSync(folder, { recursive: true, force: true });
+  });
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(POSTERN|TARGET)_/.test(key)));
+  const begin = (line: string, cwd: string, env: Record<string, string>): ReturnType<typeof spawn> => {
+    const child = spawn('sh', ['-c', `exec ${line}`], {
+      cwd,
+      env: { ...inherited, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    started.push(child);
+    return child;
+  };
+
+  // Two machines: two folders with nothing in common but the address.
+  const ports = { POSTERN_HTTP_PORT: '0', POSTERN_TUNNEL_PORT: '0', POSTERN_LOG_LEVEL: 'error' };
+  const gateway = begin(`${said('gateway')} --json`, there, ports);
+  const first = await new Promise<string>((resolve) =>
+    gateway.stdout?.once('data', (bytes: Buffer) => resolve(String(bytes))),
+  );
+  const { url, tunnelPort } = JSON.parse(first) as { url: string; tunnelPort: number };
+  const address = `127.0.0.1:${tunnelPort}`;
+  const invited = await run('sh', ['-c', said('invite')], {
+    cwd: there,
+    env: { ...inherited, POSTERN_TUNNEL_ADDRESS: address },
+  });
+  const printed = invited.stdout.trim();
+  // What it prints is the next line of the README, with a token of its own.
+  assert.match(printed, /^postern join postern_join_[\w-]+$/);
+  assert.equal(
+    said('join').replace(/postern_join_.*/, ''),
+    printed.replace('postern', bin).replace(/postern_join_.*/, ''),
+  );
+  await run('sh', ['-c', printed.replace('postern', bin)], { cwd: here, env: inherited });
+  const env = { POSTERN_MODELS_DIR: join(root, 'models'), POSTERN_LOG_LEVEL: 'error', POSTERN_URL: url };
+  begin(said('worker'), here, env);
+  await untilModel(url, 'plants', READY_MS);
+  const doctor = await run('sh', ['-c', `${said('doctor')} --json`], { cwd: here, env: { ...inherited, ...env } });
+  assert.equal((JSON.parse(doctor.stdout) as { verdict: string }).verdict, 'ok');
+});
+
 void test('every file that the README links to exists', () => {
   const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)]
     .map(([, target = '']) => target)
