@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
-import { stateOf, type KeyRecord, type Scope } from '../../identity/keys/key.ts';
+import { keyEntry, stateOf, type KeyRecord, type Scope } from '../../identity/keys/key.ts';
 import { createKey, listKeys, prepareKeys, revokeKey } from '../../identity/keys/records.ts';
 import { idOf } from '../../identity/keys/token.ts';
 import { withRecords } from '../control-records.ts';
@@ -39,7 +39,7 @@ export function create(name: string, flags: KeyCreateFlags): void {
     return asUsage(() => createKey(records, wish, act));
   });
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ ...described(record), key: token })}\n`);
+    process.stdout.write(`${JSON.stringify({ ...keyEntry(record, systemClock.now()), key: token })}\n`);
     return;
   }
   // The key alone on standard output: `> ada.key` makes a file that --key-file takes.
@@ -54,7 +54,13 @@ export function list(flags: KeyListFlags): void {
     return listKeys(records.db);
   }).filter((key) => flags.all === true || stateOf(key, now) === 'active');
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(keys.map(described), null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify(
+        keys.map((key) => keyEntry(key, systemClock.now())),
+        null,
+        2,
+      )}\n`,
+    );
     return;
   }
   if (keys.length === 0) {
@@ -108,25 +114,6 @@ function asUsage<T>(make: () => T): T {
     if (!(error instanceof PosternError) || error.code !== 'bad_parameter') throw error;
     throw new PosternError('config_invalid', error.message, { cause: error });
   }
-}
-
-function described(key: KeyRecord): object {
-  const moment = (epochMs: number | null): string | null => (epochMs === null ? null : new Date(epochMs).toISOString());
-  return {
-    id: key.id,
-    name: key.name,
-    state: stateOf(key, systemClock.now()),
-    scopes: key.scopes,
-    models: key.models,
-    rate_per_s: key.ratePerS,
-    burst_requests: key.burstRequests,
-    max_undecided_jobs: key.maxUndecidedJobs,
-    created_at: moment(key.createdAt),
-    created_by: key.createdBy,
-    expires_at: moment(key.expiresAt),
-    revoked_at: moment(key.revokedAt),
-    last_used_at: moment(key.lastUsedAt),
-  };
 }
 
 function limitsOf({ ratePerS, burstRequests, maxUndecidedJobs }: KeyRecord): string {

@@ -4,7 +4,7 @@ import { PosternError } from '../../errors.ts';
 import { AdminSession } from '../../identity/admin-sessions.ts';
 import { auditHead, formatHead, listAudit, type Act } from '../../identity/audit.ts';
 import type { Callers } from '../../identity/callers.ts';
-import { stateOf, type KeyRecord, type KeyWish } from '../../identity/keys/key.ts';
+import { keyEntry, type KeyWish } from '../../identity/keys/key.ts';
 import { createKey, listKeys, revokeKey } from '../../identity/keys/records.ts';
 import type { Predictions } from '../ports.ts';
 import { ANONYMOUS } from './access.ts';
@@ -55,14 +55,14 @@ export function adminRoutes({ callers, predictions, budget, clock }: AdminRoutes
       wishOf(await readSmallJson(call.request, budget), clock.now()),
       act(call),
     );
-    return json(201, JSON.stringify({ ...keyBody(record, clock.now()), key: token }));
+    return json(201, JSON.stringify({ ...keyEntry(record, clock.now()), key: token }));
   }
 
   function endKey(call: Call): Answer {
     const id = call.params.id ?? '';
     const record = revokeKey(records, id, act(call));
     if (record === null) throw new PosternError('not_found', `There is no API key "${clip(id)}".`);
-    return json(200, JSON.stringify(keyBody(record, clock.now())));
+    return json(200, JSON.stringify(keyEntry(record, clock.now())));
   }
 
   function audit(call: Call): Answer {
@@ -83,7 +83,7 @@ export function adminRoutes({ callers, predictions, budget, clock }: AdminRoutes
       scope: 'admin',
       handle: () => {
         const now = clock.now();
-        return json(200, JSON.stringify({ results: listKeys(records.db).map((key) => keyBody(key, now)) }));
+        return json(200, JSON.stringify({ results: listKeys(records.db).map((key) => keyEntry(key, now)) }));
       },
     },
     { method: 'POST', path: '/v1/admin/keys', scope: 'admin', handle: makeKey },
@@ -115,26 +115,6 @@ function wishOf(body: Record<string, unknown>, nowMs: number): KeyWish {
   }
   return wish as unknown as KeyWish;
 }
-
-function keyBody(key: KeyRecord, nowMs: number): object {
-  return {
-    id: key.id,
-    name: key.name,
-    state: stateOf(key, nowMs),
-    scopes: key.scopes,
-    models: key.models,
-    rate_per_s: key.ratePerS,
-    burst_requests: key.burstRequests,
-    max_undecided_jobs: key.maxUndecidedJobs,
-    created_at: moment(key.createdAt),
-    created_by: key.createdBy,
-    expires_at: moment(key.expiresAt),
-    revoked_at: moment(key.revokedAt),
-    last_used_at: moment(key.lastUsedAt),
-  };
-}
-
-const moment = (epochMs: number | null): string | null => (epochMs === null ? null : new Date(epochMs).toISOString());
 
 function wholeNumber(call: Call, name: string, max: number): number | null {
   const text = single(call, name);

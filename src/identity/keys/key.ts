@@ -78,3 +78,24 @@ export function stateOf({ revokedAt, expiresAt }: KeyRecord, nowMs: number): 'ac
   if (revokedAt !== null) return 'revoked';
   return expiresAt !== null && expiresAt <= nowMs ? 'expired' : 'active';
 }
+
+/** As JSON has it, over HTTP and on the command line. Times are ISO 8601. */
+export function keyEntry(key: KeyRecord, nowMs: number): object {
+  return {
+    id: key.id,
+    name: key.name,
+    state: stateOf(key, nowMs),
+    scopes: key.scopes,
+    models: key.models,
+    rate_per_s: key.ratePerS,
+    burst_requests: key.burstRequests,
+    max_undecided_jobs: key.maxUndecidedJobs,
+    created_at: moment(key.createdAt),
+    created_by: key.createdBy,
+    expires_at: moment(key.expiresAt),
+    revoked_at: moment(key.revokedAt),
+    last_used_at: moment(key.lastUsedAt),
+  };
+}
+
+const moment = (epochMs: number | null): string | null => (epochMs === null ? null : new Date(epochMs).toISOString());
