@@ -71,7 +71,9 @@ export async function fuzzHttp({ gateway, known }: FuzzTarget, run: FuzzRun): Pr
   const hooks = new URL('../python/', import.meta.url).pathname;
   const args = [
     ...['-m', 'schemathesis.cli', 'run', `${gateway.url}/openapi.json`, '--no-color', '--continue-on-failure'],
-    ...['--phases', run.phases, '--workers', '1', '--max-failures', '50', '--request-timeout', '30'],
+    ...['--phases', run.phases, '--workers', '1', '--max-failures', '50', '--request-timeout', '90'],
+    // A caller may ask to wait for a minute.
+    ...['--max-response-time', '80'],
     ...['--max-examples', String(run.examples), '--seed', String(run.seed), '--no-shrink', '--checks', 'all'],
     // 5xx are judged by a check of ours. Not everything that fits the document makes sense: models may be unknown, ids gone.
     ...['--exclude-checks', 'not_a_server_error,positive_data_acceptance'],

@@ -1,5 +1,6 @@
 /** Who may call what, in the OpenAPI document. A test compares it with the scopes of the routes. */
 import { problems } from './openapi-answers.ts';
+import { openAiProblems } from './openapi-services.ts';
 import { inferenceProblems } from './openapi-v2.ts';
 
 export const SECURITY = {
@@ -29,7 +30,9 @@ type Operations = Readonly<Record<string, object>>;
 /** Every operation that is not public takes a key, and may be refused for it. */
 export function withSecurity(paths: Readonly<Record<string, Operations>>): Record<string, Operations> {
   const codes = ['unauthorized', 'forbidden', 'rate_limited'] as const;
-  const [native, inference] = [problems(...codes), inferenceProblems(...codes)];
+  const [native, inference, openAi] = [problems(...codes), inferenceProblems(...codes), openAiProblems(...codes)];
+  const formOf = (path: string): object =>
+    path.startsWith('/v2') ? inference : path.startsWith('/openai/') ? openAi : native;
   const guard = (operation: object, refusals: object): object => {
     const { responses = {} } = operation as { responses?: Readonly<Record<string, object>> };
     return { ...operation, security: [{ key: [] }, { console: [] }], responses: { ...refusals, ...responses } };
@@ -40,10 +43,7 @@ export function withSecurity(paths: Readonly<Record<string, Operations>>): Recor
       PUBLIC_PATHS.has(path)
         ? operations
         : Object.fromEntries(
-            Object.entries(operations).map(([method, operation]) => [
-              method,
-              guard(operation, path.startsWith('/v2') ? inference : native),
-            ]),
+            Object.entries(operations).map(([method, operation]) => [method, guard(operation, formOf(path))]),
           ),
     ]),
   );

@@ -134,7 +134,15 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
     get: {
       tags: ['Predictions'],
       summary: 'What became of your webhooks, newest first',
-      parameters: [PARAMETERS.limit, PARAMETERS.cursor, PARAMETERS.deliveryStatus],
+      parameters: [
+        {
+          ...PARAMETERS.limit,
+          description: 'Deliveries on a page.',
+          schema: { type: 'integer', minimum: 1, maximum: 500 },
+        },
+        PARAMETERS.cursor,
+        PARAMETERS.deliveryStatus,
+      ],
       responses: { 200: answer('A page.', ref('DeliveryPage')), ...problems('bad_parameter') },
     },
   },

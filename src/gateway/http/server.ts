@@ -41,7 +41,7 @@ function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply, d
 
 /** What routes are asked about. Of the others (TRACE, QUERY, WebDAV's) none is served at any address. */
 const ROUTED_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
-const SERVED_METHODS = 'GET, HEAD, POST, DELETE, OPTIONS';
+const SERVED_METHODS = [...ROUTED_METHODS].join(', ');
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
