@@ -78,7 +78,7 @@ export async function chain(options: ChainOptions): Promise<ChainResult> {
       }
     }
     await callers.stop();
-    await crew.allWell();
+    await crew.endKills();
     const { succeeded, exhausted, keysAskedAgain } = await callers.finish();
     await crew.gateway.stop();
     const problems = [...callers.problems, ...crew.problems, ...inspect(join(system.folder, 'gateway', 'jobs.sqlite'))];
@@ -187,6 +187,18 @@ class Crew {
     await pause(STOPPED_MS);
     process.kill(pid, 'SIGCONT');
     await this.replaceDead();
+    await this.allWell();
+  }
+
+  /** Whoever still carries its end in it is replaced by one that lives on. */
+  async endKills(): Promise<void> {
+    for (const { name, process, ending } of [...this.#members.values()]) {
+      const isDead = process.child.exitCode !== null || process.child.signalCode !== null;
+      if (ending.type === 'moment' && !isDead) continue;
+      await process.kill();
+      if (name !== 'gateway') this.#startWorker(name, { type: 'moment' });
+      else this.#setGateway(await this.#system.gateway(this.#gateway), { type: 'moment' });
+    }
     await this.allWell();
   }
 
