@@ -258,6 +258,8 @@ export function openApiDocument(parts: readonly OpenApiPart[] = []): object {
       'Files',
       'Models',
       'Open Inference Protocol',
+      'OpenAI',
+      'Services',
       'Running it',
       'Administration',
       'Pages',

@@ -35,6 +35,13 @@ describe('the OpenAPI document', () => {
     assert.deepEqual(described.sort(), served.sort());
   });
 
+  test('has a place on the reference page for every operation', () => {
+    const { paths, tags } = openApiDocument() as { paths: Record<string, object>; tags: { name: string }[] };
+    const operations = Object.values(paths).flatMap((methods) => Object.values(methods) as { tags: string[] }[]);
+    const used = new Set(operations.flatMap((operation) => operation.tags));
+    assert.deepEqual([...used].sort(), tags.map(({ name }) => name).sort());
+  });
+
   test('asks for a key exactly where the routes do', async (t) => {
     const { service } = await startHttp(t);
     for (const route of service.routes) {
