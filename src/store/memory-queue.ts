@@ -35,14 +35,20 @@ export interface MemoryQueue<T extends Waiting> {
   add(entry: T, place: Exclude<Place, 'none'>): void;
   remove(entry: T): void;
   /** Takes entries that a session with `version` may run: the next ones in order, at most `maxRows` rows. */
-  take(version: string, maxRows: number, capacityRows: number): T[];
+  take(which: Which, maxRows: number, capacityRows: number): T[];
   /** The next one of those that are run alone. */
-  takeSolo(version: string, maxRows: number, capacityRows: number): T | null;
+  takeSolo(which: Which, maxRows: number, capacityRows: number): T | null;
   /** Rows in line that a session with `version` may run. */
-  rowsFor(version: string): number;
-  soloJobsFor(version: string): number;
+  rowsFor(which: Which): number;
+  soloJobsFor(which: Which): number;
   /** null: it does not stand in line. */
   position(entry: T): number | null;
+}
+
+/** What a session may run: jobs that name its version, and, unless `namedOnly`, those that name none. */
+export interface Which {
+  readonly version: string;
+  readonly namedOnly?: boolean;
 }
 
 /** How many oversized jobs one claim steps over; beyond it the claim ends, and the next one sees the same. */
@@ -71,6 +77,7 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
   const newLane = (): Lane<T> => ({ entries: newList(), solos: newList(), rows: 0 });
   /** Jobs that any version may run, and those that ask for one version: a claim merges two lanes and scans neither. */
   const anyVersion = newLane();
+  const nothing = newLane();
   const pinned = new Map<string, Lane<T>>();
   const levels = new Map<number, Level>();
   let jobs = 0;
@@ -115,6 +122,12 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
     drop(entry);
     const at = level(entry.priority);
     if (entry.tag > at.servedTag) at.servedTag = entry.tag;
+  }
+
+  /** The lanes that a claim may take from: one, or two. */
+  function lanesOf({ version, namedOnly = false }: Which): [Lane<T>, Lane<T> | undefined] {
+    const named = pinned.get(version);
+    return namedOnly ? [named ?? nothing, undefined] : [anyVersion, named];
   }
 
   /** Walks two lists as the one order that they are together; `visit` says what becomes of each entry. */
@@ -175,10 +188,11 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
     remove(entry) {
       drop(entry);
     },
-    take(version, maxRows, capacityRows) {
+    take(which, maxRows, capacityRows) {
       const taken: T[] = [];
       let left = maxRows;
-      walk(anyVersion.entries, pinned.get(version)?.entries, (next) => {
+      const [one, other] = lanesOf(which);
+      walk(one.entries, other?.entries, (next) => {
         if (left === 0) return 'end';
         if (next.rows > left) return next.rows <= capacityRows ? 'end' : 'passed';
         serve(next);
@@ -188,9 +202,10 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
       });
       return taken;
     },
-    takeSolo(version, maxRows, capacityRows) {
+    takeSolo(which, maxRows, capacityRows) {
       let taken: T | null = null;
-      walk(anyVersion.solos, pinned.get(version)?.solos, (next) => {
+      const [one, other] = lanesOf(which);
+      walk(one.solos, other?.solos, (next) => {
         if (taken !== null) return 'end';
         if (next.rows > maxRows) return next.rows <= capacityRows ? 'end' : 'passed';
         serve(next);
@@ -199,8 +214,14 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
       });
       return taken;
     },
-    rowsFor: (version) => anyVersion.rows + (pinned.get(version)?.rows ?? 0),
-    soloJobsFor: (version) => anyVersion.solos.size + (pinned.get(version)?.solos.size ?? 0),
+    rowsFor(which) {
+      const [one, other] = lanesOf(which);
+      return one.rows + (other?.rows ?? 0);
+    },
+    soloJobsFor(which) {
+      const [one, other] = lanesOf(which);
+      return one.solos.size + (other?.solos.size ?? 0);
+    },
     position(entry) {
       if (entry.place !== 'line') return null;
       let before = anyVersion.entries.rank(entry);

@@ -186,10 +186,10 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     const model = models.get(request.model);
     if (!model) return { jobs: [], leftRows: 0, soloJobs: 0 };
     const { queue } = model;
-    const { version, maxRows, capacityRows } = request;
-    const left = () => ({ leftRows: queue.rowsFor(version), soloJobs: queue.soloJobsFor(version) });
-    const one = request.solo ? queue.takeSolo(version, maxRows, capacityRows) : null;
-    const taken = request.solo ? (one ? [one] : []) : queue.take(version, maxRows, capacityRows);
+    const { maxRows, capacityRows } = request;
+    const left = () => ({ leftRows: queue.rowsFor(request), soloJobs: queue.soloJobsFor(request) });
+    const one = request.solo ? queue.takeSolo(request, maxRows, capacityRows) : null;
+    const taken = request.solo ? (one ? [one] : []) : queue.take(request, maxRows, capacityRows);
     if (taken.length === 0) return { jobs: [], ...left() };
     let holder = holders.get(request.session);
     if (!holder) {

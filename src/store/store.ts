@@ -29,6 +29,8 @@ export interface ClaimRequest {
   readonly leaseMs: number;
   /** Takes one job that must run alone, and no other; the session holds nothing. Otherwise such jobs are passed over. */
   readonly solo?: boolean;
+  /** Takes only jobs that ask for this very version: what asks for none goes to another one. */
+  readonly namedOnly?: boolean;
 }
 
 export interface Claimed {

@@ -28,7 +28,7 @@ export function createClaims(db: DatabaseSync) {
     const from = request.solo ? solo : inLine;
     const maxJobs = request.solo ? 1 : maxRows;
     const limit = maxJobs + MAX_PASSED_OVER;
-    const any = from.any.iterate(model, '', limit) as unknown as NodeJS.Iterator<JobRow>;
+    const any = from.any.iterate(model, '', request.namedOnly ? 0 : limit) as unknown as NodeJS.Iterator<JobRow>;
     const pinned = from.pinned.iterate(
       model,
       version,

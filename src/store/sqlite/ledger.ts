@@ -151,6 +151,12 @@ export function createLedger(db: DatabaseSync) {
     for (const [key, one] of next) if (one.model === model) next.delete(key);
   }
 
+  function sumOver(model: string, version: string, namedOnly: boolean, of: (lane: Lane) => number): number {
+    const { lanes } = modelOf(model);
+    const [any, named] = [namedOnly ? undefined : lanes.get(''), version === '' ? undefined : lanes.get(version)];
+    return (any ? of(any) : 0) + (named ? of(named) : 0);
+  }
+
   function forgetAll(): void {
     models.clear();
     changedLanes.clear();
@@ -168,15 +174,11 @@ export function createLedger(db: DatabaseSync) {
     run,
     tag,
     waitingJobs: (model: string): number => modelOf(model).waitingJobs,
-    /** Rows that a session with `version` may run. */
-    waitingRows(model: string, version: string): number {
-      const { lanes } = modelOf(model);
-      return (lanes.get('')?.waitingRows ?? 0) + (version === '' ? 0 : (lanes.get(version)?.waitingRows ?? 0));
-    },
-    soloJobs(model: string, version: string): number {
-      const { lanes } = modelOf(model);
-      return (lanes.get('')?.soloJobs ?? 0) + (version === '' ? 0 : (lanes.get(version)?.soloJobs ?? 0));
-    },
+    /** Rows that a session with `version` may run; `namedOnly`: of jobs that ask for it by name. */
+    waitingRows: (model: string, version: string, namedOnly = false): number =>
+      sumOver(model, version, namedOnly, ({ waitingRows }) => waitingRows),
+    soloJobs: (model: string, version: string, namedOnly = false): number =>
+      sumOver(model, version, namedOnly, ({ soloJobs }) => soloJobs),
     /** A job with this tag was taken. */
     serve(model: string, priority: number, tagTaken: number): void {
       const at = servedOf(model, priority);

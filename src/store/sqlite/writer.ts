@@ -230,7 +230,7 @@ export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: Write
   }
 
   function claim(request: ClaimRequest, step: Step): ClaimReply {
-    const { model, version, session } = request;
+    const { model, version, session, namedOnly = false } = request;
     const taken = choose(request);
     for (const row of taken) {
       ledger.serve(model, fields(row).priority, extraOf(row).tag);
@@ -241,8 +241,8 @@ export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: Write
     if (taken.length > 0) leases.extend(session, step.monotonicMs + request.leaseMs);
     return {
       rows: taken,
-      leftRows: ledger.waitingRows(model, version),
-      soloJobs: ledger.soloJobs(model, version),
+      leftRows: ledger.waitingRows(model, version, namedOnly),
+      soloJobs: ledger.soloJobs(model, version, namedOnly),
     };
   }
 

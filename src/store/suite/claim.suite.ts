@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import type { Job } from '../../dispatch/job.ts';
-import { START, LEASE_MS, type Check } from './bench.suite.ts';
+import { START, LEASE_MS, interrupted, type Check } from './bench.suite.ts';
 
 export function claimSuite(name: string, check: Check): void {
   describe(`${name}: claim`, () => {
@@ -78,6 +78,28 @@ export function claimSuite(name: string, check: Check): void {
         assert.deepEqual(ids(claimed?.jobs ?? []), [any.id]);
         assert.equal(claimed?.leftRows, 0);
         assert.deepEqual(ids(await claim({ version: '2' })), [pinned.id]);
+      },
+    );
+
+    check(
+      'a claim of named jobs only leaves those that name no version',
+      async ({ store, accept, again, claim, end }) => {
+        const any = await accept();
+        const named = await accept({ version: '1' });
+        const request = { session: 's1', worker: 'w', model: 'plants', version: '1', maxRows: 5, capacityRows: 5 };
+        const only = { ...request, leaseMs: LEASE_MS, namedOnly: true };
+        const [claimed] = await store.claim([only]);
+        assert.deepEqual([ids(claimed?.jobs ?? []), claimed?.leftRows], [[named.id], 0]);
+        const [nothing] = await store.claim([only]);
+        assert.deepEqual(nothing, { jobs: [], leftRows: 0, soloJobs: 0 });
+        assert.deepEqual(ids(await claim({ version: '2', namedOnly: true })), []);
+        assert.deepEqual(ids(await claim({ version: '2' })), [any.id]);
+        // Alone, too: after two crashes under it the other one must be run alone.
+        const [first] = claimed?.jobs ?? [];
+        assert.ok(first);
+        await end(first, interrupted('crashed'));
+        const second = await again({ version: '1', namedOnly: true });
+        assert.equal(second.id, named.id);
       },
     );
 
