@@ -51,6 +51,7 @@ void test('an empty environment gives the defaults of the table', () => {
         maxResults: null,
         maxResultBytes: null,
         maxInputBytes: null,
+        maxFailedInputBytes: null,
         blobGraceMs: 600000,
       },
       limitsFile: null,

@@ -56,6 +56,7 @@ export interface Config {
     readonly maxResults: number | null;
     readonly maxResultBytes: number | null;
     readonly maxInputBytes: number | null;
+    readonly maxFailedInputBytes: number | null;
     readonly blobGraceMs: number;
   };
   /** null: there is none. */
@@ -240,6 +241,7 @@ export function parseConfig(env: Environment, folder: string): Config {
       maxResults: integer('POSTERN_MAX_RESULTS'),
       maxResultBytes: integer('POSTERN_MAX_RESULT_BYTES'),
       maxInputBytes: integer('POSTERN_MAX_INPUT_BYTES'),
+      maxFailedInputBytes: integer('POSTERN_MAX_FAILED_INPUT_BYTES'),
       blobGraceMs: Number(required('POSTERN_BLOB_GRACE_MS')),
     }),
     limitsFile: limitsFile === null ? null : resolve(folder, limitsFile),

@@ -218,6 +218,13 @@ export const SETTINGS = {
     about:
       'Inputs of all undecided jobs; beyond it callers get 503 with Retry-After. By default 16 GiB in SQLite, 512 MiB in memory.',
   },
+  POSTERN_MAX_FAILED_INPUT_BYTES: {
+    kind: { type: 'integer', min: 0, max: 100_000_000_000_000 },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Inputs of failed predictions, kept as long as the prediction so that an administrator can try it again; beyond it those of the oldest go. By default 256 MiB in SQLite, 32 MiB in memory. 0: an input never outlives its prediction’s end.',
+  },
   POSTERN_BLOB_GRACE_MS: {
     kind: { type: 'integer', min: 60_000, max: 604_800_000 },
     use: 'gateway',

@@ -82,7 +82,8 @@ export interface JobTimings {
 }
 
 export interface Job extends NewJob {
-  /** `input.bytes` is empty once the job is decided: nobody needs the photo any more, and it is the largest part. */
+  /** `input.bytes` is empty once the job is decided: nobody needs the photo any more, and it is the largest part. The store may
+   * keep that of a failed one for another try. */
   readonly status: JobStatus;
   readonly createdAt: number;
   readonly startedAt: number | null;

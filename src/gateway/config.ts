@@ -103,6 +103,8 @@ const jobs = z.strictObject({
   maxResults: z.int().min(1).nullable().default(null),
   maxResultBytes: z.int().min(MIB).nullable().default(null),
   maxInputBytes: z.int().min(MIB).nullable().default(null),
+  /** Inputs of failed jobs, kept for another try for as long as the job; 0: none. */
+  maxFailedInputBytes: z.int().min(0).nullable().default(null),
   blobGraceMs: z.int().min(1000).default(600_000),
 });
 

@@ -36,6 +36,7 @@ const limitsOf = ({ jobs }: GatewayStoreOptions['config']) => ({
   ...(jobs.maxResults === null ? {} : { maxResults: jobs.maxResults }),
   ...(jobs.maxResultBytes === null ? {} : { maxResultBytes: jobs.maxResultBytes }),
   ...(jobs.maxInputBytes === null ? {} : { maxInputBytes: jobs.maxInputBytes }),
+  ...(jobs.maxFailedInputBytes === null ? {} : { maxFailedInputBytes: jobs.maxFailedInputBytes }),
 });
 
 function createRecordedStore({ config, clock, logger }: GatewayStoreOptions): Store {

@@ -18,6 +18,7 @@ import { parseCursor } from './cursor.ts';
 import { createExpiryHeap } from './expiry-heap.ts';
 import { createDeferredList } from './memory-deferred.ts';
 import { createEntry, read, type Entry, type Holder, type ModelState, type Stored } from './memory-entry.ts';
+import { createMemoryFailedInputs } from './memory-failed-inputs.ts';
 import { createMemoryKnownModels } from './memory-known-models.ts';
 import { DEFAULT_MODEL_TTL_MS } from './known-models.ts';
 import { listPage } from './memory-list.ts';
@@ -57,6 +58,8 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     maxResultBytes: options.maxResultBytes ?? 256 * 1024 * 1024,
     forget,
   });
+  const maxFailedInputBytes = options.maxResults === 0 ? 0 : (options.maxFailedInputBytes ?? 32 * 1024 * 1024);
+  const failedInputs = createMemoryFailedInputs(maxFailedInputBytes);
   /** Undecided jobs of each caller; those with none are left out. */
   const undecided = new Map<string, number>();
   const outbox = createMemoryOutbox({
@@ -131,6 +134,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
     const { job } = entry;
     const input = { contentType: job.input.contentType, bytes: NO_BYTES };
     const decided: Job = { ...job, ...decision, input, nextAttemptAt: null, completedAt: clock.now() };
+    failedInputs.add(decided, job.input);
     results.add(entry.stored, decided);
     outbox.record(decided, 'completed');
     return decided;
@@ -145,6 +149,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   function forget(stored: Stored): void {
     entries.delete(stored.id);
     newest.remove(stored);
+    failedInputs.drop(stored.id);
     if (stored.key !== null) keys.delete(stored.key);
   }
 
@@ -370,6 +375,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       const stored = entries.get(id);
       return Promise.resolve(stored ? read(stored) : null);
     },
+    failedInput: (id) => Promise.resolve(failedInputs.get(id)),
     decidedAmong: (ids) => Promise.resolve(ids.filter((id) => entries.get(id)?.live === null)),
     probe: () => Promise.resolve(),
     knownModels: () => Promise.resolve(known.all()),

@@ -129,6 +129,7 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
       await Promise.all([unrecorded.stopClaiming(), recorded.stopClaiming()]);
     },
     get: (id): Promise<Job | null> => homeOf(id).get(id),
+    failedInput: (id) => homeOf(id).failedInput(id),
     // Of the store that outlives this process.
     probe: () => recorded.probe(),
     knownModels: () => recorded.knownModels(),

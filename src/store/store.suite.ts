@@ -5,6 +5,7 @@
 import { createCheck, type CreateSuiteStore } from './suite/bench.suite.ts';
 import { claimSuite } from './suite/claim.suite.ts';
 import { deliveriesSuite } from './suite/deliveries.suite.ts';
+import { failedInputsSuite } from './suite/failed-inputs.suite.ts';
 import { fencesSuite } from './suite/fences.suite.ts';
 import { knownSuite } from './suite/known.suite.ts';
 import { leasesSuite } from './suite/leases.suite.ts';
@@ -19,6 +20,7 @@ export function storeSuite(name: string, create: CreateSuiteStore): void {
   fencesSuite(name, check);
   leasesSuite(name, check);
   retrySuite(name, check);
+  failedInputsSuite(name, check);
   knownSuite(name, check);
   timeSuite(name, check);
   deliveriesSuite(name, check);

@@ -7,7 +7,7 @@
 import type { KnownModel } from './known-models.ts';
 import type { Service } from '../service.ts';
 import type { PosternError } from '../errors.ts';
-import type { Fence, Job, JobId, JobStatus, Loss, NewJob, Outcome, SessionId } from '../dispatch/job.ts';
+import type { Fence, Job, JobId, JobStatus, Loss, NewJob, Outcome, Payload, SessionId } from '../dispatch/job.ts';
 import type { Deliveries } from './deliveries.ts';
 
 /** What became of one submitted job. `existing`: the idempotency key was already used with the same body. */
@@ -115,6 +115,9 @@ export interface Store extends Service {
   stopClaiming(): Promise<void>;
   /** `input.bytes` may be left out (empty) here and in `list`: only `claim` must bring it. */
   get(id: JobId): Promise<Job | null>;
+  /** The input of a job that failed or was aborted, for as long as it is kept (by bytes, the newest first) for another try; of
+   * any other job null. */
+  failedInput(id: JobId): Promise<Payload | null>;
   /** Which of these are decided, by whichever process: for callers who wait for what runs elsewhere. */
   decidedAmong(ids: readonly JobId[]): Promise<JobId[]>;
   /** Writes something and has it flushed; rejects while the store cannot. Whoever was told of a failure asks until it is well. */

@@ -37,7 +37,11 @@ const SUMS = {
       (SELECT coalesce(sum(input_bytes), 0) FROM job WHERE completed_at IS NULL)`,
   'output bytes': `SELECT 1 FROM total WHERE output_bytes <>
       (SELECT coalesce(sum(output_bytes), 0) FROM job WHERE completed_at IS NOT NULL)`,
-  inputs: `SELECT 1 FROM job LEFT JOIN input ON input.seq = job.seq
-      WHERE (completed_at IS NULL) <> (input.seq IS NOT NULL)`,
+  inputs: `SELECT 1 FROM job LEFT JOIN input ON input.seq = job.seq LEFT JOIN failed_input ON failed_input.job = job.seq
+      WHERE (completed_at IS NULL OR failed_input.job IS NOT NULL) <> (input.seq IS NOT NULL)`,
+  'inputs of failed jobs': `SELECT 1 FROM failed_input JOIN job ON job.seq = failed_input.job
+      WHERE status NOT IN ('failed', 'aborted') OR bytes <> input_bytes`,
+  'bytes of failed inputs': `SELECT 1 FROM failed_input_total WHERE bytes <>
+      (SELECT coalesce(sum(bytes), 0) FROM failed_input)`,
   'numbers used twice': 'SELECT 1 FROM total WHERE next_seq <= (SELECT coalesce(max(seq), 0) FROM job)',
 };

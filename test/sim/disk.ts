@@ -148,6 +148,7 @@ export function createMemoryDisk(world: World, limits: DiskLimits, sabotage?: (s
         sweep: write((limit) => store.sweep(limit)),
         stopClaiming: () => Promise.resolve(),
         get: read((id) => store.get(id)),
+        failedInput: read((id) => store.failedInput(id)),
         list: read((request) => store.list(request)),
         counts: read(() => store.counts()),
         queuePosition: read((id) => store.queuePosition(id)),

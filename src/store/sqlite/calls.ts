@@ -180,6 +180,8 @@ export interface RefusalCall {
 
 export interface ReaderCalls {
   get(id: JobId): JobRow | null;
+  /** With the input that is kept for another try; null: none is. */
+  failedInput(id: JobId): JobRow | null;
   list(call: ListCall): ListReply;
   counts(none: null): [model: string, counts: ModelCounts][];
   queuePosition(id: JobId): number | null;

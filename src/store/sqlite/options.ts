@@ -16,6 +16,8 @@ export interface SqliteLimits {
   readonly modelTtlMs: number;
   /** Inputs of all undecided jobs; beyond it new jobs are refused with overloaded. */
   readonly maxInputBytes: number;
+  /** Inputs of failed jobs, kept for another try; beyond it those of the oldest go. 0: none are kept. */
+  readonly maxFailedInputBytes: number;
   /** Webhooks that wait to be delivered; beyond it jobs with one are refused with overloaded. */
   readonly maxDeliveries: number;
   /** Outputs that are kept for those that are not delivered; beyond it they are left out. */

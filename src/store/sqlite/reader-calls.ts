@@ -6,7 +6,7 @@ import { readKnownModels } from './known-models.ts';
 import { refusalFor } from './limits.ts';
 import type { SqliteLimits } from './options.ts';
 import { VIEW_COLUMNS } from './outbox.ts';
-import { JOB_COLUMNS, OUTPUT_PAYLOAD, ROW_SEQ, type JobRow } from './rows.ts';
+import { INPUT_PAYLOAD, JOB_COLUMNS, OUTPUT_PAYLOAD, ROW_SEQ, type JobRow } from './rows.ts';
 import { IN_LINE } from './schema.ts';
 
 /** A page of `list` looks at no more rows than this; a filter that matches less gives short pages and a cursor. */
@@ -22,6 +22,10 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
   };
   const columns = `${JOB_COLUMNS}, ${OUTPUT_PAYLOAD}`;
   const byId = prepare(`SELECT ${columns} FROM job LEFT JOIN output ON output.seq = job.seq WHERE id = ?`);
+  const failedInput = prepare(
+    `SELECT ${JOB_COLUMNS}, ${INPUT_PAYLOAD} FROM job JOIN failed_input ON failed_input.job = job.seq
+       JOIN input ON input.seq = job.seq WHERE id = ?`,
+  );
   const pagesOf = (rows: string) => ({
     page: prepare(
       `SELECT ${columns}, job.output_bytes FROM (SELECT * FROM job WHERE ${rows} ORDER BY seq DESC LIMIT :scan) AS job
@@ -99,6 +103,7 @@ export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): Reade
 
   return {
     get: (id) => (byId.get(id) as unknown as JobRow | undefined) ?? null,
+    failedInput: (id) => (failedInput.get(id) as unknown as JobRow | undefined) ?? null,
     list,
     counts: () =>
       (counts.all() as unknown as [string, number, number, number, number][]).map(

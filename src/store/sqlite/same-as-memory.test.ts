@@ -129,7 +129,10 @@ function nextCall(
       },
     ];
   }
-  if (dice < 93) return ['deliveries', (store) => store.deliveries.ofJob(id)];
+  if (dice < 93) {
+    if (random.chance(0.5)) return ['failedInput', (store) => store.failedInput(id)];
+    return ['deliveries', (store) => store.deliveries.ofJob(id)];
+  }
   if (dice < 94) {
     const claim = { limit: 1_000, perHost: 1_000, inFlight: new Map([['b.test', 998]]), leaseMs: 20_000 };
     const salt = random.next();

@@ -199,4 +199,18 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL) STRICT;
   INSERT INTO probe VALUES (1, 0);
   `,
+  `
+  -- Jobs that failed and whose input is still there, in the order in which they failed.
+  CREATE TABLE failed_input (
+    place INTEGER PRIMARY KEY,
+    job   INTEGER NOT NULL UNIQUE REFERENCES job (seq) ON DELETE CASCADE,
+    bytes INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE failed_input_total (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL) STRICT;
+  INSERT INTO failed_input_total VALUES (1, 0);
+  CREATE TRIGGER failed_input_added AFTER INSERT ON failed_input
+    BEGIN UPDATE failed_input_total SET bytes = bytes + new.bytes; END;
+  CREATE TRIGGER failed_input_removed AFTER DELETE ON failed_input
+    BEGIN UPDATE failed_input_total SET bytes = bytes - old.bytes; END;
+  `,
 ];

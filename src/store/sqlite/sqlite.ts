@@ -73,6 +73,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     maxResults: options.maxResults ?? 1_000_000,
     maxResultBytes: options.maxResultBytes ?? 16 * GIB,
     maxInputBytes: options.maxInputBytes ?? 16 * GIB,
+    maxFailedInputBytes: options.maxFailedInputBytes ?? GIB / 4,
     modelTtlMs: options.modelTtlMs ?? DEFAULT_MODEL_TTL_MS,
     maxDeliveries: options.maxDeliveries ?? 100_000,
     maxDeliveryBytes: options.maxDeliveryBytes ?? GIB,
@@ -294,6 +295,10 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     async get(id) {
       const row = await reader.call('get', id);
       return row === null ? null : payloads.withOutput(row);
+    },
+    async failedInput(id) {
+      const row = await reader.call('failedInput', id);
+      return row === null ? null : (await payloads.withInput(row)).input;
     },
     async list({ limit, cursor, status, model, caller }) {
       const beforeSeq = cursor === null ? null : parseCursor(cursor);

@@ -28,6 +28,7 @@ import { refusalFor } from './limits.ts';
 import type { Outbox } from './outbox.ts';
 import type { WriterOptions } from './options.ts';
 import { createClaims } from './claims.ts';
+import { createFailedInputs } from './failed-inputs.ts';
 import { JOB_COLUMNS, OUTPUT_PAYLOAD, patchRow, ROW_ATTEMPT, type JobRow } from './rows.ts';
 import { DEFERRED } from './schema.ts';
 import { bare, extraOf, fields, pastOf, placeOf, WRITER_COLUMNS } from './writer-rows.ts';
@@ -92,6 +93,7 @@ export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: Write
   // Further away than any wait: the clock was put back.
   const farAway = prepare(`SELECT ${WRITER_COLUMNS} FROM job WHERE ${DEFERRED} AND not_before > ? LIMIT ?`);
   const choose = createClaims(db);
+  const failedInputs = createFailedInputs(db, options.maxFailedInputBytes);
   const byId = prepare(`SELECT ${WRITER_COLUMNS} FROM job WHERE id = ?`);
   const withOutput = prepare(
     `SELECT ${JOB_COLUMNS}, ${OUTPUT_PAYLOAD} FROM job LEFT JOIN output ON output.seq = job.seq WHERE id = ?`,
@@ -166,15 +168,16 @@ export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: Write
     const { status, error, timings, output } = decision;
     const outputBytes = output?.payload.bytes ?? 0;
     const total = ledger.totalForUpdate();
-    total.inputBytes -= extraOf(row).inputBytes;
+    const { inputBytes } = extraOf(row);
+    total.inputBytes -= inputBytes;
     total.decidedJobs += 1;
     total.outputBytes += outputBytes;
     const { resultTtlMs, idempotencyTtlMs } = options;
     const keptMs = counted.idempotencyKey === null ? resultTtlMs : Math.max(resultTtlMs, idempotencyTtlMs);
     const [code, message] = error === null ? [null, null] : [error.code, error.message];
     updateDecided.run(status, nowMs, code, message, timings, outputBytes, nowMs + keptMs, counted.seq);
-    // Nobody needs the input any more, and it is the largest part.
-    deleteInput.run(counted.seq);
+    // Nobody needs the input any more, unless the job is tried again; and it is the largest part.
+    if (!failedInputs.keep(counted.seq, status, inputBytes)) deleteInput.run(counted.seq);
     if (output) insertOutput.run(counted.seq, output.contentType, ...place(output.payload, bytes));
     const changes = { status, completed_at: nowMs, error_code: code, error_message: message, timings };
     patchRow(row, { ...changes, not_before: null });

@@ -17,6 +17,7 @@ export interface StoreSuiteOptions {
   readonly idempotencyTtlMs?: number;
   readonly maxResults?: number;
   readonly maxInputBytes?: number;
+  readonly maxFailedInputBytes?: number;
   readonly modelTtlMs?: number;
   readonly maxDeliveries?: number;
   readonly maxDeliveryBytes?: number;

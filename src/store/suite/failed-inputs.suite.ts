@@ -1,0 +1,75 @@
+/** What is left of the input when a job is decided: that of a failed one, for another try. */
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import type { Job } from '../../dispatch/job.ts';
+import { canceled, failed, HOUR_MS, START, succeeded, type Bench, type Check } from './bench.suite.ts';
+
+export function failedInputsSuite(name: string, check: Check): void {
+  const input = (text: string) => ({ contentType: 'image/jpeg', bytes: Buffer.from(text) });
+  const left = async ({ store }: Bench, { id }: Pick<Job, 'id'>): Promise<string | null> => {
+    const kept = await store.failedInput(id);
+    return kept === null ? null : `${kept.contentType} ${Buffer.from(kept.bytes).toString()}`;
+  };
+
+  describe(`${name}: inputs of failed jobs`, () => {
+    check('stay, small or large, and nobody else’s does', async (bench) => {
+      const { accept, run, end, store, clock, get } = bench;
+      const large = 'x'.repeat(100_000);
+      const [a, b] = [await run({ input: input('rose') }), await run({ input: input(large) })];
+      for (const job of [a, b]) await end(job, failed(false));
+      assert.equal(await left(bench, a), 'image/jpeg rose');
+      assert.equal(await left(bench, b), `image/jpeg ${large}`);
+      assert.equal((await get(a)).input.bytes.byteLength, 0);
+      const late = await accept({ deadlineAt: START + 1_000, input: input('late') });
+      clock.advance(1_000);
+      await store.sweep(100);
+      assert.equal(await left(bench, late), 'image/jpeg late');
+      const good = await run();
+      await end(good, succeeded('red'));
+      const taken = await run();
+      await store.cancel(taken.id);
+      await end(taken, canceled);
+      const waiting = await accept();
+      for (const job of [good, taken, waiting, { id: 'nobody' }]) assert.equal(await left(bench, job), null);
+    });
+
+    check(
+      'go with their job',
+      async (bench) => {
+        const { run, end, store, clock } = bench;
+        const job = await run({ input: input('rose') });
+        await end(job, failed(false));
+        clock.advance(HOUR_MS);
+        assert.equal((await store.sweep(100)).forgotten, 1);
+        assert.equal(await left(bench, job), null);
+      },
+      { resultTtlMs: HOUR_MS },
+    );
+
+    check(
+      'are kept up to so many bytes: the oldest go, and one that is larger than that does not stay',
+      async (bench) => {
+        const { run, end } = bench;
+        const jobs = [];
+        for (const text of ['aaaa', 'bbbb', 'cccc', 'd'.repeat(11)]) {
+          const job = await run({ input: input(text) });
+          await end(job, failed(false));
+          jobs.push(job);
+        }
+        const kept = await Promise.all(jobs.map((job) => left(bench, job)));
+        assert.deepEqual(kept, [null, 'image/jpeg bbbb', 'image/jpeg cccc', null]);
+      },
+      { maxFailedInputBytes: 10 },
+    );
+
+    check(
+      'do not stay where none may',
+      async (bench) => {
+        const job = await bench.run({ input: input('') });
+        await bench.end(job, failed(false));
+        assert.equal(await left(bench, job), null);
+      },
+      { maxFailedInputBytes: 0 },
+    );
+  });
+}
