@@ -1,7 +1,7 @@
 /**
  * The BlobStore port: payloads too large for a row of the store. A blob is named by the SHA-256 of its content, so putting
  * the same bytes twice keeps them once, and what comes back can be checked against its name. The store's rows say which
- * blobs are in use; `collect.ts` removes the others. Drivers: `directory.ts`; `blobs.suite.ts` is the contract.
+ * blobs are in use; `collect.ts` removes the others. Drivers: `directory.ts`, `s3.ts`; `blobs.suite.ts` is the contract.
  */
 import type { Service } from '../service.ts';
 import { PosternError } from '../errors.ts';
@@ -37,6 +37,44 @@ export interface BlobStore extends Service {
   removeUnused(key: BlobKey, options: RemoveOptions): Promise<boolean>;
   /** In the order of their keys, after `after` (null: from the start), at most `limit`. */
   list(after: BlobKey | null, limit: number): Promise<BlobInfo[]>;
+  /** What a caller may do without the gateway between; null: this driver has no such way. */
+  readonly direct: DirectAccess | null;
+}
+
+export interface UploadOffer {
+  /** The one media type that the place will accept, such as `image/jpeg`. */
+  readonly contentType: string;
+  readonly minBytes: number;
+  readonly maxBytes: number;
+  readonly expiresS: number;
+}
+
+/** A form (`multipart/form-data`, the field `file` last) with which anybody who holds it may send one file, until it expires. */
+export interface UploadForm {
+  readonly url: string;
+  readonly fields: Readonly<Record<string, string>>;
+  /** Under which the gateway reads what was sent. It is not a blob yet: put what is to be kept. */
+  readonly upload: UploadName;
+}
+
+/** Made by `offerUpload`: 32 lower-case hexadecimal digits. */
+export type UploadName = string;
+
+export interface LinkOptions {
+  readonly expiresS: number;
+  /** What the place says that it is; by default nothing in particular. */
+  readonly contentType?: string;
+}
+
+export interface DirectAccess {
+  /** The place itself refuses another type, another size, another name, and everything after the expiry. */
+  offerUpload(offer: UploadOffer): Promise<UploadForm>;
+  /** What was sent, in pieces; null: nothing (yet). Its size is bounded by the offer, its content by nobody: look at it. */
+  readUpload(upload: UploadName): Promise<AsyncIterable<Uint8Array> | null>;
+  /** False when there was none. */
+  removeUpload(upload: UploadName): Promise<boolean>;
+  /** An address under which anybody who has it may read the blob until it expires; null: no such blob. */
+  linkTo(key: BlobKey, options: LinkOptions): Promise<string | null>;
 }
 
 const KEY = /^[0-9a-f]{64}$/;
@@ -47,4 +85,13 @@ export function checkBlobKey(key: BlobKey): BlobKey {
     throw new PosternError('bad_parameter', 'a blob key must be 64 lower-case hexadecimal digits');
   }
   return key;
+}
+
+const UPLOAD = /^[0-9a-f]{32}$/;
+
+export function checkUploadName(upload: UploadName): UploadName {
+  if (!UPLOAD.test(upload)) {
+    throw new PosternError('bad_parameter', 'the name of an upload must be 32 lower-case hexadecimal digits');
+  }
+  return upload;
 }

@@ -172,6 +172,7 @@ export function createDirectoryBlobs({ folder, clock }: DirectoryBlobsOptions): 
     },
     removeUnused,
     list,
+    direct: null,
   };
 }
 

@@ -41,6 +41,8 @@ void test('an empty environment gives the defaults of the table', () => {
       gatewayName: null,
       bodyLimitBytes: 20 * 1024 * 1024,
       store: 'sqlite',
+      blobs: null,
+      s3: { endpoint: null, region: null, pathStyle: false },
       queueLimitJobs: 10_000,
       jobs: {
         maxJobsOfKey: null,
@@ -113,6 +115,8 @@ const refused: [key: string, value: string][] = [
   ['POSTERN_BODY_LIMIT_BYTES', '1'],
   ['POSTERN_LOG_LEVEL', 'loud'],
   ['POSTERN_URL', 'ftp://example.org'],
+  ['BLOB_URL', 'https://bucket.example'],
+  ['BLOB_URL', 's3://bucket/../other'],
   ['POSTERN_CORS_ORIGINS', 'https://guide.example/page'],
   ['POSTERN_CORS_ORIGINS', 'guide.example'],
   ['POSTERN_CORS_ORIGINS', 'https://a.example, null'],
@@ -185,7 +189,7 @@ void test('a path to a Python is meant from the folder, a bare name is looked fo
 void test('docs/configuration.md has one row for every setting, with its default and its words', () => {
   const rows = read('docs/configuration.md')
     .split('\n')
-    .map((line) => /^\| `((?:POSTERN|TARGET)_[A-Z_]+)` \| (\w+) \| (?:`([^`]*)`)? ?\| (.+) \|$/.exec(line))
+    .map((line) => /^\| `((?:POSTERN|TARGET|BLOB)_[A-Z0-9_]+)` \| (\w+) \| (?:`([^`]*)`)? ?\| (.+) \|$/.exec(line))
     .filter((match) => match !== null)
     .map(([, key, use, fallback = '', about]) => ({ key, use, fallback, about }));
   const wanted = Object.entries<Setting>(SETTINGS).map(([key, { use, fallback, about }]) => ({
@@ -200,7 +204,7 @@ void test('docs/configuration.md has one row for every setting, with its default
 void test('.env.example shows every setting with its default, commented out', () => {
   const example = read('.env.example');
   assert.deepEqual(parseEnv(example), {});
-  const shown = [...example.matchAll(/^# ([A-Z_]+)=(.*)$/gm)].map(([, key, value]) => [key, value]);
+  const shown = [...example.matchAll(/^# ([A-Z0-9_]+)=(.*)$/gm)].map(([, key, value]) => [key, value]);
   assert.deepEqual(
     shown,
     Object.entries<Setting>(SETTINGS).map(([key, { fallback }]) => [key, fallback ?? '']),

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { PosternError } from '../errors.ts';
+import { parseS3Url, type S3Place } from '../blobs/s3-client.ts';
 import { parseAllowRule } from '../gateway/outbound/rules.ts';
 import { parseProxies } from '../gateway/http/address.ts';
 import { parseOrigin } from '../gateway/http/cors.ts';
@@ -45,6 +46,10 @@ export interface Config {
   readonly pkiNames: (typeof PKI_NAMES)[number];
   readonly bodyLimitBytes: number;
   readonly store: (typeof STORES)[number];
+  /** Where large payloads go; null: a folder under `dataDir`. */
+  readonly blobs: S3Place | null;
+  /** How to reach S3, for whatever has an address there. */
+  readonly s3: Pick<S3Place, 'endpoint' | 'region' | 'pathStyle'>;
   readonly queueLimitJobs: number;
   /** null: the gateway's own defaults. */
   readonly jobs: {
@@ -137,6 +142,8 @@ function problemWith(setting: Setting, text: string): string | null {
       return /^\s*[A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*\s*$/.test(text) ? null : 'expected names with commas between';
     case 'url':
       return isHttpUrl(text) ? null : 'expected a URL like http://127.0.0.1:8080';
+    case 's3':
+      return parseS3Url(text) === null ? 'expected a bucket and perhaps a prefix, like s3://photos/postern' : null;
     case 'origins':
       return itemsOf(text).every((origin) => origin === '*' || parseOrigin(origin) === origin)
         ? null
@@ -213,6 +220,12 @@ export function parseConfig(env: Environment, folder: string): Config {
   const identityDir = text('POSTERN_IDENTITY_DIR');
   const python = required('POSTERN_PYTHON');
   const pkiDir = text('POSTERN_PKI_DIR');
+  const blobUrl = parseS3Url(text('BLOB_URL') ?? '');
+  const s3 = Object.freeze({
+    endpoint: text('POSTERN_S3_ENDPOINT'),
+    region: text('POSTERN_S3_REGION'),
+    pathStyle: required('POSTERN_S3_PATH_STYLE') === '1',
+  });
   const config: Config = {
     httpHost: required('POSTERN_HTTP_HOST'),
     httpPort: Number(required('POSTERN_HTTP_PORT')),
@@ -231,6 +244,8 @@ export function parseConfig(env: Environment, folder: string): Config {
     pkiNames: required('POSTERN_PKI_NAMES') as Config['pkiNames'],
     bodyLimitBytes: Number(required('POSTERN_BODY_LIMIT_BYTES')),
     store: required('POSTERN_STORE') as Config['store'],
+    blobs: blobUrl === null ? null : Object.freeze({ ...blobUrl, ...s3 }),
+    s3,
     queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
     jobs: Object.freeze({
       maxJobsOfKey: integer('POSTERN_KEY_LIMIT_JOBS'),

@@ -65,6 +65,7 @@ async function startOver(
       },
       tunnel: { host: tunnelHost, port: config.tunnelPort, allow: [...config.tunnelAllow] },
       store: { driver: config.store },
+      blobs: config.blobs,
       jobs: { maxQueueJobs: config.queueLimitJobs, ...config.jobs },
       ...(config.limitsFile === null ? {} : { limits: readLimits(config.limitsFile) }),
       outbound: { allow: [...config.outboundAllow], plainHttp: config.outboundHttp },

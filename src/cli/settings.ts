@@ -15,6 +15,8 @@ export type SettingKind =
   | { readonly type: 'address' }
   | { readonly type: 'file' }
   | { readonly type: 'url' }
+  /** `s3://bucket/prefix`. */
+  | { readonly type: 's3' }
   /** Origins of pages, comma between. */
   | { readonly type: 'origins' }
   /** Addresses and networks (CIDR), comma between. */
@@ -153,6 +155,32 @@ export const SETTINGS = {
     fallback: 'sqlite',
     about:
       'Where jobs live. `sqlite`: in a file under `POSTERN_DATA_DIR`, and accepted jobs survive a kill and a power cut. `memory`: they are gone when the gateway is, and cost no disk.',
+  },
+  BLOB_URL: {
+    kind: { type: 's3' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'Where payloads live that are too large for the table of jobs: `s3://bucket/prefix`, see docs/storage.md. By default `blobs/` under `POSTERN_DATA_DIR`.',
+  },
+  POSTERN_S3_ENDPOINT: {
+    kind: { type: 'url' },
+    use: 'all',
+    fallback: null,
+    about:
+      'Base URL of a server that speaks S3, for `BLOB_URL` and for `postern models pull` and `push`. By default Amazon’s. Credentials come from the environment (`AWS_…`), a profile or the machine’s role, never from `.env`.',
+  },
+  POSTERN_S3_REGION: {
+    kind: { type: 'host' },
+    use: 'all',
+    fallback: null,
+    about: 'Region of the bucket. By default what `AWS_REGION` or the profile says; with an endpoint `us-east-1`.',
+  },
+  POSTERN_S3_PATH_STYLE: {
+    kind: { type: 'flag' },
+    use: 'all',
+    fallback: '0',
+    about: '1 writes the bucket into the path and not into the host: what most servers other than Amazon’s expect.',
   },
   POSTERN_QUEUE_LIMIT_JOBS: {
     kind: { type: 'integer', min: 1, max: 1_000_000 },

@@ -7,12 +7,12 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobStore } from '../blobs/blobs.ts';
-import { createDirectoryBlobs } from '../blobs/directory.ts';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { copyRecords, recordsPath } from '../identity/records.ts';
 import { copyStore, namedBlobs } from '../store/sqlite/backup.ts';
-import { blobsFolder, storePath } from './store.ts';
+import type { GatewayConfig } from './config.ts';
+import { createGatewayBlobs, storePath } from './store.ts';
 
 export interface BackupSummary {
   readonly blobs: number;
@@ -22,15 +22,26 @@ export interface BackupSummary {
 
 const MAX_ROUNDS = 5;
 
-/** Copies the store of `dataDir` into the new folder `to`. The folder appears when the backup is complete, not before. */
-export async function backupStore(dataDir: string, to: string, clock: Clock): Promise<BackupSummary> {
+type BlobsAt = GatewayConfig['blobs'];
+
+/**
+ * Copies the store of `dataDir`, and its payloads from wherever they are, into the new folder `to`. The folder appears when
+ * the backup is complete, not before.
+ */
+export async function backupStore(
+  dataDir: string,
+  to: string,
+  clock: Clock,
+  blobsAt: BlobsAt = null,
+): Promise<BackupSummary> {
   if (existsSync(to)) throw new PosternError('config_invalid', `${to} exists already: choose another folder`);
   const draft = `${to}.draft`;
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { recursive: true, mode: 0o700 });
   try {
-    const [from, copy] = [await openBlobs(dataDir, clock), await openBlobs(draft, clock)];
-    const blobs = await copyUntilComplete(dataDir, draft, from, copy);
+    const blobs = await withBlobs(openAt(dataDir, clock, blobsAt), openAt(draft, clock), (from, copy) =>
+      copyUntilComplete(dataDir, draft, from, copy),
+    );
     const control = await copyControl(dataDir, draft);
     await rename(draft, to);
     return { blobs, control };
@@ -53,16 +64,23 @@ async function copyUntilComplete(dataDir: string, draft: string, from: BlobStore
 }
 
 /** Makes a store of this backup in `dataDir`, which must have none. */
-export async function restoreStore(backup: string, dataDir: string, clock: Clock): Promise<BackupSummary> {
+export async function restoreStore(
+  backup: string,
+  dataDir: string,
+  clock: Clock,
+  blobsAt: BlobsAt = null,
+): Promise<BackupSummary> {
   const target = storePath(dataDir);
   if (existsSync(target)) {
     throw new PosternError('config_invalid', `${target} exists already: stop the gateway and move it away first`);
   }
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const [from, copy] = [await openBlobs(backup, clock), await openBlobs(dataDir, clock)];
   const keys = namedBlobs(storePath(backup));
   // The blobs first: the file is what makes it a store.
-  if (!(await copyBlobs(keys, from, copy))) {
+  const complete = await withBlobs(openAt(backup, clock), openAt(dataDir, clock, blobsAt), (from, copy) =>
+    copyBlobs(keys, from, copy),
+  );
+  if (!complete) {
     throw new PosternError('storage_failed', `${backup} is not complete: a payload that it names is missing`);
   }
   const control = await copyControl(backup, dataDir);
@@ -95,8 +113,20 @@ async function copyBlobs(keys: readonly string[], from: BlobStore, to: BlobStore
   return true;
 }
 
-async function openBlobs(dataDir: string, clock: Clock): Promise<BlobStore> {
-  const blobs = createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
-  await blobs.start();
-  return blobs;
+const openAt = (dataDir: string, clock: Clock, blobs: BlobsAt = null): BlobStore =>
+  createGatewayBlobs({ dataDir, blobs }, clock);
+
+async function withBlobs<T>(
+  from: BlobStore,
+  to: BlobStore,
+  work: (from: BlobStore, to: BlobStore) => Promise<T>,
+): Promise<T> {
+  try {
+    await from.start();
+    await to.start();
+    return await work(from, to);
+  } finally {
+    await from.stop();
+    await to.stop();
+  }
 }

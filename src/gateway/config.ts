@@ -128,6 +128,18 @@ const store = z.strictObject({
   driver: z.enum(['sqlite', 'memory']).default('sqlite'),
 });
 
+/** `S3Place`: where large payloads go. */
+const blobs = z
+  .strictObject({
+    bucket: z.string().min(3).max(63),
+    prefix: z.string().max(200),
+    endpoint: z.url({ protocol: /^https?$/ }).nullable(),
+    region: z.string().min(1).max(63).nullable(),
+    pathStyle: z.boolean(),
+  })
+  .nullable()
+  .default(null);
+
 const outbound = z.strictObject({
   /** What may be requested although it is private, plain http, or on another port: networks, hosts, `*.domain`, each perhaps with a port. */
   allow: z
@@ -148,6 +160,8 @@ const schema = z.strictObject({
   jobs: jobs.prefault({}),
   limits: limits.prefault({}),
   store: store.prefault({}),
+  /** null: in a folder under `dataDir`. */
+  blobs,
   files: files.prefault({}),
   outbound: outbound.prefault({}),
   drainMs: z.int().min(0).default(DRAIN_MS),

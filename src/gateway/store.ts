@@ -1,6 +1,8 @@
 /** The store that the configuration names, with what it needs beside it. */
 import { join } from 'node:path';
+import type { BlobStore } from '../blobs/blobs.ts';
 import { createDirectoryBlobs } from '../blobs/directory.ts';
+import { createS3Blobs } from '../blobs/s3.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import { createService } from '../service.ts';
@@ -15,9 +17,18 @@ export const storePath = (dataDir: string): string => join(dataDir, 'jobs.sqlite
 export const blobsFolder = (dataDir: string): string => join(dataDir, 'blobs');
 
 export interface GatewayStoreOptions {
-  readonly config: Pick<GatewayConfig, 'dataDir' | 'jobs' | 'store'>;
+  readonly config: Pick<GatewayConfig, 'dataDir' | 'jobs' | 'store' | 'blobs'>;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** Where the large payloads of this installation are, not started. */
+export function createGatewayBlobs(
+  { dataDir, blobs }: Pick<GatewayConfig, 'dataDir' | 'blobs'>,
+  clock: Clock,
+): BlobStore {
+  if (blobs !== null) return createS3Blobs({ place: blobs, clock });
+  return createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
 }
 
 export function createGatewayStore(options: GatewayStoreOptions): Store {
@@ -43,7 +54,7 @@ function createRecordedStore({ config, clock, logger }: GatewayStoreOptions): St
   const { dataDir } = config;
   const limits = limitsOf(config);
   if (config.store.driver === 'memory') return createMemoryStore({ clock, ...limits });
-  const blobs = createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
+  const blobs = createGatewayBlobs(config, clock);
   const store = createSqliteStore({
     clock,
     logger,

@@ -93,7 +93,10 @@ function launch(
 /** The first line of JSON that a process prints; rejects when it ends before, or after 30 s. */
 function readyLine(process: Process): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
-    const fail = (why: string): void => reject(new Error(`${why}\n${process.log()}`));
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      reject(new Error(`${why}\n${process.log()}`));
+    };
     const timer = setTimeout(() => fail('not ready within 30 s'), 30_000);
     process.child.once('close', (code) => fail(`ended with ${code} before it was ready`));
     if (process.child.stdout === null) throw new Error('standard output is not a pipe');
