@@ -31,6 +31,18 @@ module.exports = {
     only('fieldguide', ['^src/gateway/(ports|http/route)\\.ts$', '^src/store/store\\.ts$', '^src/blobs/blobs\\.ts$']),
     only('client', ['^src/protocol/']),
     {
+      name: 'pages-import-the-client-alone',
+      severity: 'error',
+      from: { path: '^web/' },
+      to: { path: '^(src|test|bench|scripts)/', pathNot: ['^src/client/', '^src/errors\\.ts$'] },
+    },
+    {
+      name: 'nothing-imports-the-pages',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^web/' },
+    },
+    {
       name: 'nothing-imports-cli',
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/cli/', '\\.test\\.ts$'] },

@@ -2,12 +2,12 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '.cache/', 'data/', 'models/*/train/', 'test-results/', 'var/'] },
+  { ignores: ['node_modules/', '.cache/', 'data/', 'models/*/train/', 'test-results/', 'var/', 'web/dist/'] },
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [...tseslint.configs.recommendedTypeChecked, ...tseslint.configs.stylisticTypeChecked],
-    languageOptions: { parserOptions: { project: './tsconfig.json' } },
+    languageOptions: { parserOptions: { project: ['./tsconfig.json', './web/tsconfig.json'] } },
     rules: {
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
@@ -30,6 +30,15 @@ export default tseslint.config(
         },
       ],
     },
+  },
+  {
+    // An event handler may be async: what it rejects with is handled in it, or by the query that it starts.
+    files: ['web/src/**/*.tsx'],
+    rules: { '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { attributes: false } }] },
+  },
+  {
+    files: ['web/public/**/*.js', 'web/src/**/*.js'],
+    languageOptions: { globals: { document: 'readonly', localStorage: 'readonly', navigator: 'readonly' } },
   },
   {
     files: ['bench/**/*.ts', 'scripts/**', 'bin/**', '*.js', 'test/support/**'],

@@ -11,15 +11,18 @@ const root = new URL('..', import.meta.url).pathname;
 const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root })
   .toString()
   .split('\n')
-  .filter((file) => /^(src|test|bench|scripts|bin|examples)\/.*\.(ts|mjs)$/.test(file));
+  .filter((file) => /^(src|test|bench|scripts|bin|examples|web)\/.*\.(tsx?|mjs)$/.test(file));
 const sources = tracked.filter((file) => file.startsWith('src/') && !/\.(test|suite)\.ts$/.test(file));
+
+/** Of the pages, which a browser runs: reached from their entry, and free of the rules for time and environment. */
+const pages = tracked.filter((file) => /^web\/src\/.*(?<!\.test|\.d)\.tsx?$/.test(file));
 
 const read = (file: string): string => readFileSync(new URL(file, `file://${root}`), 'utf8');
 
 async function graph(): Promise<ICruiseResult> {
   const config = createRequire(import.meta.url)('../.dependency-cruiser.cjs') as IConfiguration;
   const { output } = await cruise(
-    ['src', 'test', 'bench', 'bin', 'scripts', 'examples'],
+    ['src', 'test', 'bench', 'bin', 'scripts', 'examples', 'web/src', 'web/build', 'web/vite.config.ts'],
     { ...config.options, exclude: { path: 'tidy-violation' }, ruleSet: config, validate: true, baseDir: root },
     undefined,
     { tsConfig: extractTSConfig(`${root}tsconfig.json`) },
@@ -32,7 +35,7 @@ void test('imports follow the table, without cycles, and no source file is dead'
   const violations = result.summary.violations.map(({ rule, from, to }) => `${rule.name}: ${from} → ${to}`);
   assert.deepEqual(violations, []);
 
-  // Alive is what an entry point reaches: the command line, a benchmark, an example, or a worker thread or child process started by its path.
+  // Alive is what an entry point reaches: the command line, the pages' entry, a benchmark, an example, or a worker thread or child process started by its path.
   const edges = new Map(result.modules.map((m) => [m.source, m.dependencies.map((d) => d.resolved)]));
   const reached = new Set<string>();
   const visit = (file: string): void => {
@@ -42,10 +45,11 @@ void test('imports follow the table, without cycles, and no source file is dead'
   };
   visit('bin/postern.mjs');
   visit('src/cli/main.ts');
+  visit('web/src/main.tsx');
   for (const file of tracked) if (file.startsWith('examples/')) visit(file);
   // Started by path, not by import: worker threads and child processes name themselves here.
   for (const file of sources) if (/[.-](thread|process)\.ts$/.test(file)) visit(file);
-  const dead = sources.filter((file) => file.endsWith('.ts') && !reached.has(file));
+  const dead = [...sources, ...pages].filter((file) => /\.tsx?$/.test(file) && !reached.has(file));
   assert.deepEqual(dead, [], 'reached from no entry point: delete it, or call it');
 });
 

@@ -28,7 +28,7 @@ export interface Transport {
 export type CallBody = Blob | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
 
 export interface Call {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: CallBody;
