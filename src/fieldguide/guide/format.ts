@@ -20,14 +20,44 @@ export const guideFile = z.object({
   model: z.string().min(1).max(64),
   entries: fileName,
   sources: fileName.optional(),
+  drawings: fileName.optional(),
   /** Entries that no label of the model stands for: not listed, and found through the entry that has them as members. */
   hidden: z.array(entryId).max(MAX_ENTRIES).default([]),
   levels: z
-    .array(z.object({ id: z.string().min(1).max(64), dangerous: z.boolean(), label: both, meaning: both }))
+    .array(
+      z.object({
+        id: z.string().min(1).max(64),
+        dangerous: z.boolean(),
+        /** How it is shown; by `dangerous` where it is not said. */
+        sign: z.enum(['skull', 'warning', 'mouth', 'hand', 'leaf', 'question']).optional(),
+        label: both,
+        meaning: both,
+      }),
+    )
     .max(32)
     .default([]),
   verdict_groups: z.record(z.string(), both).default({}),
   texts: z.object({ en: z.record(z.string(), text), ko: z.record(z.string(), text) }),
+});
+
+const colour = z.string().regex(/^#[0-9a-f]{6}$/, 'expected a colour such as #d9765f');
+const word = z.string().regex(/^[a-z][a-z-]{0,30}$/, 'expected a word in lower case');
+
+/** How entries are drawn, by their ids: a form that the app knows, and what differs within it. */
+export const drawingsFile = z.record(
+  entryId,
+  z.strictObject({
+    form: word,
+    colour: colour.optional(),
+    second: colour.optional(),
+    count: z.int().min(1).max(60).optional(),
+    leaf: word.optional(),
+  }),
+);
+
+/** The tables that facts come from, by the names that the entries' `sources` use. */
+export const sourcesFile = z.looseObject({
+  tables: z.record(z.string(), z.looseObject({ short: both, title: text, cite: text })),
 });
 
 /** Facts and their rows are handed on as they are; what the guide itself works with is checked. */
@@ -63,5 +93,7 @@ export const entriesFile = z.object({
 });
 
 export type GuideFile = Readonly<z.infer<typeof guideFile>>;
+export type DrawingsFile = Readonly<z.infer<typeof drawingsFile>>;
+export type SourcesFile = Readonly<z.infer<typeof sourcesFile>>;
 export type Entry = Readonly<z.infer<typeof entry>>;
 export type EntriesFile = Readonly<z.infer<typeof entriesFile>>;

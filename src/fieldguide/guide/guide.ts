@@ -1,7 +1,7 @@
 /** One guide in memory: its entries by id, in order, and by whatever somebody types. It never changes. */
 import type { Hit } from '../search/scores.ts';
 import { createSearch } from '../search/search.ts';
-import type { EntriesFile, Entry, GuideFile } from './format.ts';
+import type { DrawingsFile, EntriesFile, Entry, GuideFile, SourcesFile } from './format.ts';
 
 export const LANGUAGES = ['en', 'ko'] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -31,6 +31,9 @@ export interface Page {
 export interface Guide extends Pick<GuideFile, 'id' | 'model' | 'levels' | 'texts'> {
   readonly verdictGroups: GuideFile['verdict_groups'];
   readonly outcomes: EntriesFile['outcomes'];
+  readonly tables: SourcesFile['tables'];
+  /** How entries are drawn, by id. */
+  readonly drawings: DrawingsFile;
   /** Listed entries. */
   readonly size: number;
   /** Families of the listed entries with how many each has, by their Latin names. */
@@ -45,7 +48,13 @@ export interface Guide extends Pick<GuideFile, 'id' | 'model' | 'levels' | 'text
   search(query: string, request: PageRequest): Page;
 }
 
-export function createGuide(file: GuideFile, { entries, outcomes }: EntriesFile): Guide {
+/** What a guide may bring beside its entries. */
+export interface Extras {
+  readonly tables: SourcesFile['tables'];
+  readonly drawings: DrawingsFile;
+}
+
+export function createGuide(file: GuideFile, { entries, outcomes }: EntriesFile, { tables, drawings }: Extras): Guide {
   const hidden = new Set(file.hidden);
   const listed = entries.filter(({ id }) => !hidden.has(id));
   const byId = new Map(listed.map((entry) => [entry.id, entry]));
@@ -68,6 +77,8 @@ export function createGuide(file: GuideFile, { entries, outcomes }: EntriesFile)
     texts: file.texts,
     verdictGroups: file.verdict_groups,
     outcomes,
+    tables,
+    drawings,
     size: listed.length,
     families: familiesOf(listed),
     get,

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { PosternError } from '../../errors.ts';
 import { createGuide, type Guide } from './guide.ts';
-import { entriesFile, guideFile, MAX_GUIDE_BYTES, type EntriesFile, type GuideFile } from './format.ts';
+import {
+  drawingsFile,
+  entriesFile,
+  guideFile,
+  MAX_GUIDE_BYTES,
+  sourcesFile,
+  type EntriesFile,
+  type GuideFile,
+} from './format.ts';
 
 /** So many problems are told; the rest is counted. */
 const MAX_PROBLEMS = 20;
@@ -15,7 +23,18 @@ export async function loadGuide(folder: string): Promise<Guide> {
   const entries = await read(folder, file.entries, entriesFile);
   const problems = problemsOf(file, entries);
   if (problems.length > 0) throw broken(folder, file.entries, problems);
-  return createGuide(file, entries);
+  const { tables } = file.sources === undefined ? { tables: {} } : await read(folder, file.sources, sourcesFile);
+  const drawings = file.drawings === undefined ? {} : await read(folder, file.drawings, drawingsFile);
+  const known = new Set(entries.entries.map(({ id }) => id));
+  const strange = Object.keys(drawings).filter((entry) => !known.has(entry));
+  if (strange.length > 0) {
+    throw broken(
+      folder,
+      file.drawings ?? '',
+      strange.map((entry) => `there is no entry ${entry}`),
+    );
+  }
+  return createGuide(file, entries, { tables, drawings });
 }
 
 async function read<T extends z.ZodType>(folder: string, name: string, schema: T): Promise<z.infer<T>> {

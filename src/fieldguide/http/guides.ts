@@ -15,11 +15,13 @@ const CACHE = ['content-type', 'application/json; charset=utf-8', 'cache-control
 
 export function guideRoutes(guides: ReadonlyMap<string, Guide>): Route[] {
   const summaries = new WeakMap<Entry, object>();
-  const summary = (entry: Entry): object => {
-    let made = summaries.get(entry);
-    if (made === undefined) summaries.set(entry, (made = summaryOf(entry)));
-    return made;
-  };
+  const summary =
+    (guide: Guide) =>
+    (entry: Entry): object => {
+      let made = summaries.get(entry);
+      if (made === undefined) summaries.set(entry, (made = summaryOf(entry, guide)));
+      return made;
+    };
   const guideOf = ({ params }: Call): Guide => {
     const guide = guides.get(params.guide ?? '');
     if (guide) return guide;
@@ -34,7 +36,7 @@ export function guideRoutes(guides: ReadonlyMap<string, Guide>): Route[] {
     const query = parseQuery(call, guide);
     const page = query.text === null ? guide.list(query.language, query) : guide.search(query.text, query);
     const next = page.next === null ? null : writeCursor(page.next);
-    return tagged(call, { items: page.entries.map(summary), next });
+    return tagged(call, { items: page.entries.map(summary(guide)), next });
   };
 
   const entry = (call: Call): Answer => {
@@ -44,7 +46,8 @@ export function guideRoutes(guides: ReadonlyMap<string, Guide>): Route[] {
     return tagged(call, {
       ...found,
       scientific_name: found.scientific_name ?? null,
-      similar: guide.similar(found).map(summary),
+      drawing: guide.drawings[found.id] ?? null,
+      similar: guide.similar(found).map(summary(guide)),
     });
   };
 
@@ -68,12 +71,13 @@ function tagged({ request }: Call, value: object): Answer {
 }
 
 /** What lists show of an entry. */
-const summaryOf = ({ id, names, scientific_name, family, danger }: Entry): object => ({
+const summaryOf = ({ id, names, scientific_name, family, danger }: Entry, { drawings }: Guide): object => ({
   id,
   names,
   scientific_name: scientific_name ?? null,
   family,
   danger: danger === null ? null : { level: danger.level, dangerous: danger.dangerous },
+  drawing: drawings[id] ?? null,
 });
 
 const overviewOf = (guide: Guide): object => ({
@@ -90,6 +94,7 @@ const detailsOf = (guide: Guide): object => ({
   families: guide.families,
   verdict_groups: guide.verdictGroups,
   outcomes: guide.outcomes,
+  tables: guide.tables,
 });
 
 function parseQuery({ query }: Call, guide: Guide) {

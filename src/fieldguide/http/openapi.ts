@@ -12,6 +12,11 @@ const summary = {
   scientific_name: { type: ['string', 'null'] },
   family: { type: ['object', 'null'], properties: { la: text, ko: text } },
   danger: { type: ['object', 'null'], properties: { level: text, dangerous: { type: 'boolean' } } },
+  drawing: {
+    type: ['object', 'null'],
+    description: 'How the app draws it; null: as it likes.',
+    properties: { form: text, colour: text, second: text, count: { type: 'integer' }, leaf: text },
+  },
 };
 const overview = { id: text, model: text, entries: { type: 'integer' }, title: both };
 
