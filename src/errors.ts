@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   queue_full: { status: 429, title: 'The queue is full', retryable: true },
   no_worker: { status: 503, title: 'No worker serves this model now', retryable: true },
   draining: { status: 503, title: 'The gateway is draining', retryable: true },
+  maintenance: { status: 503, title: 'The gateway is closed for maintenance', retryable: true },
   overloaded: { status: 503, title: 'The gateway has no room for this request now', retryable: true },
   storage_full: { status: 503, title: 'The disk has no room for this', retryable: true },
   storage_failed: { status: 503, title: 'The disk did not keep this', retryable: true },
@@ -86,6 +87,15 @@ export const ERROR_CODES = {
   // What an operator set up.
   config_invalid: { status: 500, title: 'The configuration cannot be used', retryable: false },
   model_invalid: { status: 500, title: 'The model folder cannot be used', retryable: false },
+  deploy_locked: { status: 409, title: 'Somebody else changes what is released', retryable: true },
+  release_invalid: { status: 500, title: 'The release cannot be used', retryable: false },
+  release_unhealthy: { status: 500, title: 'The release did not become healthy', retryable: false },
+  schema_too_new: {
+    status: 409,
+    title: 'The release that serves could not work with the new schema',
+    retryable: false,
+  },
+  supervisor_unreachable: { status: 503, title: 'No supervisor answers', retryable: true },
   address_in_use: { status: 500, title: 'The address is already in use', retryable: false },
   unreachable: { status: 502, title: 'The gateway could not be reached', retryable: true },
   internal: { status: 500, title: 'Something went wrong inside Postern', retryable: true },

@@ -111,6 +111,17 @@ export function createDispatcher(options: DispatcherOptions) {
   }
 
   function gone(session: Session, loss: Loss): void {
+    leave(session);
+    effects.release(session.id, loss);
+  }
+
+  /** Forgets a session, and takes nothing back: another gateway on the same store goes on with what it holds. */
+  function handedOver(id: SessionId): void {
+    const session = sessions.get(id);
+    if (session) leave(session);
+  }
+
+  function leave(session: Session): void {
     sessions.delete(session.id);
     session.state = 'away';
     session.epoch += 1;
@@ -118,7 +129,6 @@ export function createDispatcher(options: DispatcherOptions) {
     for (const offer of session.offers) demands.withdraw(offer);
     for (const flight of session.flights) flights.delete(flight.fence.job);
     session.flights.clear();
-    effects.release(session.id, loss);
   }
 
   function draining(id: SessionId): void {
@@ -290,6 +300,7 @@ export function createDispatcher(options: DispatcherOptions) {
     opened,
     closed,
     forgotten,
+    handedOver,
     draining,
     tick,
     models,

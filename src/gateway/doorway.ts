@@ -20,6 +20,7 @@ import { closeFrame } from '../protocol/connection.ts';
 import { ALPN, CLOSE_FLUSH_MS, ENROL_ALPN } from '../protocol/limits.ts';
 import { addressKey, createAdmission } from './admission.ts';
 import type { AdmissionLimits } from './admission.ts';
+import { listenAt, type Door } from './door.ts';
 import type { EnrolArrival } from './enrol.ts';
 
 /** A TLS connection whose client certificate names a worker, and which still occupies its place. */
@@ -36,7 +37,7 @@ export interface Doorway {
   readonly port: number;
   readonly activeCount: number;
   readonly waitingCount: number;
-  open(host: string, port: number): Promise<void>;
+  open(door: Door): Promise<void>;
   /** Stops accepting and drops what has not settled; resolves when the last connection is gone. */
   close(): Promise<void>;
 }
@@ -193,7 +194,7 @@ export function createDoorway(options: DoorwayOptions): Doorway {
     get waitingCount() {
       return admission.waitingCount;
     },
-    open: (host, port) => listen(tcp, host, port),
+    open: (door) => listen(tcp, door),
     close() {
       if (closed) return closed;
       // Accepting stops at once; the promise waits for every connection, also for those that settled and that their owners end.
@@ -237,23 +238,20 @@ function keyOf(socket: Socket): string {
   return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0}`;
 }
 
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') {
-        const advice = 'check the address that workers dial';
-        const reason = `cannot listen on ${host}:${port} (${error.message}): ${advice}`;
-        reject(new PosternError('config_invalid', reason, { cause: error }));
-        return;
-      }
-      const advice = 'stop the program that has it, or choose another port';
-      reject(new PosternError('address_in_use', `${host}:${port} is taken: ${advice}`, { cause: error }));
-    });
-    server.listen({ host, port, backlog: BACKLOG }, () => {
-      server.removeAllListeners('error');
-      // Accepting can fail for want of file descriptors; those already connected go on.
-      server.on('error', () => undefined);
-      resolve();
-    });
-  });
+async function listen(server: Server, door: Door): Promise<void> {
+  const where = 'fd' in door ? 'the inherited socket' : `${door.host}:${door.port}`;
+  try {
+    await listenAt(server, door, BACKLOG);
+  } catch (thrown) {
+    const error = thrown as NodeJS.ErrnoException;
+    if (error.code !== 'EADDRINUSE') {
+      const advice = 'check the address that workers dial';
+      const reason = `cannot listen on ${where} (${error.message}): ${advice}`;
+      throw new PosternError('config_invalid', reason, { cause: error });
+    }
+    const advice = 'stop the program that has it, or choose another port';
+    throw new PosternError('address_in_use', `${where} is taken: ${advice}`, { cause: error });
+  }
+  // Accepting can fail for want of file descriptors; those already connected go on.
+  server.on('error', () => undefined);
 }

@@ -16,6 +16,8 @@ export interface EngineOptions {
   readonly limits?: ConcurrencyLimits;
   /** Undecided jobs of a key that has no quota of its own. */
   readonly maxUndecidedJobsOfKey?: number;
+  /** Another gateway on the store serves: `start` takes no part in giving out jobs, `activate` does. */
+  readonly standby?: boolean;
   /** Callers that wait at once. */
   readonly maxWaiters?: number;
   /** Callers that read along at once. */

@@ -264,7 +264,19 @@ export function createSessionEvents(options: SessionEventsOptions) {
     },
   };
 
-  return { handlers, heartbeats, permissionsChanged };
+  /** Lets a worker go to another gateway on the same store, with all that it holds. */
+  function handOver(session: GatewaySession): void {
+    if (!current(session)) return;
+    sessions.delete(session.id);
+    announced.delete(session);
+    catalogue.left(session);
+    dispatcher.handedOver(session.id);
+    options.creditChanged();
+    logger.info('worker handed over', { worker: session.worker, session: session.id });
+    session.close('draining', 'another release of the gateway serves now');
+  }
+
+  return { handlers, heartbeats, permissionsChanged, handOver };
 }
 
 /** null when callers can be given it. JSON is passed on as the bytes it came in, so it is checked here, once. */

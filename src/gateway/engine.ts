@@ -12,7 +12,7 @@ import { createService, type Service } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
 import { NO_LIMITS } from '../dispatch/limits.ts';
 import { LOST_ON_THE_WAY, NOT_ALLOWED } from '../dispatch/endings.ts';
-import { createIds, isUnrecorded } from '../dispatch/id.ts';
+import { createIds } from '../dispatch/id.ts';
 import {
   ANONYMOUS,
   DEFAULT_LEASE_MS,
@@ -26,13 +26,16 @@ import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts
 import { createCatalogue } from './engine-catalogue.ts';
 import type { EngineOptions } from './engine-options.ts';
 import { createTotals, type EngineStats } from './engine-stats.ts';
+import { createLeaving } from './engine-leave.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
 import type { GatewaySession, Permissions, PredictionRequest, Predictions, Services, SessionEvents } from './ports.ts';
 import { createElsewhere } from './elsewhere.ts';
 import { createModelMemory } from './model-memory.ts';
+import { createSweep } from './engine-sweep.ts';
 import { createStoreHealth } from './store-health.ts';
 import { createServices } from './services.ts';
+import { createSettling } from './settling.ts';
 import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
 import { createWakeups } from './wakeups.ts';
@@ -49,12 +52,16 @@ export interface Engine extends Predictions, SessionEvents, Service {
   /** Accepts no more jobs, and resolves when nothing is in flight (with a store that is not durable: nothing is left), or
    * after `deadlineMs`. */
   drain(deadlineMs: number): Promise<void>;
+  /** From `standby` on: takes part in giving out and ending the store's jobs. Again is fine. */
+  activate(): Promise<void>;
+  /** Lets workers and jobs go over to another gateway on the same store; see `engine-leave.ts`. Memoised. */
+  handOver(deadlineMs: number): Promise<void>;
+  /** Answers everybody who waits for a job with what it is now. */
+  endWaits(): void;
 }
 
 const ALL_ALLOWED: Permissions = { allows: () => true, isOut: () => false, onChange: () => () => undefined };
 const SWEEP_MS = 1_000;
-/** Per sweep and kind: some ms of work. What is left waits for the next second. */
-const SWEEP_LIMIT = 2_000;
 
 export function createEngine(options: EngineOptions): Engine {
   const { clock, logger, store } = options;
@@ -71,15 +78,10 @@ export function createEngine(options: EngineOptions): Engine {
   const undecided = new Set<JobId>();
   /** Cancelled after the store gave it to a session, and before the answer was here. */
   const cancelEarly = new Set<JobId>();
-  const idle = new Set<() => void>();
   let lateMessages = 0;
-  let accepting = true;
-  let draining: Promise<void> | null = null;
+  let isStopping = false;
   let timer: Timer | null = null;
   let endPermissions: () => void = () => undefined;
-  let sweeping = false;
-  /** This process gives out the jobs of the store; false: another one does. */
-  let claims = false;
 
   const dispatcher = createDispatcher({
     random: options.random ?? Math.random,
@@ -118,7 +120,7 @@ export function createEngine(options: EngineOptions): Engine {
     clock,
     store,
     waiters,
-    isHere: (id) => (claims && undecided.has(id)) || dispatcher.flight(id) !== undefined,
+    isHere: (id) => (sweeper.claims && leaving.claims && undecided.has(id)) || dispatcher.flight(id) !== undefined,
     decided(job) {
       undecided.delete(job.id);
       waiters.decided(job);
@@ -126,7 +128,16 @@ export function createEngine(options: EngineOptions): Engine {
     failed: (error) => storeFailed('decidedAmong', error),
   });
   const wakeups = createWakeups({ clock, due: waitsAgain });
-  const services = createServices({ clock, dispatcher, catalogue, sessions, permissions, maxUndecidedJobsOfKey });
+  const settling = createSettling({ clock, isServed: (model) => catalogue.report(model, null)?.ready === true });
+  const services = createServices({
+    clock,
+    dispatcher,
+    catalogue,
+    sessions,
+    permissions,
+    maxUndecidedJobsOfKey,
+    settling,
+  });
 
   const streams = createStreams({
     clock,
@@ -151,7 +162,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
     quiet() {
       cancelEarly.clear();
-      for (const check of idle) check();
+      leaving.changed();
     },
     storeFailed(step, error, unacked) {
       storeFailed(step, error);
@@ -201,7 +212,7 @@ export function createEngine(options: EngineOptions): Engine {
         logger.error('an observer of decisions failed', { job: job.id, error: toPosternError(error).message });
       }
     }
-    if (idle.size > 0) for (const check of idle) check();
+    leaving.changed();
   }
 
   function rateOf(model: string): ServiceRate {
@@ -213,7 +224,8 @@ export function createEngine(options: EngineOptions): Engine {
   // ---- callers -----------------------------------------------------------------------------------------------------
 
   function refuse(request: PredictionRequest): PosternError | null {
-    if (!accepting) return new PosternError('draining', 'this gateway is about to stop: try again', { retryAfterS: 1 });
+    if (isStopping || !leaving.takes(request.recorded !== false))
+      return new PosternError('draining', 'this gateway is about to stop: try again', { retryAfterS: 1 });
     const versions = catalogue.versionsOf(request.model);
     if (!versions) {
       return new PosternError('model_not_found', `no worker ever announced ${request.model}: GET /v1/models lists all`);
@@ -282,60 +294,6 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  // ---- time --------------------------------------------------------------------------------------------------------
-
-  async function sweep(): Promise<void> {
-    if (sweeping) return;
-    sweeping = true;
-    try {
-      if (!(await health.look())) return;
-      await events.heartbeats();
-      const { reclaimed, expired, claims: mayClaim } = await store.sweep(SWEEP_LIMIT);
-      claims = mayClaim && draining === null;
-      for (const job of reclaimed) dispatcher.cancel(job.id, 'stale');
-      for (const job of expired) dispatcher.cancel(job.id, 'deadline');
-      cameBack(reclaimed);
-      cameBack(expired);
-      dispatcher.tick();
-      streams.prune((id) => dispatcher.flight(id) !== undefined);
-      for (const [model, { waitingRows, soloJobs }] of await store.counts()) {
-        if (waitingRows + soloJobs > 0) dispatcher.seenWaiting(model, waitingRows, soloJobs);
-      }
-      turn.schedule();
-      await modelMemory.keep();
-    } catch (error) {
-      storeFailed('sweep', error);
-    } finally {
-      sweeping = false;
-    }
-  }
-
-  function drain(deadlineMs: number): Promise<void> {
-    draining ??= new Promise((resolve) => {
-      accepting = false;
-      claims = false;
-      // What waits in a durable store is the next gateway's; what waits in memory has only this one.
-      if (store.durable) {
-        dispatcher.stopClaiming();
-        store.stopClaiming().catch((error: unknown) => storeFailed('stopClaiming', error));
-      }
-      // What is not recorded waits nowhere else: its callers are told now, and may ask another gateway.
-      for (const id of undecided) if (isUnrecorded(id) && !dispatcher.flight(id)) void giveUp(id);
-      const finish = (): void => {
-        late.cancel();
-        idle.delete(check);
-        resolve();
-      };
-      const check = (): void => {
-        if (dispatcher.inFlightJobs === 0 && !turn.busy && (store.durable || undecided.size === 0)) finish();
-      };
-      const late = clock.after(deadlineMs, finish);
-      idle.add(check);
-      check();
-    });
-    return draining;
-  }
-
   const events = createSessionEvents({
     clock,
     logger,
@@ -349,22 +307,61 @@ export function createEngine(options: EngineOptions): Engine {
     leaseMs,
     cameBack,
     storeFailed,
-    creditChanged: () => services.changed(),
+    creditChanged() {
+      services.changed();
+      settling.changed();
+    },
   });
+  const leaving = createLeaving({
+    clock,
+    store,
+    dispatcher,
+    turn,
+    undecided,
+    sessions,
+    openOn: (session) => services.openOn(session),
+    handOver: events.handOver,
+    giveUp,
+    storeFailed,
+  });
+
+  const sweeper = createSweep({
+    store,
+    dispatcher,
+    turn,
+    streams,
+    modelMemory,
+    isStoreUp: () => health.look(),
+    heartbeats: () => events.heartbeats(),
+    mayClaim: () => leaving.claims,
+    cameBack,
+    storeFailed,
+  });
+
+  async function activate(): Promise<void> {
+    if (timer !== null) return;
+    timer = clock.every(SWEEP_MS, () => void sweeper.sweep());
+    if (options.standby !== true) return;
+    // What the gateway before heard of since this one started.
+    await modelMemory.restoreAgain().catch((error: unknown) => storeFailed('knownModels', error));
+    settling.begin();
+  }
+
   const service = createService({
     async start() {
       await store.start();
       await modelMemory.restore().catch((error: unknown) => storeFailed('knownModels', error));
       elsewhere.start();
-      timer = clock.every(SWEEP_MS, () => void sweep());
+      if (options.standby !== true) await activate();
       endPermissions = permissions.onChange(events.permissionsChanged);
     },
     async stop() {
-      accepting = false;
+      isStopping = true;
       timer?.cancel();
       endPermissions();
       waiters.stop();
       services.stop();
+      settling.end();
       streams.stop();
       wakeups.stop();
       elsewhere.stop();
@@ -388,7 +385,11 @@ export function createEngine(options: EngineOptions): Engine {
     models: async () => catalogue.models(await store.counts()),
     workers: () => catalogue.workers(),
     storeFault: () => health.fault,
-    drain,
+    drain: (deadlineMs) => leaving.drain(deadlineMs),
+    handOver: (deadlineMs) => leaving.handOver(deadlineMs),
+    activate,
+    endWaits: () => waiters.stop(),
+    settled: (model) => settling.wait(model),
     onDecided(observer) {
       observers.add(observer);
       return () => observers.delete(observer);

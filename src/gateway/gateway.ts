@@ -12,7 +12,8 @@ import { createService, type Service } from '../service.ts';
 import { concurrencyOf, outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { createFiles } from './files/files.ts';
-import { createHttpService } from './http/http.ts';
+import { createHttpService, type HttpHandOver } from './http/http.ts';
+import type { Door } from './door.ts';
 import type { App } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { createOutbound } from './outbound/outbound.ts';
@@ -30,6 +31,12 @@ export interface GatewayOptions {
   readonly clock: Clock;
   /** Served beside the API; started and stopped with the gateway. */
   readonly apps?: readonly App[];
+  /** Set for a gateway that takes the place of another: it starts in standby, and serves from `activate` on. */
+  readonly handOver?: GatewayHandOver | null;
+}
+
+export interface GatewayHandOver extends HttpHandOver {
+  readonly tunnelDoor: Door;
 }
 
 export interface Gateway extends Service {
@@ -40,9 +47,29 @@ export interface Gateway extends Service {
   readonly tunnelPort: number;
   /** Accepts nothing new, finishes what runs, lets the workers go: at most `deadlineMs` in all. Memoised. */
   drain(deadlineMs: number): Promise<void>;
+  /** From standby to serving. */
+  activate(): Promise<void>;
+  /** In maintenance callers are answered by `maintenance` alone; null: no maintenance. */
+  setMaintenance(text: string | null): void;
+  /**
+   * Another gateway on the same store serves now: stops listening, lets what runs go over, answers who waits, and stops all but the
+   * connections that callers still have; what arrives on those is passed on. Resolves within about `deadlineMs`; `stop` is
+   * still to be called. Memoised.
+   */
+  leave(deadlineMs: number): Promise<void>;
+  /** Resolves when no caller is connected any more. */
+  emptied(): Promise<void>;
 }
 
-export function createGateway({ config, identity, records, logger, clock, apps = [] }: GatewayOptions): Gateway {
+export function createGateway({
+  config,
+  identity,
+  records,
+  logger,
+  clock,
+  apps = [],
+  handOver = null,
+}: GatewayOptions): Gateway {
   const { jobs, tunnel } = config;
   const store = createGatewayStore({ config, clock, logger });
   const engine = createEngine({
@@ -51,11 +78,12 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     store,
     permissions: identity.access,
     leaseMs: jobs.leaseMs,
+    standby: handOver !== null,
     limits: concurrencyOf(config.limits),
     maxUndecidedJobsOfKey: jobs.maxJobsOfKey ?? Math.ceil(jobs.maxQueueJobs / 2),
   });
   const listener = createWorkerListener({
-    config: { ...tunnel, gateway: config.name, leaseMs: jobs.leaseMs },
+    config: { ...tunnel, door: handOver?.tunnelDoor ?? null, gateway: config.name, leaseMs: jobs.leaseMs },
     identity,
     events: engine,
     logger,
@@ -92,6 +120,7 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     config: config.http,
     logger,
     clock,
+    handOver,
   });
 
   let isReady = false;
@@ -101,17 +130,32 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       await identity.start();
       for (const app of apps) await app.start();
       await engine.start();
-      await sender.start();
       await files.start();
-      await listener.start();
-      // Last: a caller that gets through finds everything there.
-      await http.start();
-      isReady = true;
-      note('gateway.start');
+      if (handOver === null) await activate();
+      else await http.start();
     },
     async stop() {
       // Callers first, so that nothing new arrives while the rest is taken down.
       await http.stop();
+      await stopParts();
+    },
+  });
+
+  async function activate(): Promise<void> {
+    await engine.activate();
+    await sender.start();
+    await listener.start();
+    // Last: a caller that gets through finds everything there.
+    if (handOver === null) await http.start();
+    else await http.listen();
+    isReady = true;
+    note('gateway.start');
+  }
+
+  let stopping: Promise<void> | null = null;
+  /** All but what callers are connected to. */
+  function stopParts(): Promise<void> {
+    stopping ??= (async () => {
       for (const app of apps) await app.stop();
       await listener.stop();
       await sender.stop();
@@ -120,8 +164,9 @@ export function createGateway({ config, identity, records, logger, clock, apps =
       await identity.stop();
       if (isReady) note('gateway.stop');
       records.close();
-    },
-  });
+    })();
+    return stopping;
+  }
 
   function note(action: AuditAction): void {
     try {
@@ -143,6 +188,23 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     await listener.drain(leftMs());
   }
 
+  /** What an answer takes to be written after its wait was ended. */
+  const LAST_WORDS_MS = 2_000;
+
+  async function leave(deadlineMs: number): Promise<void> {
+    const until = clock.monotonic() + deadlineMs;
+    const leftMs = (): number => Math.max(0, until - clock.monotonic());
+    listener.leave();
+    http.leave();
+    // The next gateway tells webhooks from here on, also those of jobs that are decided here.
+    await Promise.all([engine.handOver(deadlineMs), sender.stop()]);
+    await http.settled(leftMs());
+    engine.endWaits();
+    await http.settled(LAST_WORDS_MS);
+    await stopParts();
+  }
+
+  let leaving: Promise<void> | null = null;
   let draining: Promise<void> | null = null;
   return {
     ...service,
@@ -153,6 +215,13 @@ export function createGateway({ config, identity, records, logger, clock, apps =
     get tunnelPort() {
       return listener.port;
     },
+    activate,
+    setMaintenance: (text) => http.setMaintenance(text),
+    leave(deadlineMs) {
+      leaving ??= leave(deadlineMs);
+      return leaving;
+    },
+    emptied: () => http.emptied(),
     drain(deadlineMs) {
       draining ??= drain(deadlineMs);
       return draining;

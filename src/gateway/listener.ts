@@ -20,6 +20,7 @@ import { createService } from '../service.ts';
 import { createDoorway } from './doorway.ts';
 import { createEnrolDesk } from './enrol.ts';
 import { createNetworkList } from './networks.ts';
+import type { Door } from './door.ts';
 import type { Arrival } from './doorway.ts';
 import type { SessionEvents, WorkerListener } from './ports.ts';
 import { createProbe, MAX_PROBE_MS } from './probe.ts';
@@ -30,6 +31,8 @@ export interface WorkerListenerConfig {
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
+  /** An inherited socket, instead of an address of its own. */
+  readonly door?: Door | null;
   /** The gateway's name, told to workers. */
   readonly gateway: string;
   readonly leaseMs: number;
@@ -311,7 +314,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
 
   const service = createService({
     async start() {
-      await doorway.open(config.host, config.port);
+      await doorway.open(config.door ?? { host: config.host, port: config.port });
       port = doorway.port;
       ticking = clock.every(config.pingMs, tick);
       hearing = clock.every(HEARD_MS, noteHeard);
@@ -335,6 +338,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     get port() {
       return port;
     },
+    leave: () => void doorway.close(),
     drain(deadlineMs) {
       // The port is free for another release from here on; those that are shaking hands are told.
       void doorway.close();

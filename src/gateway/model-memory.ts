@@ -13,6 +13,11 @@ export function createModelMemory(catalogue: Catalogue, store: Pick<Store, 'know
 
   return {
     restore,
+    /** What another gateway remembered since. */
+    restoreAgain(): Promise<void> {
+      isRestored = false;
+      return restore();
+    },
     /** Call it about once a second. What could not be read at the start is read here. */
     async keep(): Promise<void> {
       await restore();

@@ -100,6 +100,11 @@ export interface Predictions {
   models(): Promise<readonly ModelView[]>;
   /** What was last reported of a model, or of one of its versions, and whether a worker serves it now. null: unknown. */
   report(model: string, version: string | null): { readonly report: ModelReport; readonly ready: boolean } | null;
+  /**
+   * To be awaited before a request is refused because nobody serves its model: workers may be on their way from the gateway
+   * that this one replaced. null: they are not, or it is served.
+   */
+  settled(model: string): Promise<void> | null;
   workers(): readonly WorkerView[];
 }
 
@@ -274,6 +279,8 @@ export interface SessionEvents {
 export interface WorkerListener extends Service {
   /** The bound port, after start. */
   readonly port: number;
+  /** Stops accepting; the sessions stay. */
+  leave(): void;
   /** Stops accepting, and drains every session. */
   drain(deadlineMs: number): Promise<void>;
 }

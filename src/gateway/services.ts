@@ -10,6 +10,7 @@ import type { Offer } from '../dispatch/session.ts';
 import { PosternError } from '../errors.ts';
 import type { ModelReport } from '../protocol/messages.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
+import type { Settling } from './settling.ts';
 import type { GatewaySession, Permissions, Seat, SeatRequest, Services } from './ports.ts';
 
 /** Requests that wait for one service. */
@@ -27,11 +28,14 @@ export interface ServicesOptions {
   readonly permissions: Permissions;
   /** Of a key that has no limit of its own; it holds for open requests as for jobs. */
   readonly maxUndecidedJobsOfKey: number | null;
+  readonly settling: Pick<Settling, 'wait'>;
 }
 
 export interface ServiceDesk extends Services {
   /** Rows may be free, or gone, since a grant, a report or the end of a session. */
   changed(): void;
+  /** Requests that this session carries now. */
+  openOn(session: SessionId): number;
   stop(): void;
 }
 
@@ -47,6 +51,7 @@ export function createServices(options: ServicesOptions): ServiceDesk {
   const { clock, dispatcher, catalogue, sessions, permissions } = options;
   const queues = new Map<string, Set<Waiting>>();
   const openOf = new Map<string, number>();
+  const openOn = new Map<SessionId, number>();
   let scheduled = false;
 
   function report(service: string): ModelReport {
@@ -56,10 +61,10 @@ export function createServices(options: ServicesOptions): ServiceDesk {
     throw new PosternError('model_not_found', `There is no service "${service}". ${hint}`);
   }
 
-  function count(caller: string, change: 1 | -1): void {
-    const open = (openOf.get(caller) ?? 0) + change;
-    if (open === 0) openOf.delete(caller);
-    else openOf.set(caller, open);
+  function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
+    const open = (counts.get(key) ?? 0) + change;
+    if (open === 0) counts.delete(key);
+    else counts.set(key, open);
   }
 
   function checkQuota({ caller, maxOpen }: SeatRequest): void {
@@ -81,7 +86,11 @@ export function createServices(options: ServicesOptions): ServiceDesk {
   function seatOf(offer: Offer, session: GatewaySession, { caller }: SeatRequest): Seat {
     const { epoch } = offer.session;
     let state: 'taken' | 'open' | 'left' = 'taken';
-    count(caller, 1);
+    const counted = (change: 1 | -1): void => {
+      count(openOf, caller, change);
+      count(openOn, session.id, change);
+    };
+    counted(1);
     return {
       worker: session.worker,
       open(request, events) {
@@ -93,7 +102,7 @@ export function createServices(options: ServicesOptions): ServiceDesk {
             ...events,
             onOver() {
               state = 'left';
-              count(caller, -1);
+              counted(-1);
               leaveSeat(offer);
             },
           },
@@ -102,7 +111,7 @@ export function createServices(options: ServicesOptions): ServiceDesk {
       leave() {
         if (state !== 'taken') return;
         state = 'left';
-        count(caller, -1);
+        counted(-1);
         returnSeat(offer, epoch);
         changed();
       },
@@ -181,14 +190,20 @@ export function createServices(options: ServicesOptions): ServiceDesk {
   return {
     report,
     changed,
+    openOn: (session) => openOn.get(session) ?? 0,
     seat(request) {
       checkQuota(request);
       // Who waits already comes first.
       const seat = queues.has(request.service) ? null : take(request);
       if (seat !== null) return seat;
       report(request.service);
-      if (!isServed(request)) throw noWorker(request.service);
-      return wait(request);
+      if (isServed(request)) return wait(request);
+      const arriving = options.settling.wait(request.service);
+      if (arriving === null) throw noWorker(request.service);
+      return arriving.then(() => {
+        if (!isServed(request)) throw noWorker(request.service);
+        return take(request) ?? wait(request);
+      });
     },
     openAi() {
       return catalogue.known().flatMap((name) => {

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import type { KeyAndCertificate, LeafRequest } from './certificate.ts';
-import { createStateFile, KEY_MODE, PUBLIC_MODE, readStateFile, writeStateFile } from './state-file.ts';
+import { createStateFile, KEY_MODE, PUBLIC_MODE, readStateFile, writeStateFile } from '../state-file.ts';
 
 /** Ten years: replacing it means that every worker joins again. */
 const AUTHORITY_TTL_MS = 10 * 365 * 86_400_000;

@@ -9,7 +9,7 @@ import { checkKeyMode, openAuthority } from './authority.ts';
 import type { Authority } from './authority.ts';
 import type { AlternativeName, KeyAndCertificate } from './certificate.ts';
 import { GATEWAY_SERVER_NAME, workerUri } from './peer.ts';
-import { KEY_MODE, PUBLIC_MODE, readStateFile, writeStateFile } from './state-file.ts';
+import { KEY_MODE, PUBLIC_MODE, readStateFile, writeStateFile } from '../state-file.ts';
 
 /** One year, made anew at a start that finds less than a third of it left. */
 const GATEWAY_TTL_MS = 365 * 86_400_000;

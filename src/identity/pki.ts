@@ -11,7 +11,7 @@ import { checkKeyMode, openAuthority } from './authority.ts';
 import type { Authority } from './authority.ts';
 import { openGatewayCertificate } from './identity.ts';
 import { checkGatewayCertificate } from './peer.ts';
-import { readStateFile } from './state-file.ts';
+import { readStateFile } from '../state-file.ts';
 
 /** What a TLS server is made of. */
 export interface TlsFiles {

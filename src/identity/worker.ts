@@ -16,7 +16,7 @@ import type { KeyAndCertificate } from './certificate.ts';
 import { readWorkerCertificate } from './peer.ts';
 import type { NameRule, WorkerIdentity } from './peer.ts';
 import { splitPems } from './pki.ts';
-import { createStateFile, KEY_MODE, PUBLIC_MODE, readStateFile, writeStateFile } from './state-file.ts';
+import { createStateFile, KEY_MODE, PUBLIC_MODE, readStateFile, writeStateFile } from '../state-file.ts';
 
 const gatewayFile = z.object({
   /** `host:port` of the tunnel. */

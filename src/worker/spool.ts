@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { toPosternError } from '../errors.ts';
-import { KEY_MODE, writeStateFile } from '../identity/state-file.ts';
+import { KEY_MODE, writeStateFile } from '../state-file.ts';
 import type { Logger } from '../logger.ts';
 import { readSpoolFile, writeSpoolFile } from './spool-file.ts';
 import type { SpooledEnd } from './spool-file.ts';

@@ -170,6 +170,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
             report: { name: model, version: '1', state: 'ready', kind: 'image-classification', maxRows: 8 },
           }
         : null,
+    settled: () => null,
     workers: () => fake.workerList,
   };
   return fake;

@@ -8,6 +8,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Access } from './access.ts';
 import { addressGroup, type Proxies } from './address.ts';
+import { isPrivate } from './late.ts';
 
 const HOLDER = Symbol('holder');
 
@@ -22,6 +23,10 @@ export interface Connections {
   guard(server: Server): void;
   /** The request that this connection now carries is this caller's. */
   hold(socket: Socket, access: Access): void;
+  /** Of callers. */
+  readonly count: number;
+  /** Resolves when the last one is gone. */
+  gone(): Promise<void>;
   /** Cuts every connection on which this caller's request is being answered. An idle one may be a proxy's, and next somebody else's. */
   cut(access: Access): void;
 }
@@ -35,12 +40,19 @@ export interface ConnectionLimits {
 export function createConnections({ maxPerAddress, proxies }: ConnectionLimits): Connections {
   const sockets = new Set<HeldSocket>();
   const counts = new Map<string, number>();
+  const leaving = new Set<() => void>();
 
   return {
+    get count() {
+      return sockets.size;
+    },
+    gone: () => (sockets.size === 0 ? Promise.resolve() : new Promise((resolve) => leaving.add(resolve))),
     guard(server) {
       server.on('connection', (plain: Socket) => {
         const socket = plain as HeldSocket;
         socket[HOLDER] = null;
+        // Those of this machine's own processes are no caller's.
+        if (isPrivate(socket)) return;
         const address = socket.remoteAddress ?? '';
         const group = addressGroup(address);
         const count = counts.get(group) ?? 0;
@@ -52,6 +64,7 @@ export function createConnections({ maxPerAddress, proxies }: ConnectionLimits):
         counts.set(group, count + 1);
         socket.once('close', () => {
           sockets.delete(socket);
+          if (sockets.size === 0) for (const resolve of leaving) resolve();
           const left = (counts.get(group) ?? 1) - 1;
           if (left > 0) counts.set(group, left);
           else counts.delete(group);

@@ -168,6 +168,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The gateway finishes what it has and takes nothing new, usually because a new release takes over.',
     todo: 'Try again after `Retry-After`, on a new connection.',
   },
+  maintenance: {
+    meaning: 'The operator closed the gateway for a while. Jobs that were accepted are kept, and go on.',
+    todo: 'Try again after `Retry-After`; the message says what the operator wrote.',
+  },
   overloaded: {
     meaning: 'The memory set aside for inputs is full at this moment.',
     todo: 'Wait as long as `Retry-After` says, then try again.',
@@ -289,6 +293,27 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
   model_invalid: {
     meaning: 'The folder of a model has something missing or wrong; the other models are served.',
     todo: 'The message names every key of `postern.yaml` that is wrong.',
+  },
+  deploy_locked: {
+    meaning: 'Another deploy holds the lock, or a switch is under way.',
+    todo: 'Wait for it; `postern releases` shows who it is. `postern unlock` takes a lock that was left behind.',
+  },
+  release_invalid: {
+    meaning: 'A release has no folder, or its `release.json` is missing or wrong.',
+    todo: 'Deploy it again; `postern releases` lists those that can be used.',
+  },
+  release_unhealthy: {
+    meaning:
+      'A release did not start, did not become ready in time, or was not reached through the front. The one before it serves.',
+    todo: 'Read the end of its log, which the message shows; correct it, and deploy again.',
+  },
+  schema_too_new: {
+    meaning: 'The release would change the database so that the one that serves now could not go on working.',
+    todo: 'Deploy the release between them first; docs/architecture/releases.md explains the rule.',
+  },
+  supervisor_unreachable: {
+    meaning: 'No supervisor listens on the control socket of this folder.',
+    todo: 'Start it (`postern supervise`, or its unit), or correct `POSTERN_DEPLOY_DIR`.',
   },
   address_in_use: {
     meaning: 'Another process listens on the port.',

@@ -2,8 +2,8 @@
  * The callers' side of the gateway: an HTTP server over the Predictions port. Owner of the listening socket, of the count
  * of requests in flight, and of the phase (starting → ready → draining) that `/readyz` reports.
  */
-import type { IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Server as NetServer, type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { PosternError } from '../../errors.ts';
 import { createService, type Service } from '../../service.ts';
@@ -21,6 +21,8 @@ import { createBodyBudget } from './budget.ts';
 import { createInputFetcher } from './input-url.ts';
 import { createConnections } from './connections.ts';
 import { createGate } from './gate.ts';
+import { openPrivateSocket, passOn } from './late.ts';
+import { listenAt, type Door } from '../door.ts';
 import { loginRoutes } from './login.ts';
 import { fileRoutes } from './files.ts';
 import { createMetrics, type Metrics, type OnDecided, type RouteCounts } from './metrics.ts';
@@ -28,7 +30,8 @@ import { modelRoutes } from './models.ts';
 import { operationRoutes, type Phase } from './operations.ts';
 import { pageRoutes } from './pages.ts';
 import { predictionRoutes } from './predictions.ts';
-import { problem, serve, type Call, type Desk, type Route, errorForm } from './route.ts';
+import { sendProblem, type Desk, type Route } from './route.ts';
+import { ANY_METHODS, createBaseOf, register } from './register.ts';
 import { createApp } from './server.ts';
 import { openAiRoutes } from './services/openai.ts';
 import { serviceRoutes } from './services/routes.ts';
@@ -54,6 +57,20 @@ export interface HttpServiceOptions {
   readonly callers: Callers;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Another gateway serves now, or will. */
+  readonly handOver?: HttpHandOver | null;
+}
+
+/** How one gateway takes the place of another without a request that fails. */
+export interface HttpHandOver {
+  /** Listened on when `listen` is called; null: where the configuration says. */
+  readonly door: Door | null;
+  /** Path of a socket that answers from the start on, for checks and for late requests of the gateway before. */
+  readonly privateSocket: string;
+  /** The private socket of whoever serves: late requests go there. */
+  readonly nextSocket: string;
+  /** Told by `/livez` and `/readyz` in `X-Release`. */
+  readonly release: string;
 }
 
 export interface HttpService extends Service {
@@ -65,13 +82,29 @@ export interface HttpService extends Service {
   beginDrain(): void;
   /** Stops accepting connections and waits, at most `deadlineMs`, until every request in flight is answered. */
   drain(deadlineMs: number): Promise<void>;
+  /** With a hand-over, `start` opens the private socket alone, and this one the door. */
+  listen(): Promise<void>;
+  /**
+   * Stops listening, but closes no connection: a request may be on its way on any. What arrives from now on is passed on, and
+   * its answer closes the connection. Event streams are told to come back.
+   */
+  leave(): void;
+  /** Resolves when no request is in flight, or after `deadlineMs`. */
+  settled(deadlineMs: number): Promise<void>;
+  /** From now on callers are refused with this text, beside those who ask whether the gateway lives. null: no more. */
+  setMaintenance(text: string | null): void;
+  /** Resolves when no caller is connected any more. */
+  emptied(): Promise<void>;
 }
+
+/** Maintenance takes minutes. */
+const MAINTENANCE_RETRY_S = 30;
 
 /** How often a drain looks whether the last request is over. */
 const DRAIN_LOOK_MS = 20;
 
 export function createHttpService(options: HttpServiceOptions): HttpService {
-  const { predictions, config, outbound, logger, clock } = options;
+  const { predictions, config, outbound, logger, clock, handOver = null } = options;
   const apps = options.apps ?? [];
   const budget = createBodyBudget(config.maxInFlightBytes);
   const corsOrigins = new Set(config.corsOrigins);
@@ -96,6 +129,9 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   let metrics: Metrics | null = null;
   let app: FastifyInstance | null = null;
   let draining: Promise<void> | null = null;
+  let privateDoor: NetServer | null = null;
+  let hasLeft = false;
+  let maintenance: string | null = null;
   let unfollow = (): void => undefined;
 
   const streams = streamRoutes({ predictions, clock });
@@ -104,6 +140,9 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     clock,
     logger,
     admit(scope, request) {
+      if (maintenance !== null && scope !== 'public' && scope !== 'admin') {
+        throw new PosternError('maintenance', maintenance, { retryAfterS: MAINTENANCE_RETRY_S });
+      }
       const access = gate.admit(scope, request);
       connections.hold(request.socket, access);
       return access;
@@ -111,6 +150,11 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     corsOrigins: corsOrigins.size === 0 ? null : corsOrigins,
     isHttps: config.publicUrl?.startsWith('https:') === true,
     draining: () => phase === 'draining',
+    passOn(request, response) {
+      if (!hasLeft || handOver === null) return false;
+      void passLate(request, response, handOver.nextSocket);
+      return true;
+    },
     onInFlight(change) {
       inFlight += change;
     },
@@ -140,7 +184,13 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
         ...serviceRoutes({ services: options.services, budget, clock }),
         ...openAiRoutes({ services: options.services, budget, clock, maxBodyBytes }),
-        ...operationRoutes({ predictions, phase: () => phase, fault: options.fault, metrics: () => metrics! }),
+        ...operationRoutes({
+          predictions,
+          phase: () => phase,
+          fault: options.fault,
+          metrics: () => metrics!,
+          release: handOver?.release ?? null,
+        }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
         ...adminRoutes({ callers: options.callers, predictions, budget, clock }),
         ...apps.flatMap((app) => app.routes()),
@@ -161,18 +211,22 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         requestsInFlight: () => inFlight,
         connections: () => openConnections(app),
       });
-      try {
-        await app.listen({ host: config.host, port: config.port });
-      } catch (error) {
-        throw listenError(error, config);
+      if (handOver === null) await listen();
+      else {
+        await app.ready();
+        privateDoor = await openPrivateSocket(app.server, handOver.privateSocket);
       }
       phase = 'ready';
-      logger.info('http listening', { host: config.host, port: portOf(app) });
     },
     async stop() {
       phase = 'draining';
       unfollow();
       metrics?.stop();
+      if (handOver !== null) {
+        privateDoor?.close();
+        stopListening();
+        app?.server.closeAllConnections();
+      }
       await app?.close();
       await options.callers.stop();
     },
@@ -195,7 +249,43 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       draining ??= drain(deadlineMs);
       return draining;
     },
+    listen,
+    leave() {
+      phase = 'draining';
+      hasLeft = true;
+      stopListening();
+      streams.drain();
+    },
+    settled,
+    setMaintenance(text) {
+      maintenance = text;
+    },
+    emptied: () => connections.gone(),
   };
+
+  async function listen(): Promise<void> {
+    if (app === null) throw new Error('listen before start');
+    try {
+      if (handOver === null) await app.listen({ host: config.host, port: config.port });
+      else await listenAt(app.server, handOver.door ?? { host: config.host, port: config.port });
+    } catch (error) {
+      throw listenError(error, config);
+    }
+    logger.info('http listening', { host: config.host, port: portOf(app) });
+  }
+
+  /** The listener alone: `http.Server.close` would cut idle connections, on which the next request may be on its way. */
+  function stopListening(): void {
+    if (app?.server.listening === true) NetServer.prototype.close.call(app.server);
+  }
+
+  async function passLate(request: IncomingMessage, response: ServerResponse, nextSocket: string): Promise<void> {
+    inFlight += 1;
+    const id = String(request.headers['x-request-id'] ?? '-').slice(0, 128);
+    await passOn(request, response, nextSocket)
+      .catch((error: unknown) => sendProblem(error, { request, response, id }, desk))
+      .finally(() => (inFlight -= 1));
+  }
 
   function drain(deadlineMs: number): Promise<void> {
     phase = 'draining';
@@ -205,10 +295,14 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     if (!server) return Promise.resolve();
     server.close();
     server.closeIdleConnections();
+    const closing = clock.every(DRAIN_LOOK_MS, () => server.closeIdleConnections());
+    return settled(deadlineMs).finally(() => closing.cancel());
+  }
+
+  function settled(deadlineMs: number): Promise<void> {
     const until = clock.monotonic() + deadlineMs;
     return new Promise((resolve) => {
       const look = clock.every(DRAIN_LOOK_MS, () => {
-        server.closeIdleConnections();
         if (inFlight > 0 && clock.monotonic() < until) return;
         look.cancel();
         resolve();
@@ -233,84 +327,4 @@ function listenError(error: unknown, { host, port }: HttpConfig): unknown {
   if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;
   const message = `Port ${port} on ${host} is taken by another process. Stop it, or choose another port (POSTERN_HTTP_PORT).`;
   return new PosternError('address_in_use', message, { cause: error });
-}
-
-/** What Replicate's clients may ask for beside models, predictions and files. */
-const NOT_OFFERED = /^\/v1\/(?:account|collections|deployments|hardware|search|trainings)(?:\/|$)/;
-
-/** What `ANY` stands for beside HEAD. */
-const ANY_METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
-const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-
-/** OPTIONS is answered here for every route: a page of another site asks it without its key. */
-function methodsOf({ method }: Route): string[] {
-  if (method === 'ANY') return ALL_METHODS.filter((one) => one !== 'OPTIONS');
-  return method === 'GET' ? ['GET', 'HEAD'] : [method];
-}
-
-/** Every address answers every method: with the route, with 405 and what is allowed, or with 404. */
-function register(app: FastifyInstance, routes: readonly Route[], counts: RouteCounts[], desk: Desk): void {
-  const add = (methods: string[], url: string, route: Route, label: string): void => {
-    const ofRoute = new Map<number, number>();
-    counts.push({ method: label, route: url, counts: ofRoute });
-    app.route({ method: methods, url, handler: serve(route, ofRoute, desk) });
-  };
-  for (const route of routes) add(methodsOf(route), route.path, route, route.method);
-
-  for (const path of new Set(routes.map((route) => route.path))) {
-    const allowed = routes.filter((route) => route.path === path).flatMap(methodsOf);
-    const others = ALL_METHODS.filter((method) => !allowed.includes(method));
-
-    const allow = [...allowed, 'OPTIONS'].join(', ');
-    add(others, path, { method: 'GET', path, scope: 'public', handle: (call) => notAllowed(call, allow) }, 'other');
-  }
-  const missing: Route = {
-    method: 'GET',
-    path: '*',
-    scope: 'public',
-    handle: ({ request }) => {
-      const path = pathOf(request);
-      const what = NOT_OFFERED.test(path)
-        ? `Postern has nothing like Replicate's ${path}; docs/clients.md says what it offers.`
-        : `There is nothing at ${path}. GET /openapi.json lists what there is.`;
-      throw new PosternError('not_found', what);
-    },
-  };
-  const ofMissing = new Map<number, number>();
-  counts.push({ method: 'any', route: '*', counts: ofMissing });
-  app.setNotFoundHandler(serve(missing, ofMissing, desk));
-}
-
-function notAllowed(call: Call, allow: string): ReturnType<Route['handle']> {
-  if (call.request.method === 'OPTIONS') return { status: 204, headers: ['allow', allow], body: '' };
-  const error = new PosternError(
-    'method_not_allowed',
-    `${call.request.method} is not allowed here; allowed: ${allow}.`,
-  );
-  const answer = problem(error, { requestId: call.id, form: errorForm(call.request) });
-  return { ...answer, headers: [...answer.headers, 'allow', allow] };
-}
-
-/** The path without the query, which may carry what should not be repeated. */
-function pathOf(request: IncomingMessage): string {
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-  return path.length <= 100 ? path : `${path.slice(0, 97)}...`;
-}
-
-const HOST = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
-
-/** Links use the name under which the caller found us. Only that caller sees them, so a forged Host harms nobody else. */
-function createBaseOf(publicUrl: string | null): (call: Call) => string {
-  const fixed = publicUrl?.replace(/\/+$/, '') ?? null;
-  let lastHost = '';
-  let lastBase = '';
-  return ({ request }) => {
-    if (fixed !== null) return fixed;
-    const host = request.headers.host ?? '';
-    if (host !== lastHost) {
-      lastHost = host;
-      lastBase = HOST.test(host) ? `http://${host}` : '';
-    }
-    return lastBase;
-  };
 }

@@ -12,12 +12,15 @@ export interface OperationRoutesOptions {
   /** Why no job can be kept now; null: they can. */
   readonly fault: () => PosternError | null;
   readonly metrics: () => Metrics;
+  /** Which build and process answers: `X-Release`; null: nobody asked for it to be told. */
+  readonly release: string | null;
 }
 
 /** A proxy asks again about so often. */
 const RETRY_AFTER_S = 1;
 
-export function operationRoutes({ predictions, phase, fault, metrics }: OperationRoutesOptions): Route[] {
+export function operationRoutes({ predictions, phase, fault, metrics, release }: OperationRoutesOptions): Route[] {
+  const told: readonly string[] = release === null ? [] : ['x-release', release];
   const ready: Route['handle'] = (call) => {
     if (phase() !== 'ready') {
       const error = new PosternError('draining', `The gateway is ${phase()}.`, { retryAfterS: RETRY_AFTER_S });
@@ -30,10 +33,10 @@ export function operationRoutes({ predictions, phase, fault, metrics }: Operatio
     }
     // Ready means: takes jobs. It does so without a worker too, because jobs are kept until one comes.
     const connected = predictions.workers().filter((worker) => worker.state === 'connected').length;
-    return json(200, JSON.stringify({ status: 'ready', workers: connected }));
+    return json(200, JSON.stringify({ status: 'ready', workers: connected }), told);
   };
   return [
-    { method: 'GET', path: '/livez', scope: 'public', handle: () => json(200, '{"status":"ok"}') },
+    { method: 'GET', path: '/livez', scope: 'public', handle: () => json(200, '{"status":"ok"}', told) },
     { method: 'GET', path: '/readyz', scope: 'public', handle: ready },
     { method: 'GET', path: '/health', scope: 'public', handle: ready },
     {

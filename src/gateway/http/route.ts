@@ -88,6 +88,8 @@ export interface Desk {
   readonly isHttps: boolean;
   /** True once the gateway drains: answers ask callers to open a new connection. */
   readonly draining: () => boolean;
+  /** Asked while it drains: true when another gateway answers this request instead. */
+  readonly passOn: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Called when a request begins (+1) and when it is over (-1). */
   readonly onInFlight: (change: 1 | -1) => void;
 }

@@ -6,6 +6,7 @@ import Fastify, { LogController, type FastifyInstance, type FastifyReply, type F
 import { PosternError } from '../../errors.ts';
 import type { HttpConfig } from '../config.ts';
 import { announcedBytes } from './body.ts';
+import { isPrivate, takeCaller } from './late.ts';
 import { problem, sendProblem, type Desk } from './route.ts';
 
 const MAX_PATH_PARAMETER_CHARS = 200;
@@ -59,6 +60,8 @@ function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk
       requireHostHeader: false,
     },
     (request, response) => {
+      if (isPrivate(request.socket)) takeCaller(request);
+      else if (desk.draining() && desk.passOn(request, response)) return;
       if (!ROUTED_METHODS.has(request.method ?? '')) {
         refuseMethod({ request, response, id: nextId(request) }, desk);
         return;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
-import { createStateFile, KEY_MODE, readStateFile, writeStateFile } from '../../identity/state-file.ts';
+import { createStateFile, KEY_MODE, readStateFile, writeStateFile } from '../../state-file.ts';
 import { secretText } from './signature.ts';
 
 export interface WebhookSecrets {

@@ -46,6 +46,7 @@ export function v2Routes(options: V2RoutesOptions): Route[] {
 
   async function infer(call: Call): Promise<Answer> {
     const { model, version } = target(call);
+    await predictions.settled(model);
     const { report } = ready(call);
     const share = budget.open();
     try {
