@@ -100,11 +100,11 @@ def _noise(x: Tensor, spec: Augment, g: Generator) -> None:
 def _jpeg(x: Tensor, spec: Augment, g: Generator) -> None:
     for row in _chosen(g, x.shape[0], spec.jpeg_p).tolist():
         quality = int(torch.randint(spec.jpeg_quality[0], spec.jpeg_quality[1], (1,), generator=g))
-        pixels = (x[row].clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()
+        pixels = (x[row].clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
         again = np.array(Image.open(buffer))
-        x[row] = torch.from_numpy(again).permute(2, 0, 1).float() / 255
+        x[row] = torch.from_numpy(again).to(x.device).permute(2, 0, 1).float() / 255
 
 
 def _erase(x: Tensor, spec: Augment, g: Generator) -> None:

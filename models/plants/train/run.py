@@ -30,7 +30,7 @@ TEXTS: Dict[str, Dict[str, str]] = {
     },
     "clothes": {
         "description": "Which of ten kinds of garment a photo shows",
-        "license": "Weights: the project's licence. Training photos: CC0; begun from the plants' weights, see README.md",
+        "license": "Weights: the project's licence. Training photos: CC0, see README.md",
     },
 }
 MAX_FALSE_REJECTION = 0.02
@@ -68,14 +68,18 @@ def main(task: str = "plants") -> None:
     parser.add_argument("--replicas", type=int, default=os.cpu_count() or 1,
                         help="processes that train the same weights, one thread each; 1 = reproducible, with --threads")
     parser.add_argument("--threads", type=int, default=1, help="threads of each process")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU (then --replicas counts as 1)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    torch.set_default_device(args.device)
     config = CONFIGS[args.task]
     work = args.work or Path(tempfile.gettempdir()) / "postern-training" / config.task
     trainer = Trainer(config, args.data, read_manifest(args.data), work / "cache", work)
     if args.start_from:
         trainer.start_from(args.start_from)
-    network = trainer.run(args.replicas)
+    network = trainer.run(args.replicas if args.device == "cpu" else 1)
+    torch.set_default_device("cpu")  # exported and evaluated where it will be served
+    network = network.cpu()
     val = publish(config, network, trainer.classes, args.data, args.out)
     print(f"val: {val['accuracy']}, calibration error {val['calibration_error']}"
           + (f", rejection {val['rejection']}" if "rejection" in val else "") + f"; written to {args.out}")

@@ -1,4 +1,6 @@
-"""The training loop: bf16 autocast on the CPU, cosine schedule, averaged weights, checkpoints to resume from.
+"""The training loop: bf16 autocast, cosine schedule, averaged weights, checkpoints to resume from.
+
+It runs on PyTorch's default device: the CPU, or what `run.py --device` says.
 
 Everything random is seeded by (seed, epoch) or (seed, step), so a run that was interrupted goes on with the same
 photos, crops and mixtures.
@@ -47,11 +49,12 @@ def build(config: TrainConfig, classes: int) -> Network:
 def predict(network: nn.Module, pictures: np.ndarray, config: TrainConfig, batch: int = 128) -> np.ndarray:
     """Logits of uint8 pictures [n, 3, H, W]."""
     network.eval()
+    device = torch.get_default_device()
     out: List[Tensor] = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for start in range(0, len(pictures), batch):
-            x = torch.from_numpy(pictures[start:start + batch]).float() / 255
-            out.append(network(normalise(x, config)).float())
+            x = torch.from_numpy(pictures[start:start + batch]).to(device).float() / 255
+            out.append(network(normalise(x, config)).float().cpu())
     return torch.cat(out).numpy()
 
 
@@ -66,6 +69,7 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, data: Path, photos: List[Photo], cache: Path, work: Path) -> None:
         self.config, self.data, self.cache, self.work = config, data, cache, work
+        self.device = torch.get_default_device()
         self.all_photos, self.classes = photos, classes_of(photos)
         train = [photo for photo in photos if photo.split == "train"]
         index = {name: i for i, name in enumerate(self.classes)}
@@ -93,7 +97,7 @@ class Trainer:
         """Take over what another task's network has learnt, all but the head. A run that has begun goes on as it is."""
         if self._done() > 0:
             return
-        learnt = torch.load(checkpoint, weights_only=True)["average"]
+        learnt = torch.load(checkpoint, weights_only=True, map_location=self.device)["average"]
         body = {key: value for key, value in learnt.items() if not key.startswith("head.")}
         for network in (self.network, self.average):
             network.load_state_dict({**network.state_dict(), **body})
@@ -190,7 +194,7 @@ class Trainer:
     def _order(self, epoch: int) -> Tensor:
         """Which photos an epoch shows, in order; the same in every process."""
         if self._epoch_order[0] != epoch:
-            generator = Generator().manual_seed(self.config.seed * 100_003 + epoch)
+            generator = Generator(self.device).manual_seed(self.config.seed * 100_003 + epoch)
             count = self.steps_per_epoch * self.config.batch
             # Systematic sampling: every photo at least ⌊weight⌋ times, so that an epoch leaves few photos out.
             ends = torch.cumsum((self.weights / self.weights.sum() * count).double(), 0)
@@ -203,7 +207,7 @@ class Trainer:
         # A stretched square of about 1.2 times the training side keeps the resampling near one to one.
         square = 112 if side_px <= 96 else 160
         if square not in self._squares:
-            self._squares[square] = torch.from_numpy(stretched(self.data, self.all_photos, square, self.cache))
+            self._squares[square] = torch.from_numpy(stretched(self.data, self.all_photos, square, self.cache)).to(self.device)
         return self._squares[square]
 
     def _train_step(self, step: int) -> float:
@@ -211,7 +215,7 @@ class Trainer:
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = config.lr * self._schedule(step)
-        generator = Generator().manual_seed(config.seed * 1_000_003 + step)
+        generator = Generator(self.device).manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 7_368_787 + step)
         position = (step % self.steps_per_epoch) * config.batch
         picks = self._order(step // self.steps_per_epoch)[position:position + config.batch]
@@ -219,7 +223,7 @@ class Trainer:
         x, targets = augment(self._squares_for(side)[self.rows[picks]], self.aspect[picks], one_hot, side, self.reject,
                              config.augment, generator)
         self.network.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             logits = self.network(normalise(x, config))
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
         self.network.zero_grad(set_to_none=True)
@@ -256,7 +260,7 @@ class Trainer:
         path = self.work / "checkpoint.pt"
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         if state["classes"] != self.classes:
             raise ValueError(f"{path} was made for other classes; remove it or choose another --work folder")
         self.network.load_state_dict(state["network"])
