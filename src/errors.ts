@@ -40,6 +40,7 @@ export const ERROR_CODES = {
   webhook_refused: { status: 400, title: 'The address of the webhook is not one that is called', retryable: false },
   webhook_unverified: { status: 401, title: 'The webhook is not from whom it says', retryable: false },
   idempotency_mismatch: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
+  retry_refused: { status: 409, title: 'The prediction cannot be tried again', retryable: false },
   // What the input turned out to be, found by the worker.
   not_an_image: { status: 422, title: 'The input is not an image that can be decoded', retryable: false },
   image_truncated: { status: 422, title: 'The image ends before its data is complete', retryable: false },

@@ -25,6 +25,7 @@ import {
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
 import { createCatalogue } from './engine-catalogue.ts';
 import type { EngineOptions } from './engine-options.ts';
+import { createRetry } from './engine-retry.ts';
 import { createTotals, type EngineStats } from './engine-stats.ts';
 import { createLeaving } from './engine-leave.ts';
 import { createTurn } from './engine-turn.ts';
@@ -376,6 +377,7 @@ export function createEngine(options: EngineOptions): Engine {
     submit,
     wait,
     cancel,
+    retry: createRetry({ store, submit }),
     get: (id) => store.get(id),
     list: (request) => store.list(request),
     watch: (id, onChange) => streams.watch(id, onChange),

@@ -117,6 +117,7 @@ export function createGateway({
     apps,
     fault: () => engine.storeFault(),
     onDecided: (observer) => engine.onDecided(observer),
+    stats: () => engine.stats(),
     config: config.http,
     logger,
     clock,

@@ -82,6 +82,8 @@ export interface Predictions {
   wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null>;
   /** null: no such job. A job that is already decided is returned as it is. */
   cancel(id: JobId): Promise<Job | null>;
+  /** A failed or aborted job again, as a new job with the same input. null: no such job. Throws retry_refused. */
+  retry(id: JobId): Promise<Job | null>;
   list(request: {
     limit: number;
     cursor: string | null;

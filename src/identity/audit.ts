@@ -46,6 +46,8 @@ export type AuditAction =
   | 'worker.refuse'
   | 'key.create'
   | 'key.revoke'
+  | 'job.cancel'
+  | 'job.retry'
   | 'login.success'
   | 'login.failure'
   | 'login.end';

@@ -3,6 +3,7 @@ import { acceptedJob } from '../../src/dispatch/accepted.ts';
 import type { Job, JobTimings, Outcome, Payload } from '../../src/dispatch/job.ts';
 import { TERMINAL } from '../../src/dispatch/job.ts';
 import { PosternError } from '../../src/errors.ts';
+import { createTotals, type ModelTotals } from '../../src/gateway/engine-stats.ts';
 import type { ModelView, PredictionRequest, Predictions, Services, WorkerView } from '../../src/gateway/ports.ts';
 
 export interface FakePredictions extends Predictions {
@@ -25,6 +26,8 @@ export interface FakePredictions extends Predictions {
   /** As after a restart, or for a new attempt. */
   dropParts(id: string): void;
   workerList: WorkerView[];
+  /** As the engine counts. */
+  readonly totals: ReadonlyMap<string, Readonly<ModelTotals>>;
 }
 
 export const TIMINGS: JobTimings = {
@@ -47,6 +50,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
   const observers = new Set<(job: Job) => void>();
   const watched = new Map<string, Set<() => void>>();
   const parts = new Map<string, Payload[]>();
+  const counters = createTotals();
   let count = 0;
 
   function change(id: string, update: Partial<Job>): void {
@@ -55,6 +59,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
     jobs.set(id, { ...job, ...update });
     for (const look of watched.get(id) ?? []) look();
     if (!TERMINAL.has(update.status ?? job.status)) return;
+    counters.decided({ ...job, ...update });
     for (const wake of waiters.get(id) ?? []) wake();
     for (const observer of observers) observer({ ...job, ...update });
   }
@@ -78,6 +83,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
     ending: succeeded(),
     refusal: null,
     workerList: [],
+    totals: counters.totals,
     decide,
     change,
     get waiting() {
@@ -102,6 +108,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
         1_700_000_000_000,
       );
       jobs.set(id, job);
+      counters.of(job.model).submitted += 1;
       if (fake.ending) decide(id, fake.ending);
       return Promise.resolve(jobs.get(id) ?? job);
     },
@@ -127,6 +134,12 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       const job = jobs.get(id);
       if (job && !TERMINAL.has(job.status)) decide(id, { type: 'canceled' });
       return Promise.resolve(jobs.get(id) ?? null);
+    },
+    retry(id) {
+      const job = jobs.get(id);
+      if (job === undefined) return Promise.resolve(null);
+      if (job.status === 'failed') return fake.submit({ ...job, deadlineAt: null });
+      return Promise.reject(new PosternError('retry_refused', `the prediction is ${job.status}`));
     },
     list({ limit, cursor, status, model, caller }) {
       const all = [...jobs.values()]

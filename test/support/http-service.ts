@@ -95,6 +95,7 @@ export async function startHttp(
     apps,
     fault: () => null,
     onDecided: fake.onDecided,
+    stats: () => ({ totals: fake.totals }),
     webhooks,
     config,
     files: await openTestFiles(t, files),

@@ -9,17 +9,18 @@ import { createKey, listKeys, revokeKey } from '../../identity/keys/records.ts';
 import type { Predictions } from '../ports.ts';
 import { ANONYMOUS } from './access.ts';
 import { adminWorkerRoutes } from './admin-workers.ts';
+import { adminPredictionRoutes } from './admin-predictions.ts';
 import type { BodyBudget } from './budget.ts';
 import { readAdminCookie } from './cookie.ts';
 import { sessionBody } from './login.ts';
 import { badParameter, clip, parseDeadline } from './parameters.ts';
-import { single } from './predictions.ts';
+import { single } from './job-query.ts';
 import { json, type Answer, type Call, type Route } from './route.ts';
 import { readSmallJson } from './small-json.ts';
 
 export interface AdminRoutesOptions {
   readonly callers: Callers;
-  readonly predictions: Pick<Predictions, 'workers'>;
+  readonly predictions: Predictions;
   readonly budget: BodyBudget;
   readonly clock: Clock;
 }
@@ -90,6 +91,7 @@ export function adminRoutes({ callers, predictions, budget, clock }: AdminRoutes
     { method: 'POST', path: '/v1/admin/keys/:id/revoke', scope: 'admin', handle: endKey },
     { method: 'GET', path: '/v1/admin/audit', scope: 'admin', handle: audit },
     ...adminWorkerRoutes({ records, predictions, clock, actOf: act }),
+    ...adminPredictionRoutes({ records, keys: callers.keys, predictions, actOf: act }),
   ];
 }
 

@@ -127,6 +127,11 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The `Idempotency-Key` was used before with a different request.',
     todo: 'Use a new key for a new request; repeat a request unchanged.',
   },
+  retry_refused: {
+    meaning:
+      'Only a prediction that failed or was aborted is tried again, and only while its input is kept: as long as the prediction, the newest inputs first (`POSTERN_MAX_FAILED_INPUT_BYTES`).',
+    todo: 'Send the input again as a new prediction.',
+  },
   not_an_image: {
     meaning: 'The worker found no image that it can decode in the input.',
     todo: 'Send a JPEG, PNG or WebP, and not, say, the page that shows it.',
@@ -338,7 +343,7 @@ export const ERROR_CHAPTERS: readonly Chapter[] = [
   {
     title: 'What was sent',
     text: 'The request is at fault. Sent again unchanged, it fails again.',
-    codes: between('bad_request', 'idempotency_mismatch'),
+    codes: between('bad_request', 'retry_refused'),
   },
   {
     title: 'What the input turned out to be',

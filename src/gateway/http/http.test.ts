@@ -380,6 +380,7 @@ describe('running the service', () => {
       services: noServices,
       fault: () => null,
       onDecided: fake.onDecided,
+      stats: () => ({ totals: new Map() }),
       webhooks: fakeWebhooks,
       config,
       files: await openTestFiles(t),

@@ -15,6 +15,8 @@ import type { Outbound } from '../outbound/outbound.ts';
 import type { App, Predictions, Services, Webhooks } from '../ports.ts';
 import type { RouteScope } from './access.ts';
 import { parseProxies } from './address.ts';
+import { createActivity, type ActivityOptions, type AnswerCounts } from '../activity/activity.ts';
+import { adminLive } from './admin-live.ts';
 import { adminRoutes } from './admin.ts';
 import type { Files } from '../files/files.ts';
 import { createBodyBudget } from './budget.ts';
@@ -47,6 +49,8 @@ export interface HttpServiceOptions {
   /** Why nothing can be kept now; null: it can. */
   readonly fault: () => PosternError | null;
   readonly onDecided: OnDecided;
+  /** What the engine has counted so far. */
+  readonly stats: ActivityOptions['stats'];
   readonly config: HttpConfig;
   /** For what is requested on a caller's behalf. */
   readonly outbound: Outbound;
@@ -135,6 +139,18 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   let unfollow = (): void => undefined;
 
   const streams = streamRoutes({ predictions, clock });
+  const { stats, onDecided } = options;
+  const answers = (): AnswerCounts => countAnswers(counts);
+  const activity = createActivity({ clock, logger, predictions, stats, onDecided, answers });
+  const live = adminLive({
+    activity,
+    clock,
+    isClosed: () => keys.isClosed,
+    state: () => {
+      const fault = options.fault()?.message ?? null;
+      return { phase, requestsInFlight: inFlight, bodyBytes: budget.usedBytes, fault };
+    },
+  });
 
   const desk: Desk = {
     clock,
@@ -193,6 +209,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
         ...adminRoutes({ callers: options.callers, predictions, budget, clock }),
+        ...live.routes,
         ...apps.flatMap((app) => app.routes()),
         ...(await pageRoutes(apps.map(({ openApi }) => openApi))),
       ];
@@ -216,12 +233,15 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         await app.ready();
         privateDoor = await openPrivateSocket(app.server, handOver.privateSocket);
       }
+      activity.start();
       phase = 'ready';
     },
     async stop() {
       phase = 'draining';
       unfollow();
       metrics?.stop();
+      activity.stop();
+      live.drain();
       if (handOver !== null) {
         privateDoor?.close();
         stopListening();
@@ -291,6 +311,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     phase = 'draining';
     // Whoever reads along finds the rest at the next gateway.
     streams.drain();
+    live.drain();
     const { server } = app ?? { server: null };
     if (!server) return Promise.resolve();
     server.close();
@@ -321,6 +342,20 @@ function openConnections(app: FastifyInstance | null): Promise<number> {
     if (app === null) resolve(0);
     else app.server.getConnections((_error, count) => resolve(count));
   });
+}
+
+/** Without what the console asks for itself. */
+function countAnswers(routes: readonly RouteCounts[]): AnswerCounts {
+  const sum = { all: 0, clientErrors: 0, serverErrors: 0 };
+  for (const { route, counts } of routes) {
+    if (route.startsWith('/v1/admin/')) continue;
+    for (const [status, count] of counts) {
+      sum.all += count;
+      if (status >= 500) sum.serverErrors += count;
+      else if (status >= 400) sum.clientErrors += count;
+    }
+  }
+  return sum;
 }
 
 function listenError(error: unknown, { host, port }: HttpConfig): unknown {

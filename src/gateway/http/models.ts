@@ -95,7 +95,7 @@ function versionBody({ name }: ModelView, { version, state, workers }: VersionVi
   };
 }
 
-function modelBody(model: ModelView, base: string): object {
+export function modelBody(model: ModelView, base: string): object {
   const [latest] = newestFirst(model);
   return {
     owner: 'local',

@@ -1,4 +1,6 @@
 /** The shapes of the administrator's part. */
+import { COLUMNS, PERIOD_MS } from '../activity/series.ts';
+
 const text = (description: string): object => ({ type: 'string', description });
 const time = (description: string): object => ({ type: ['string', 'null'], format: 'date-time', description });
 const ref = (name: string): object => ({ $ref: `#/components/schemas/${name}` });
@@ -60,6 +62,50 @@ const WORKER = {
   session: { description: 'Its session with this gateway, or null.', oneOf: [ref('Worker'), { type: 'null' }] },
 };
 
+const ms = (description: string): object => ({ type: 'number', description });
+const maybe = (type: string, description: string): object => ({ type: [type, 'null'], description });
+
+const PREDICTION = {
+  id: text('Sorts by time of making.'),
+  model: text('Its name.'),
+  version: maybe('string', 'The version that runs or ran it.'),
+  status: text('As in `Prediction`.'),
+  cancel_requested: { type: 'boolean', description: 'The worker has not let go of it yet.' },
+  caller: text('The id of the key, or `anonymous`.'),
+  caller_name: maybe('string', 'The name of the key, while it counts.'),
+  priority: { type: 'integer', description: 'Higher goes first.' },
+  rows: { type: 'integer', description: 'Of a batch.' },
+  content_type: text('Of the input.'),
+  worker: maybe('string', 'Who has or had it.'),
+  attempt: { type: 'integer', description: 'Attempts begun so far.' },
+  past_attempts: { type: 'array', items: { type: 'object' }, description: 'As in `Prediction`.' },
+  progress: { type: ['object', 'null'], description: 'As in `Prediction`.' },
+  error: maybe('string', 'Why it failed, for people.'),
+  error_code: maybe('string', 'Why it failed, for programs.'),
+  output_bytes: maybe('integer', 'Size of the output.'),
+  created_at: time('Accepted.'),
+  started_at: time('Given to a worker.'),
+  completed_at: time('Decided.'),
+  deadline_at: time('After it, nobody wants the answer.'),
+  next_attempt_at: time('It is not tried again before.'),
+  queue_position: maybe('integer', 'Jobs of the same model that go first. Not in lists.'),
+  timings: {
+    description: 'Where the time of a succeeded one went. The parts add up to the total.',
+    oneOf: [
+      object({
+        queue_ms: ms('Waiting for a worker.'),
+        link_ms: ms('On the link, both ways.'),
+        batch_wait_ms: ms('On the worker, waiting for a place in a batch.'),
+        decode_ms: ms('Decoding the input.'),
+        compute_ms: ms('The model itself.'),
+        return_ms: ms('From the arrival of the result until it was recorded.'),
+        total_ms: ms('From acceptance to decision.'),
+      }),
+      { type: 'null' },
+    ],
+  },
+};
+
 export const ADMIN_SCHEMAS: Readonly<Record<string, object>> = {
   Login: object(
     { key: text('An API key with the scope `admin`.') },
@@ -88,6 +134,21 @@ export const ADMIN_SCHEMAS: Readonly<Record<string, object>> = {
   MadeKey: object({ ...KEY, key: text('The key itself, this once.') }),
   AdminWorker: object(WORKER),
   AdminWorkerList: object({ results: { type: 'array', items: ref('AdminWorker') } }),
+  AdminPrediction: object(PREDICTION, { required: ['id', 'model', 'status', 'caller', 'created_at', 'timings'] }),
+  AdminPredictionPage: object({
+    results: { type: 'array', items: ref('AdminPrediction') },
+    next_cursor: maybe('string', '`cursor` of the next page; null: this was the last.'),
+  }),
+  Series: object({
+    period_ms: { type: 'integer', const: PERIOD_MS },
+    at: { type: 'array', items: { type: 'number' }, description: 'Epoch milliseconds of each point, oldest first.' },
+    columns: object(
+      Object.fromEntries(
+        COLUMNS.map((column) => [column, { type: 'array', items: { type: ['number', 'null'] } }] as const),
+      ),
+      { description: 'A value for each point. Rates and times are of its five seconds, null where there was nothing.' },
+    ),
+  }),
   AuditEntry: object({
     seq: { type: 'integer', description: 'From 1, without gaps.' },
     at: time('When.'),

@@ -1,5 +1,5 @@
 /** The administrator's part of the OpenAPI document. */
-import { answer, JSON_TYPE, problems } from './openapi-answers.ts';
+import { answer, JSON_TYPE, plain, problems } from './openapi-answers.ts';
 import { PARAMETERS, ref } from './openapi-schemas.ts';
 
 const body = (schema: object): object => ({ required: true, content: { [JSON_TYPE]: { schema } } });
@@ -76,6 +76,62 @@ export const ADMIN_PATHS: Readonly<Record<string, Readonly<Record<string, object
         204: { description: 'It had only been invited: the invitation is void.' },
         ...problems('not_found'),
       },
+    },
+  },
+  '/v1/admin/predictions': {
+    get: {
+      tags,
+      summary: 'Everybody’s predictions, newest first',
+      description: 'Whose each one is and where its time went; without input and output.',
+      parameters: [PARAMETERS.limit, PARAMETERS.cursor, PARAMETERS.status, PARAMETERS.model, PARAMETERS.caller],
+      responses: { 200: answer('A page.', ref('AdminPredictionPage')), ...problems('bad_parameter') },
+    },
+  },
+  '/v1/admin/predictions/{id}': {
+    get: {
+      tags,
+      summary: 'One of them',
+      parameters: [PARAMETERS.id],
+      responses: { 200: answer('As it stands.', ref('AdminPrediction')), ...problems('prediction_not_found') },
+    },
+  },
+  '/v1/admin/predictions/{id}/cancel': {
+    post: {
+      tags,
+      summary: 'Cancel somebody’s prediction',
+      description: 'As its caller can, and with an entry in the audit log.',
+      parameters: [PARAMETERS.id],
+      responses: { 200: answer('As it stands now.', ref('AdminPrediction')), ...problems('prediction_not_found') },
+    },
+  },
+  '/v1/admin/predictions/{id}/retry': {
+    post: {
+      tags,
+      summary: 'Try a failed prediction again',
+      description:
+        'As a new prediction with the same input, parameters, priority and webhook, for the same caller, without a deadline. Asked for again, it answers with the same new prediction. With an entry in the audit log.',
+      parameters: [PARAMETERS.id],
+      responses: {
+        202: answer('The new one.', ref('AdminPrediction')),
+        ...problems('prediction_not_found', 'retry_refused', 'model_not_found', 'quota_exceeded', 'queue_full'),
+        ...problems('draining', 'overloaded', 'storage_full', 'storage_failed'),
+      },
+    },
+  },
+  '/v1/admin/live': {
+    get: {
+      tags,
+      summary: 'What goes on, live',
+      description:
+        'Server-sent events: `snapshot` (about once a second: this gateway, its workers and models, the latest five seconds), `point` (every five seconds: what `/v1/admin/series` has one more of), and `reconnect` (this gateway stops: ask again). A viewer that does not keep up misses some. At most 32 viewers.',
+      responses: { 200: plain('The events.', 'text/event-stream', {}), ...problems('draining', 'overloaded') },
+    },
+  },
+  '/v1/admin/series': {
+    get: {
+      tags,
+      summary: 'The last hour of this gateway, in points of five seconds',
+      responses: { 200: answer('By column.', ref('Series')) },
     },
   },
   '/v1/admin/audit': {

@@ -288,6 +288,10 @@ export const PARAMETERS = {
   cursor: parameter('query', 'cursor', 'From `next` of the page before.', { type: 'string' }),
   status: parameter('query', 'status', 'Only those in this status.', { type: 'string', enum: status.enum }),
   model: parameter('query', 'model', 'Only those of this model.', { type: 'string' }),
+  caller: parameter('query', 'caller', 'Only those of this caller: the id of a key, or `anonymous`.', {
+    type: 'string',
+    maxLength: 64,
+  }),
   keyId: parameter('path', 'id', 'Of the key.', { type: 'string' }),
   entries: parameter('query', 'limit', 'Entries on a page.', {
     type: 'integer',

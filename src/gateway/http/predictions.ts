@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import { ERROR_CODES, PosternError } from '../../errors.ts';
 import type { Clock } from '../../clock.ts';
-import { TERMINAL, type Job, type JobStatus, type Payload } from '../../dispatch/job.ts';
+import { TERMINAL, type Job, type Payload } from '../../dispatch/job.ts';
 import type { Webhook } from '../../dispatch/webhook.ts';
 import type { Files } from '../files/files.ts';
 import type { Predictions } from '../ports.ts';
@@ -12,6 +12,7 @@ import { CallerGone } from './body.ts';
 import { fileIdIn, fileInput } from './files.ts';
 import { isInputAddress, type InputAddress, type InputFetcher } from './input-url.ts';
 import { readPrediction } from './input.ts';
+import { readJobQuery, single } from './job-query.ts';
 import {
   badParameter,
   checkModel,
@@ -38,11 +39,6 @@ export interface PredictionRoutesOptions {
   /** `http://host:port` of the links in an answer to this call. */
   readonly baseOf: (call: Call) => string;
 }
-
-const DEFAULT_PAGE = 20;
-const MAX_PAGE = 100;
-const MAX_CURSOR_CHARS = 512;
-const STATUSES: ReadonlySet<string> = new Set<JobStatus>([...TERMINAL, 'starting', 'processing']);
 
 export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
   const { predictions, budget, clock, maxBodyBytes, inputs, files, webhookRefusal, baseOf } = options;
@@ -187,19 +183,9 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
   }
 
   async function list(call: Call): Promise<Answer> {
-    const limit = parseLimit(single(call, 'limit'));
-    const cursor = single(call, 'cursor') ?? null;
-    if (cursor !== null && cursor.length > MAX_CURSOR_CHARS) throw badParameter('cursor is not one that a page gave.');
-    const status = single(call, 'status');
-    if (status !== undefined && !STATUSES.has(status)) {
-      throw badParameter(`status is "${clip(status)}"; expected one of ${[...STATUSES].join(', ')}.`);
-    }
-    const model = single(call, 'model')?.replace(/^[^/]*\//, '');
     const caller = listedCaller(call.access);
-    const filter = {
-      ...(status === undefined ? {} : { status: status as JobStatus }),
-      ...(model === undefined ? {} : { model }),
-    };
+    const { limit, cursor, status, model } = readJobQuery(call);
+    const filter = { ...(status === undefined ? {} : { status }), ...(model === undefined ? {} : { model }) };
     const page = await predictions.list({ limit, cursor, ...filter, ...(caller === undefined ? {} : { caller }) });
     const base = baseOf(call);
     const results = page.jobs.map((job) =>
@@ -254,20 +240,6 @@ export function leaving(response: ServerResponse): AbortSignal {
     if (!response.writableFinished) controller.abort(LEFT);
   });
   return controller.signal;
-}
-
-export function single(call: Call, name: string): string | undefined {
-  const value = call.query[name];
-  if (Array.isArray(value)) throw badParameter(`The query parameter "${name}" is given twice.`);
-  return value;
-}
-
-function parseLimit(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_PAGE;
-  const limit = Number(text);
-  if (!/^\d+$/.test(text) || limit < 1 || limit > MAX_PAGE)
-    throw badParameter(`limit is "${clip(text)}"; expected 1 to ${MAX_PAGE}.`);
-  return limit;
 }
 
 function nextQuery(cursor: string, limit: number, filter: { status?: string; model?: string }): string {

@@ -1,5 +1,15 @@
 /** Server-sent events as text (WHATWG HTML, section 9.2), and the ids by which a reader resumes. Pure. */
 
+export const SSE_HEADERS: readonly string[] = [
+  'content-type',
+  'text/event-stream; charset=utf-8',
+  'cache-control',
+  'no-store',
+  // Nginx would collect events until its buffer is full.
+  'x-accel-buffering',
+  'no',
+];
+
 /** One event. Data of several lines is sent as several, and the reader joins them with `\n`. */
 export function sseEvent(name: string, data: string, id?: string): string {
   const lines = /[\r\n]/.test(data) ? data.split(/\r\n|\r|\n/).join('\ndata: ') : data;

@@ -6,7 +6,7 @@ import type { Predictions } from '../ports.ts';
 import { ownJob } from './access.ts';
 import { Reader } from './reader.ts';
 import type { Answer, Call, Route, StreamAnswer } from './route.ts';
-import { readPosition, sseComment, sseEvent, sseRetry } from './sse.ts';
+import { readPosition, SSE_HEADERS, sseComment, sseEvent, sseRetry } from './sse.ts';
 
 /** A line from time to time, so that neither side nor a proxy between them takes silence for death. */
 const HEARTBEAT_MS = 15_000;
@@ -15,16 +15,6 @@ const STALL_MS = 30_000;
 /** After a cut, and after a drain: the next gateway is there already. */
 const RETRY_MS = 1_000;
 const DRAIN_RETRY_MS = 250;
-
-const HEADERS = [
-  'content-type',
-  'text/event-stream; charset=utf-8',
-  'cache-control',
-  'no-store',
-  // Nginx would collect events until its buffer is full.
-  'x-accel-buffering',
-  'no',
-];
 
 export interface StreamRoutesOptions {
   readonly predictions: Predictions;
@@ -57,7 +47,7 @@ export function streamRoutes({ predictions, clock }: StreamRoutesOptions): Strea
       const reader = new Reader(watch!, from?.type === 'done' ? null : from);
       return {
         status: 200,
-        headers: HEADERS,
+        headers: SSE_HEADERS,
         stream: (response) => send(response, reader, (onChange) => (changed = onChange)).finally(() => watch?.close()),
         abandon: () => watch?.close(),
       };

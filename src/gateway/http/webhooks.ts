@@ -5,7 +5,7 @@ import type { Webhooks } from '../ports.ts';
 import { listedCaller, type Access } from './access.ts';
 import { shownDelivery } from './deliveries.ts';
 import { badParameter, clip } from './parameters.ts';
-import { single } from './predictions.ts';
+import { single } from './job-query.ts';
 import { json, type Answer, type Call, type Route } from './route.ts';
 
 const STATUSES: readonly DeliveryStatus[] = ['pending', 'delivered', 'failed'];
