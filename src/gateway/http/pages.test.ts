@@ -5,7 +5,8 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { ERROR_CODES } from '../../errors.ts';
 import { startHttp } from '../../../test/support/http-service.ts';
-import { ERROR_CHAPTERS, ERROR_GUIDE, renderErrorsMarkdown } from './error-guide.ts';
+import { ERROR_GUIDE } from './error-guide.ts';
+import { ERROR_CHAPTERS, renderErrorsMarkdown } from './error-pages.ts';
 import { openApiDocument } from './openapi.ts';
 
 interface Document {

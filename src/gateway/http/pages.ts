@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { OpenApiPart } from '../ports.ts';
-import { renderErrorsPage } from './error-guide.ts';
+import { renderErrorsPage } from './error-pages.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Answer, Call, Route } from './route.ts';
 
