@@ -19,14 +19,14 @@ export const Drawing = memo(function Drawing({ entry, className = '', label }: D
       {...(label === undefined ? { 'aria-hidden': true } : { role: 'img', 'aria-label': label })}
       focusable="false"
     >
-      <g transform={`translate(${OFFSET.x} ${OFFSET.y})`}>
-        {flats.map(({ d, fill }, index) => (
-          <path key={index} d={d} fill={fill} />
+      <g stroke="var(--drawing-ink)" strokeLinecap="round" strokeLinejoin="round">
+        {lines.map(({ d, weight, covers }, index) => (
+          <path key={index} d={d} strokeWidth={weight} fill={covers ? 'var(--plate)' : 'none'} />
         ))}
       </g>
-      <g fill="none" stroke="var(--drawing-ink)" strokeLinecap="round" strokeLinejoin="round">
-        {lines.map(({ d, weight }, index) => (
-          <path key={index} d={d} strokeWidth={weight} />
+      <g transform={`translate(${OFFSET.x} ${OFFSET.y})`} className="drawing-flats">
+        {flats.map(({ d, fill }, index) => (
+          <path key={index} d={d} fill={fill} />
         ))}
       </g>
     </svg>

@@ -10,6 +10,8 @@ export interface Flat {
 export interface Line {
   readonly d: string;
   readonly weight: number;
+  /** Does it hide the lines that were drawn before it? Closed shapes do. */
+  readonly covers: boolean;
 }
 
 export interface Style {
@@ -70,7 +72,7 @@ export function createPen(seed: string): { pen: Pen; sheet: Sheet } {
     path(d, { fill, weight = WEIGHT } = {}) {
       const placed = place(d, matrix);
       if (fill !== undefined) flats.push({ d: placed, fill });
-      if (weight > 0) lines.push({ d: placed, weight });
+      if (weight > 0) lines.push({ d: placed, weight, covers: placed.endsWith('Z') });
     },
     circle(x, y, radius, style) {
       const k = radius * 0.5523;

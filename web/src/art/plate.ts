@@ -2,7 +2,7 @@
 import type { DrawingSpec } from '../api/guides.ts';
 import { createPen, type Sheet } from './pen.ts';
 import { FORMS } from './forms.ts';
-import { twig } from './leaves.ts';
+import { twig } from './foliage.ts';
 
 export const WIDTH = 200;
 export const HEIGHT = 240;
@@ -19,7 +19,7 @@ export function draw(id: string, spec: DrawingSpec | null): Sheet {
   form(pen, {
     colour: spec?.colour ?? spot,
     second: spec?.second ?? '#e8c34a',
-    count: spec?.count ?? 0,
+    count: spec?.count ?? null,
     leaf: spec?.leaf ?? 'oval',
   });
   return sheet;
