@@ -19,7 +19,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['test/**/*.ts', 'src/**/*.test.ts', 'src/**/*.suite.ts'],
+    files: ['test/**/*.ts', 'src/**/*.test.ts', 'web/src/**/*.test.ts', 'src/**/*.suite.ts'],
     rules: {
       '@typescript-eslint/no-floating-promises': [
         'error',

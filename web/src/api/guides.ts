@@ -1,5 +1,6 @@
 /** The guides as the gateway sends them (docs/guides.md), and the questions that are asked about them. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query';
+import type { DrawingSpec } from '../art/look.ts';
 import type { Language } from '../i18n/texts.ts';
 import type { Both } from '../i18n/use-language.ts';
 import { getJson } from './http.ts';
@@ -7,15 +8,6 @@ import { getJson } from './http.ts';
 export interface Names {
   readonly en: readonly string[];
   readonly ko: readonly string[];
-}
-
-/** How an entry is drawn; read by `art/`. */
-export interface DrawingSpec {
-  readonly form: string;
-  readonly colour?: string;
-  readonly second?: string;
-  readonly count?: number;
-  readonly leaf?: string;
 }
 
 export interface EntrySummary {
@@ -108,7 +100,7 @@ export const entryQuery = (guide: string, entry: string) =>
 function entriesPath(guide: string, filter: Partial<EntryFilter>, rest: Readonly<Record<string, string>>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries({ ...filter, ...rest })) if (value !== '') query.set(name, value);
-  return `/api/guides/${encodeURIComponent(guide)}/entries?${query}`;
+  return `/api/guides/${encodeURIComponent(guide)}/entries?${query.toString()}`;
 }
 
 export const entriesQuery = (guide: string, filter: EntryFilter, lang: Language) =>

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { DrawingSpec } from '../api/guides.ts';
 import { FORMS } from './forms.ts';
 import { LEAF_KINDS } from './leaves.ts';
+import type { DrawingSpec } from './look.ts';
 import { draw, HEIGHT, WIDTH } from './plate.ts';
 
 const guides = join(import.meta.dirname, '../../../guides');

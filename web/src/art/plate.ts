@@ -1,5 +1,5 @@
 /** The drawing of an entry, out of its description in the guide. An entry without one gets a twig of its own. */
-import type { DrawingSpec } from '../api/guides.ts';
+import type { DrawingSpec } from './look.ts';
 import { createPen, type Sheet } from './pen.ts';
 import { FORMS } from './forms.ts';
 import { twig } from './foliage.ts';

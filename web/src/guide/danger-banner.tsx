@@ -16,14 +16,20 @@ export function DangerBanner({ danger }: { readonly danger: NonNullable<Entry['d
   return (
     <section
       aria-label={level.label[lang]}
-      className={`mt-5 flex gap-4 rounded-md border-l-8 p-4 ${looks.border} ${looks.wash}`}
+      className={`mt-5 flex gap-4 rounded-md p-4 sm:p-5 ${level.dangerous ? looks.solid : `border-l-8 ${looks.border} ${looks.wash}`}`}
     >
-      <Icon name={looks.icon} size={level.dangerous ? 44 : 32} className={`shrink-0 ${looks.text}`} />
+      <Icon
+        name={looks.icon}
+        size={level.dangerous ? 48 : 32}
+        className={`shrink-0 ${level.dangerous ? '' : looks.text}`}
+      />
       <div className="min-w-0">
-        <p className={`text-lg leading-tight font-extrabold ${looks.text}`}>{level.label[lang]}</p>
-        <p className="mt-1 text-sm text-ink">{level.meaning[lang]}</p>
+        <p className={`text-lg leading-tight font-extrabold ${level.dangerous ? 'text-xl' : looks.text}`}>
+          {level.label[lang]}
+        </p>
+        <p className="mt-1 text-sm">{level.meaning[lang]}</p>
         {parts !== null && (
-          <p className="mt-2 text-sm text-ink">
+          <p className="mt-2 text-sm">
             <strong>{t('entry.parts')}: </strong>
             {parts}
           </p>
