@@ -73,6 +73,7 @@ export interface Config {
   /** null: as an own authority writes it. */
   readonly gatewayName: string | null;
   readonly guidesDir: string;
+  readonly guide: { readonly photoTtlMs: number; readonly recordTtlMs: number };
   readonly modelsDir: string;
   readonly python: string;
   /** What models in Python see of the environment. */
@@ -266,6 +267,10 @@ export function parseConfig(env: Environment, folder: string): Config {
     targetPort: Number(required('TARGET_PORT')),
     gatewayName: text('POSTERN_GATEWAY_NAME'),
     guidesDir: path('POSTERN_GUIDES_DIR'),
+    guide: Object.freeze({
+      photoTtlMs: Number(required('POSTERN_GUIDE_PHOTO_TTL_S')) * 1_000,
+      recordTtlMs: Number(required('POSTERN_GUIDE_RECORD_TTL_S')) * 1_000,
+    }),
     modelsDir: path('POSTERN_MODELS_DIR'),
     python: python.includes('/') ? resolve(folder, python) : python,
     pythonEnvironment: pythonEnvironment(env, text('POSTERN_PYTHON_ENV')),

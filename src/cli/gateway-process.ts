@@ -5,7 +5,7 @@ import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { parseGatewayConfig } from '../gateway/config.ts';
-import type { App } from '../gateway/ports.ts';
+import type { App, AppHost } from '../gateway/ports.ts';
 import { stateOf } from '../identity/keys/key.ts';
 import { listKeys, prepareKeys } from '../identity/keys/records.ts';
 import { openRecords, type Records } from '../identity/records.ts';
@@ -43,7 +43,7 @@ export async function startGateway(
 async function startOver(
   records: Records,
   config: Config,
-  apps: readonly App[],
+  apps: readonly ((host: AppHost) => App)[],
   defaultTunnelHost: string,
   logger: Logger,
 ): Promise<GatewayProcess> {

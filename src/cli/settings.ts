@@ -299,6 +299,20 @@ export const SETTINGS = {
     fallback: './guides',
     about: 'Every folder in it that has a `guide.json` is a guide of the field guide. None: it is not served.',
   },
+  POSTERN_GUIDE_PHOTO_TTL_S: {
+    kind: { type: 'integer', min: 60, max: 315_360_000 },
+    use: 'gateway',
+    fallback: '2592000',
+    about:
+      'How long the field guide keeps photos that people sent: 30 days. What was found on them stays as long as the next one says.',
+  },
+  POSTERN_GUIDE_RECORD_TTL_S: {
+    kind: { type: 'integer', min: 60, max: 315_360_000 },
+    use: 'gateway',
+    fallback: '31536000',
+    about:
+      'How long the field guide keeps an identification without its photos: a year. People can delete theirs at any time.',
+  },
   POSTERN_MODELS_DIR: {
     kind: { type: 'folder' },
     use: 'worker',

@@ -14,7 +14,7 @@ import { createEngine } from './engine.ts';
 import { createFiles } from './files/files.ts';
 import { createHttpService, type HttpHandOver } from './http/http.ts';
 import type { Door } from './door.ts';
-import type { App } from './ports.ts';
+import type { App, AppHost } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { createOutbound } from './outbound/outbound.ts';
 import { createGatewayStore } from './store.ts';
@@ -29,8 +29,8 @@ export interface GatewayOptions {
   readonly records: Records;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Served beside the API; started and stopped with the gateway. */
-  readonly apps?: readonly App[];
+  /** Served beside the API; made, started and stopped with the gateway. */
+  readonly apps?: readonly ((host: AppHost) => App)[];
   /** Set for a gateway that takes the place of another: it starts in standby, and serves from `activate` on. */
   readonly handOver?: GatewayHandOver | null;
 }
@@ -67,8 +67,8 @@ export function createGateway({
   records,
   logger,
   clock,
-  apps = [],
   handOver = null,
+  ...options
 }: GatewayOptions): Gateway {
   const { jobs, tunnel } = config;
   const store = createGatewayStore({ config, clock, logger });
@@ -97,6 +97,8 @@ export function createGateway({
   });
   const callers = createCallers({ records, clock, logger });
   const files = createFiles({ dataDir: config.dataDir, clock, logger, ...config.files });
+  const host: AppHost = { predictions: engine, onDecided: (observer) => engine.onDecided(observer), clock, logger };
+  const apps = (options.apps ?? []).map((make) => make(host));
   const http = createHttpService({
     callers,
     files,
@@ -129,9 +131,9 @@ export function createGateway({
     async start() {
       records.watch(clock, (error) => logger.error('the control records cannot be read', { error }));
       await identity.start();
-      for (const app of apps) await app.start();
       await engine.start();
       await files.start();
+      for (const app of apps) await app.start();
       if (handOver === null) await activate();
       else await http.start();
     },
@@ -145,6 +147,7 @@ export function createGateway({
   async function activate(): Promise<void> {
     await engine.activate();
     await sender.start();
+    for (const app of apps) await app.activate();
     await listener.start();
     // Last: a caller that gets through finds everything there.
     if (handOver === null) await http.start();

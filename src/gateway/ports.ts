@@ -3,7 +3,10 @@
  * `sessions.ts` (workers); neither of these knows the other.
  */
 import type { Service } from '../service.ts';
-import type { Route } from './http/route.ts';
+import type { IncomingMessage } from 'node:http';
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import type { Call, Route } from './http/route.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../dispatch/job.ts';
 import type { DeliveryId, DeliveryView } from '../dispatch/delivery.ts';
@@ -208,9 +211,66 @@ export interface OpenApiPart {
   readonly schemas: Readonly<Record<string, object>>;
 }
 
-/** Something that is served beside the API, as the field guide is. It is started before the first request. */
+/** What the gateway lends to an app. */
+export interface AppHost {
+  readonly predictions: Predictions;
+  /** Calls `observer` with every job that is decided by this process; returns what takes it off. */
+  onDecided(observer: (job: Job) => void): () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A file of a form. */
+export interface FormFile {
+  readonly contentType: string;
+  readonly bytes: Buffer;
+}
+
+/** What the HTTP service does for the routes of an app: it knows the limits, the proxies and the addresses. */
+export interface AppDesk {
+  readonly maxBodyBytes: number;
+  /**
+   * The files of a form, all under one name, in memory that is counted until `use` is over. Throws bad_multipart, body_too_large,
+   * unsupported_media_type, missing_input, overloaded, request_timeout.
+   */
+  withFiles<T>(call: Call, shape: FilesShape, use: (files: readonly FormFile[]) => Promise<T>): Promise<T>;
+  /** A JSON object of at most 16 KiB. */
+  readJson(request: IncomingMessage): Promise<Record<string, unknown>>;
+  /** Whoever counts as one caller: an IPv4 address, or an IPv6 /64. */
+  addressGroup(request: IncomingMessage): string;
+  /** Did the caller come by HTTPS? Only then may a cookie say `Secure`. */
+  isHttps(request: IncomingMessage): boolean;
+  /** A page of another site wrote this, not one of `corsOrigins`. */
+  isForeignWrite(request: IncomingMessage): boolean;
+  /** The gateway is about to end: whoever waits is to be answered now. */
+  draining(): boolean;
+  /** Aborted when the caller goes before the answer. */
+  leaving(call: Call): AbortSignal;
+  /** Buckets by name, at most so many names: 0, or the milliseconds until there is one again. */
+  throttle(limits: ThrottleLimits): { take(name: string): number };
+}
+
+export interface FilesShape {
+  readonly field: string;
+  readonly maxFiles: number;
+}
+
+export interface ThrottleLimits {
+  /** At once, after a pause. */
+  readonly burst: number;
+  /** One more each. */
+  readonly everyMs: number;
+  /** Names that are remembered; the one that was heard of longest ago is forgotten first. */
+  readonly maxNames: number;
+}
+
+/**
+ * Something that is served beside the API, as the field guide is. It is started before the first request, maybe while another gateway still
+ * serves; from `activate` on it may submit predictions and clear up.
+ */
 export interface App extends Service {
-  routes(): Route[];
+  activate(): Promise<void>;
+  routes(desk: AppDesk): Route[];
   readonly openApi: OpenApiPart;
 }
 

@@ -69,14 +69,15 @@ export interface StartHttp {
   readonly apps?: readonly App[];
   readonly webhooks?: Webhooks;
   readonly files?: GatewayConfigInput['files'];
+  readonly fake?: FakePredictions;
 }
 
 export async function startHttp(
   t: TestContext,
   http: GatewayConfigInput['http'] = {},
-  { allow = [], records = openTestRecords(t), apps = [], webhooks = fakeWebhooks, files = {} }: StartHttp = {},
+  { allow = [], records = openTestRecords(t), apps = [], webhooks = fakeWebhooks, files = {}, ...more }: StartHttp = {},
 ): Promise<RunningHttp> {
-  const fake = createFakePredictions(['plants', 'echo']);
+  const fake = more.fake ?? createFakePredictions(['plants', 'echo']);
   const errors: RunningHttp['errors'] = [];
   const quiet = (): void => undefined;
   const logger: Logger = {

@@ -37,6 +37,14 @@ export const guideFile = z.object({
     .max(32)
     .default([]),
   verdict_groups: z.record(z.string(), both).default({}),
+  verdict: z
+    .strictObject({
+      /** Summed probability of dangerous entries from which on the verdict is `dangerous`. */
+      dangerous_from: z.number().gt(0).max(1).default(0.2),
+      /** Of several photos together: a first candidate below it is `unsure`. Of one photo the model says so itself. */
+      unsure_below: z.number().min(0).max(1).optional(),
+    })
+    .prefault({}),
   texts: z.object({ en: z.record(z.string(), text), ko: z.record(z.string(), text) }),
 });
 

@@ -34,6 +34,9 @@ export interface Guide extends Pick<GuideFile, 'id' | 'model' | 'levels' | 'text
   readonly tables: SourcesFile['tables'];
   /** How entries are drawn, by id. */
   readonly drawings: DrawingsFile;
+  readonly dangerousFrom: number;
+  /** null: as the photos say, each for itself. */
+  readonly unsureBelow: number | null;
   /** Listed entries. */
   readonly size: number;
   /** Families of the listed entries with how many each has, by their Latin names. */
@@ -79,6 +82,8 @@ export function createGuide(file: GuideFile, { entries, outcomes }: EntriesFile,
     outcomes,
     tables,
     drawings,
+    dangerousFrom: file.verdict.dangerous_from,
+    unsureBelow: file.verdict.unsure_below ?? null,
     size: listed.length,
     families: familiesOf(listed),
     get,

@@ -1,9 +1,7 @@
 /** The guides over HTTP: pages, search, single entries, and what is answered to those who ask for something else. */
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { startHttp } from '../../../test/support/http-service.ts';
-import { createFieldGuide } from '../fieldguide.ts';
+import { startFieldGuide } from '../../../test/support/field-guide.ts';
 import { FIELD_GUIDE_OPENAPI } from './openapi.ts';
 
 interface Page {
@@ -11,12 +9,8 @@ interface Page {
   next: string | null;
 }
 
-const root = path.join(import.meta.dirname, '../../..');
-
 async function start(t: TestContext) {
-  const app = createFieldGuide({ folders: ['plants', 'clothes'].map((name) => path.join(root, 'guides', name)) });
-  await app.start();
-  const http = await startHttp(t, {}, { apps: [app] });
+  const http = await startFieldGuide(t);
   const get = async <T>(url: string): Promise<T> => {
     const response = await fetch(http.base + url);
     assert.equal(response.status, 200, url);
@@ -31,7 +25,15 @@ describe('the guides over HTTP', () => {
     const served = service.routes
       .map((route) => route.path.replace(/:(\w+)/g, '{$1}'))
       .filter((url) => url.startsWith('/api/'));
-    assert.deepEqual(served.sort(), Object.keys(FIELD_GUIDE_OPENAPI.paths).sort());
+    const methods = Object.entries(FIELD_GUIDE_OPENAPI.paths).flatMap(([url, of]) =>
+      Object.keys(of).map((method) => `${method.toUpperCase()} ${url}`),
+    );
+    const routes = service.routes.filter((route) => route.path.startsWith('/api/'));
+    assert.deepEqual(
+      routes.map((route) => `${route.method} ${route.path.replace(/:(\w+)/g, '{$1}')}`).sort(),
+      methods.sort(),
+    );
+    assert.deepEqual([...new Set(served)].sort(), Object.keys(FIELD_GUIDE_OPENAPI.paths).sort());
     const document = await get<{ paths: object }>('/openapi.json');
     for (const url of served) assert.ok(url in document.paths);
   });

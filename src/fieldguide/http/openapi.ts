@@ -1,5 +1,6 @@
 /** The field guide's part of the OpenAPI document. */
 import type { OpenApiPart } from '../../gateway/ports.ts';
+import { IDENTIFY_PATHS, IDENTIFY_SCHEMAS } from './openapi-identify.ts';
 
 const text = { type: 'string' };
 const both = { type: 'object', required: ['en', 'ko'], properties: { en: text, ko: text } };
@@ -57,10 +58,12 @@ const noGuide = problem('`guide_not_found`: There is no guide with this name.');
 export const FIELD_GUIDE_OPENAPI: OpenApiPart = {
   tag: 'Field guide',
   schemas: {
+    ...IDENTIFY_SCHEMAS,
     GuideEntrySummary: { type: 'object', required: Object.keys(summary), properties: summary },
     GuideOverview: { type: 'object', required: Object.keys(overview), properties: overview },
   },
   paths: {
+    ...IDENTIFY_PATHS,
     '/api/guides': operation(
       'All guides',
       [],

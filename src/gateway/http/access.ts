@@ -5,9 +5,10 @@ import { clip } from './parameters.ts';
 
 /**
  * What a route asks of its caller. `public`: nothing. `predict`: work with models and with one's own predictions; reading
- * alone (GET) is also open to a `read` key. `read`: how the service does (workers, metrics). `admin`: everything, of everybody.
+ * alone (GET) is also open to a `read` key. `guest`: the same for the visitors of an app, to whom the console's cookie means nothing.
+ * `read`: how the service does (workers, metrics). `admin`: everything, of everybody.
  */
-export type RouteScope = 'public' | 'predict' | 'read' | 'admin';
+export type RouteScope = 'public' | 'guest' | 'predict' | 'read' | 'admin';
 
 /** Who makes a request when no key is asked for. */
 export const ANONYMOUS = 'anonymous';

@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 const MAX_AGE_S = 600;
 const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, DELETE';
 const ALLOWED_HEADERS =
-  'authorization, content-type, prefer, idempotency-key, cancel-after, if-none-match, last-event-id, x-request-id';
+  'authorization, content-type, prefer, idempotency-key, cancel-after, if-none-match, last-event-id, x-guide-owner, x-request-id';
 /** Beyond the few that a page may always read. */
 const EXPOSED_HEADERS = 'etag, location, retry-after, server-timing, www-authenticate, x-request-id';
 

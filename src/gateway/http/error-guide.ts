@@ -85,6 +85,28 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The guide has no entry with this id, and no listed entry has it as a member.',
     todo: 'Find the id by `GET /api/guides/{guide}/entries?q=…`.',
   },
+  identification_not_found: {
+    meaning:
+      'This owner has no identification with this id: it was deleted, its time is over, or it is somebody else’s.',
+    todo: 'Send the token of the owner (the cookie, or `X-Guide-Owner`); list your own with `GET /api/identifications`.',
+  },
+  photo_not_found: {
+    meaning:
+      'The photo is kept no longer: photos of the field guide expire, and a shared result shows them only if its owner chose to.',
+    todo: 'Send the photo again.',
+  },
+  share_not_found: {
+    meaning: 'The link never was, its owner ended it, or what it showed was deleted or has expired.',
+    todo: 'Ask whoever gave it to you for a new one.',
+  },
+  not_decided: {
+    meaning: 'There is no outcome yet that could be judged or shared.',
+    todo: 'Wait with `GET /api/identifications/{id}?wait=25` until its `status` is `decided`.',
+  },
+  cursor_expired: {
+    meaning: 'The ranking that the cursor belongs to was replaced more than an hour ago.',
+    todo: 'Begin again without a cursor.',
+  },
   file_not_found: {
     meaning: 'No file has this id: it was never uploaded, was deleted, its day is over, or it is another caller’s.',
     todo: 'Upload it again.',

@@ -132,8 +132,9 @@ async function readUpload({ request }: Call, limits: BodyLimits): Promise<Upload
 }
 
 async function formUpload(request: Call['request'], limits: BodyLimits): Promise<Upload> {
-  const { file, fields } = await readMultipart(request, limits, UPLOAD_FORM);
-  if (file === null) {
+  const { files, fields } = await readMultipart(request, limits, UPLOAD_FORM);
+  const [file] = files;
+  if (file === undefined) {
     throw new PosternError('missing_input', 'The form has no file; expected one in the field "content".');
   }
   let name = file.name;

@@ -73,7 +73,7 @@ export function createGate({ keys, sessions, clock, isOpen, publicUrl, corsOrigi
 
   function byNothing(scope: RouteScope, request: IncomingMessage): Access {
     if (keys.isClosed) {
-      if (isOpen && scope === 'predict') return PUBLIC_ACCESS;
+      if (isOpen && (scope === 'predict' || scope === 'guest')) return PUBLIC_ACCESS;
       throw new PosternError('unauthorized', 'Expected an API key: Authorization: Bearer postern_...');
     }
     if (scope === 'admin' && !isFromThisMachine(request)) {
@@ -114,7 +114,7 @@ export function createGate({ keys, sessions, clock, isOpen, publicUrl, corsOrigi
         const token = tokenIn(authorization);
         if (token !== null) return byKey(token, scope, request);
       }
-      if (sessions.size > 0 && request.headers.cookie !== undefined) {
+      if (scope !== 'guest' && sessions.size > 0 && request.headers.cookie !== undefined) {
         const session = byCookie(request);
         if (session !== null) return session;
       }

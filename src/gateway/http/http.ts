@@ -18,6 +18,7 @@ import { parseProxies } from './address.ts';
 import { createActivity, type ActivityOptions, type AnswerCounts } from '../activity/activity.ts';
 import { adminLive } from './admin-live.ts';
 import { adminRoutes } from './admin.ts';
+import { createAppDesk } from './app-desk.ts';
 import type { Files } from '../files/files.ts';
 import { createBodyBudget } from './budget.ts';
 import { createInputFetcher } from './input-url.ts';
@@ -182,6 +183,15 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       const webhookRefusal = (url: string): string | null => outbound.refusal(url);
       const inputs = createInputFetcher({ outbound, maxBytes: maxBodyBytes });
       const baseOf = createBaseOf(config.publicUrl);
+      const appDesk = createAppDesk({
+        budget,
+        clock,
+        maxBodyBytes,
+        proxies,
+        publicUrl: config.publicUrl,
+        corsOrigins,
+        draining: () => phase === 'draining',
+      });
       routes = [
         ...predictionRoutes({
           predictions,
@@ -210,7 +220,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
         ...adminRoutes({ callers: options.callers, predictions, budget, clock }),
         ...live.routes,
-        ...apps.flatMap((app) => app.routes()),
+        ...apps.flatMap((app) => app.routes(appDesk)),
         ...(await pageRoutes(apps.map(({ openApi }) => openApi))),
       ];
       app = createApp(config, desk);

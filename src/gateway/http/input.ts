@@ -208,10 +208,11 @@ function fileOf(field: string, value: Json | undefined): Payload | InputAddress 
 
 async function formPrediction({ request, limits, nowMs }: BodySource): Promise<PredictionBody> {
   const form = await readMultipart(request, limits, PREDICTION_FORM);
+  const [file] = form.files;
   const envelope = new Envelope(nowMs);
   const parameters = new ParameterSet();
   let input: Payload | InputAddress | null =
-    form.file === null ? null : { contentType: partType(form.file.contentType), bytes: form.file.bytes };
+    file === undefined ? null : { contentType: partType(file.contentType), bytes: file.bytes };
   for (const [name, value] of form.fields) {
     if (envelope.set(name, value)) continue;
     const inField = FILE_FIELDS.has(name) ? (fileOf(name, value) ?? jsonField(name, value)) : null;

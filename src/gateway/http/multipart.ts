@@ -1,5 +1,5 @@
 /**
- * `multipart/form-data`: one file part is the input, the fields beside it are parameters. Streamed through busboy, counted
+ * `multipart/form-data`: a file part is the input, the fields beside it are parameters. Streamed through busboy, counted
  * as it arrives, so that a body over the limit is refused while most of it is still with the caller.
  */
 import type { IncomingMessage } from 'node:http';
@@ -17,7 +17,7 @@ export interface FilePart {
 }
 
 export interface Form {
-  readonly file: FilePart | null;
+  readonly files: readonly FilePart[];
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
@@ -26,14 +26,19 @@ export const FILE_FIELDS: ReadonlySet<string> = new Set(['image', 'file', 'input
 
 /** What a form may consist of. */
 export interface FormShape {
-  /** The one file may come under these names. */
+  /** A file may come under these names. */
   readonly files: ReadonlySet<string>;
+  readonly maxFiles: number;
   /** Some clients send these as files too; they are read like any other field. */
   readonly texts: ReadonlySet<string>;
 }
 
-export const PREDICTION_FORM: FormShape = { files: FILE_FIELDS, texts: new Set() };
-export const UPLOAD_FORM: FormShape = { files: new Set(['content', 'file']), texts: new Set(['metadata']) };
+export const PREDICTION_FORM: FormShape = { files: FILE_FIELDS, maxFiles: 1, texts: new Set() };
+export const UPLOAD_FORM: FormShape = {
+  files: new Set(['content', 'file']),
+  maxFiles: 1,
+  texts: new Set(['metadata']),
+};
 const MAX_FIELD_NAME_BYTES = 100;
 /** A part has two or three headers. */
 const MAX_PART_HEADERS = 16;
@@ -47,8 +52,12 @@ function malformed(message: string): PosternError {
 export function readMultipart(request: IncomingMessage, limits: BodyLimits, shape: FormShape): Promise<Form> {
   return new Promise((resolve, reject) => {
     const fields: (readonly [string, string])[] = [];
-    let file: FilePart | null = null;
-    let taken = false;
+    /** In their order in the form, whichever ends first. */
+    const files: (FilePart | null)[] = [];
+    const many =
+      shape.maxFiles === 1
+        ? 'The form has more than one file; expected one input.'
+        : `The form has more than ${shape.maxFiles} files.`;
     let receivedBytes = 0;
     let settled = false;
 
@@ -69,8 +78,8 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits, shap
           // A data URL in a field is as long as a file.
           fieldSize: Math.max(MAX_PARAMETERS_BYTES, limits.maxBytes),
           fields: MAX_FIELDS,
-          files: 1 + shape.texts.size,
-          parts: MAX_FIELDS + 1 + shape.texts.size,
+          files: shape.maxFiles + shape.texts.size,
+          parts: MAX_FIELDS + shape.maxFiles + shape.texts.size,
           headerPairs: MAX_PART_HEADERS,
           fileSize: limits.maxBytes,
         },
@@ -89,12 +98,12 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits, shap
         fail(malformed(`The file is in the field "${clip(field)}"; expected ${namesOf(shape.files)}.`));
         return;
       }
-      if (!isText && taken) {
+      if (!isText && files.length === shape.maxFiles) {
         stream.resume();
-        fail(malformed('The form has more than one file; expected one input.'));
+        fail(malformed(many));
         return;
       }
-      taken ||= !isText;
+      const place = isText ? -1 : files.push(null) - 1;
       stream.on('data', (chunk: Buffer) => {
         if (!settled) chunks.push(chunk);
       });
@@ -102,7 +111,7 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits, shap
         if (settled) return;
         const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
         if (isText) fields.push([field, bytes.toString('utf8')]);
-        else file = { field, name, contentType, bytes };
+        else files[place] = { field, name, contentType, bytes };
       });
     });
     parser.on('field', (name, value, nameTruncated, valueTruncated) => {
@@ -112,14 +121,14 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits, shap
       else if (valueTruncated) fail(malformed(`The field "${clip(name)}" is longer than the limit.`));
       else fields.push([name, value]);
     });
-    parser.on('filesLimit', () => fail(malformed('The form has more than one file; expected one input.')));
+    parser.on('filesLimit', () => fail(malformed(many)));
     parser.on('fieldsLimit', () => fail(malformed(`The form has more than ${MAX_FIELDS} fields.`)));
-    parser.on('partsLimit', () => fail(malformed(`The form has more than ${MAX_FIELDS + 1} parts.`)));
+    parser.on('partsLimit', () => fail(malformed(`The form has more than ${MAX_FIELDS + shape.maxFiles} parts.`)));
     parser.on('error', (error) => fail(malformed(`The form is broken: ${reasonOf(error)}.`)));
     parser.on('finish', () => {
       if (settled) return;
       settled = true;
-      resolve({ file, fields });
+      resolve({ files: files.filter((file) => file !== null), fields });
     });
 
     request.on('data', (chunk: Buffer) => {
@@ -147,7 +156,7 @@ export function readMultipart(request: IncomingMessage, limits: BodyLimits, shap
 
 function namesOf(fields: ReadonlySet<string>): string {
   const names = [...fields].map((name) => `"${name}"`);
-  return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+  return names.length === 1 ? names.join() : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 }
 
 function reasonOf(error: unknown): string {

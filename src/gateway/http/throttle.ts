@@ -1,5 +1,6 @@
 /** Buckets by name, at most so many: for what strangers may do only now and then. Owner of them. */
 import type { Clock } from '../../clock.ts';
+import type { ThrottleLimits } from '../ports.ts';
 
 export interface Throttle {
   /** Takes one: 0, or the milliseconds until there is one. */
@@ -12,14 +13,8 @@ interface Bucket {
   filledAt: number;
 }
 
-export interface ThrottleOptions {
+export interface ThrottleOptions extends ThrottleLimits {
   readonly clock: Clock;
-  /** At once, after a pause. */
-  readonly burst: number;
-  /** One more each. */
-  readonly everyMs: number;
-  /** Names that are remembered; the one that was heard of longest ago is forgotten first. */
-  readonly maxNames: number;
 }
 
 export function createThrottle({ clock, burst, everyMs, maxNames }: ThrottleOptions): Throttle {

@@ -6,7 +6,8 @@ import { PosternError } from '../../../errors.ts';
 import type { ErrorCode } from '../../../errors.ts';
 import { flatPng, noise, oriented, pattern, patternPixels } from '../../../../test/support/images.ts';
 import type { ImageClassificationManifest } from '../../manifest.ts';
-import { createDecoder, loadSharp } from './decode.ts';
+import { loadSharp } from '../../../images/images.ts';
+import { createDecoder } from './decode.ts';
 import type { Decode } from './decode.ts';
 import { placePhoto } from './geometry.ts';
 

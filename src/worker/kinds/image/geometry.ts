@@ -3,14 +3,10 @@
  * here, in whole pixels, as the training code does it (Pillow and torchvision: round the long side, cut from the floor of
  * the half), so that the network sees in service what it saw in training.
  */
+import type { Size } from '../../../images/images.ts';
 import type { ImageClassificationManifest } from '../../manifest.ts';
 
 type Input = Pick<ImageClassificationManifest['input'], 'width' | 'height' | 'fit' | 'scale'>;
-
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
 
 export interface Placement {
   readonly resized: Size;
@@ -19,12 +15,6 @@ export interface Placement {
   readonly left: number;
   readonly top: number;
 }
-
-/**
- * A strip longer than this is no photo, and covering a square with it would make it 10,000 × longer than the network's
- * input: at 4,096 px that is beyond what libvips addresses.
- */
-export const MAX_ASPECT = 10_000;
 
 export function placePhoto(input: Input, photo: Size): Placement {
   const sides = { width: Math.round(input.width * input.scale), height: Math.round(input.height * input.scale) };

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { PosternError } from '../../../errors.ts';
 import { MAX_PAYLOAD_BYTES } from '../../../protocol/limits.ts';
 import type { BytesInput, JsonValue } from '../../runner.ts';
-import { sniffFormat } from '../image/sniff.ts';
+import { sniffFormat } from '../../../images/sniff.ts';
 import { NO_PARAMETERS } from '../kind.ts';
 import type { Item, Parameters, ValueKind } from '../kind.ts';
 import type { ValueManifest } from './manifest.ts';
