@@ -49,6 +49,8 @@ function buildProgram(): Command {
       'Serves deep learning from the machine you own: a public gateway, and a worker that dials out to it over mutual TLS.',
     )
     .version(VERSION, '-V, --version', 'print the version')
+    // An option behind the name of a command belongs to that command, also where its parent has one of the same name.
+    .enablePositionalOptions()
     .helpCommand('help [command]', 'show the help of a command')
     .helpOption('-h, --help', 'show this help')
     .showHelpAfterError('(see --help)')

@@ -64,8 +64,8 @@ export function textWidth(text: string): number {
 }
 
 export interface Progress {
-  /** Counts one more as done. */
-  step(): void;
+  /** Counts so many more as done: one, if nothing is said. */
+  step(count?: number): void;
   /** Removes the bar. Calling it twice is fine. */
   end(): void;
 }
@@ -74,8 +74,22 @@ const BAR_CELLS = 30;
 /** Redrawing more often than eyes see only costs. */
 const REDRAW_MS = 80;
 
+/** How numbers are shown: of things, or of bytes. */
+export interface ProgressStyle {
+  readonly amount: (count: number) => string;
+  readonly rate: (perSecond: number) => string;
+}
+
+const COUNTED: ProgressStyle = { amount: String, rate: (perSecond) => `${perSecond.toFixed(1)}/s` };
+export const IN_BYTES: ProgressStyle = { amount: bytesText, rate: (perSecond) => `${bytesText(perSecond)}/s` };
+
 /** A bar on standard error, only when that is a terminal; what is on standard output stays clean for pipes. */
-export function createProgress(total: number, what: string, stream: NodeJS.WriteStream = process.stderr): Progress {
+export function createProgress(
+  total: number,
+  what: string,
+  stream: NodeJS.WriteStream = process.stderr,
+  { amount, rate: rateText }: ProgressStyle = COUNTED,
+): Progress {
   if (!stream.isTTY || total < 2) return { step: () => undefined, end: () => undefined };
   const startedAt = systemClock.monotonic();
   let done = 0;
@@ -86,14 +100,14 @@ export function createProgress(total: number, what: string, stream: NodeJS.Write
     const fraction = done / total;
     const filled = Math.round(fraction * BAR_CELLS);
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
-    const rate = elapsedS > 0.5 ? `  ${(done / elapsedS).toFixed(1)}/s` : '';
+    const rate = elapsedS > 0.5 ? `  ${rateText(done / elapsedS)}` : '';
     const left =
       done > 0 && elapsedS > 2 && done < total ? `  ${duration(((total - done) * elapsedS) / done)} left` : '';
-    stream.write(`\r\u001b[2K${bar}  ${done}/${total} ${what}${rate}${left}`);
+    stream.write(`\r\u001b[2K${bar}  ${amount(done)}/${amount(total)} ${what}${rate}${left}`);
   };
   return {
-    step() {
-      done += 1;
+    step(count = 1) {
+      done += count;
       const now = systemClock.monotonic();
       if (ended || (now - drawnAt < REDRAW_MS && done < total)) return;
       drawnAt = now;
@@ -106,6 +120,18 @@ export function createProgress(total: number, what: string, stream: NodeJS.Write
     },
   };
 }
+
+/** `812 B`, `3.4 MB`, `12 GB`: as disks and networks are sold, in powers of 1,000. */
+export function bytesText(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value >= 99.5 || unit === 0 ? Math.round(value) : value.toPrecision(2)} ${UNITS[unit]}`;
+}
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 
 /** `7 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(seconds: number): string {

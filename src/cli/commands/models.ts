@@ -8,27 +8,30 @@ import {
   keyFileOption,
   type CallerOptions,
 } from '../options.ts';
+import { addModelStore } from './model-store.ts';
 import { paint, printable, table } from '../terminal.ts';
 
 export function addModels(program: Command): void {
-  program
+  const models = program
     .command('models')
-    .description('list the models that the gateway knows, and their states')
+    .description('list the models that the gateway knows, and their states; or move models about')
+    .enablePositionalOptions()
+    .helpCommand(false)
     .addOption(gatewayOption())
     .addOption(keyFileOption())
     .addOption(jsonOption('print JSON'))
     .addHelpText('after', `\nExamples:\n  postern models\n  postern models --json | jq '.[].name'\n${EXIT_CODES_HELP}`)
     .action(async (options: CallerOptions) => {
-      const models = await clientFor(options).models();
+      const known = await clientFor(options).models();
       if (options.json === true) {
-        process.stdout.write(`${JSON.stringify(models, null, 2)}\n`);
+        process.stdout.write(`${JSON.stringify(known, null, 2)}\n`);
         return;
       }
-      if (models.length === 0) {
+      if (known.length === 0) {
         process.stdout.write('No model yet: no worker has connected with one. Start one with: postern worker\n');
         return;
       }
-      const rows = models.map((model) => [
+      const rows = known.map((model) => [
         printable(model.name),
         model.versions.map(({ version }) => printable(version)).join(', '),
         paint(process.stdout, model.state === 'ready' ? 'green' : 'yellow', model.state),
@@ -53,4 +56,5 @@ export function addModels(program: Command): void {
         ),
       );
     });
+  addModelStore(models);
 }

@@ -9,7 +9,7 @@ import { isClassification, type Classification, type Prediction } from '../../cl
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
 import { clientFor, gatewayOption, integer, jsonOption, keyFileOption, type CallerOptions } from '../options.ts';
 import { predictStream } from '../predict-stream.ts';
-import { forEachConcurrently } from '../concurrency.ts';
+import { forEachConcurrently } from '../../concurrency.ts';
 import { createProgress, paint, printable, table } from '../terminal.ts';
 
 interface PredictFlags extends CallerOptions {

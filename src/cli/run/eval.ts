@@ -7,7 +7,7 @@ import { PosternError, toPosternError } from '../../errors.ts';
 import { createClient, type Client } from '../../client/client.ts';
 import { isClassification, type Prediction } from '../../client/shapes.ts';
 import { parseManifest } from '../../worker/manifest.ts';
-import { forEachConcurrently } from '../concurrency.ts';
+import { forEachConcurrently } from '../../concurrency.ts';
 import { loadConfig } from '../env.ts';
 import { computeFigures, type Answer, type Labels } from '../eval/figures.ts';
 import { readGuide } from '../eval/guide.ts';

@@ -336,6 +336,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'No supervisor listens on the control socket of this folder.',
     todo: 'Start it (`postern supervise`, or its unit), or correct `POSTERN_DEPLOY_DIR`.',
   },
+  model_store_failed: {
+    meaning: 'The place that models are pulled from or pushed to did not answer, or refused.',
+    todo: 'Read the reason, and run the command again: it goes on where it was cut off.',
+  },
   address_in_use: {
     meaning: 'Another process listens on the port.',
     todo: 'Stop it, or choose another port.',
