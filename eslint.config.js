@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '.cache/', 'data/', 'models/*/train/', 'test-results/', 'var/', 'web/dist/'] },
+  { ignores: ['node_modules/', '.cache/', 'data/', 'models/*/train/', 'test-results/', 'var/', 'web/dist/', 'infra/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts', '**/*.tsx'],
