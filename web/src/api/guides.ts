@@ -122,3 +122,11 @@ export const suggestionsQuery = (guide: string, q: string) =>
     placeholderData: keepPreviousData,
     staleTime: LONG_MS,
   });
+
+/** Entries to look at: many of the guide, or those of one level. */
+export const leafThroughQuery = (guide: string, level = '') =>
+  queryOptions({
+    queryKey: ['leaf-through', guide, level],
+    queryFn: ({ signal }) => getJson<EntriesPage>(entriesPath(guide, { level }, { limit: '60' }), signal),
+    staleTime: LONG_MS,
+  });

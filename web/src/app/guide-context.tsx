@@ -34,7 +34,8 @@ function remember(id: string): void {
 export function GuideProvider({ children }: { readonly children: ReactNode }): ReactElement {
   const named = useParams().guide;
   const guides = useQuery(guidesQuery);
-  const list = guides.data ?? [];
+  // The largest first: it is what most people come for.
+  const list = [...(guides.data ?? [])].sort((a, b) => b.entries - a.entries);
   const last = remembered();
   const id = named ?? list.find((one) => one.id === last)?.id ?? list[0]?.id;
   const guide = useQuery({ ...guideQuery(id ?? ''), enabled: id !== undefined });
@@ -52,6 +53,15 @@ export function GuideProvider({ children }: { readonly children: ReactNode }): R
   }
   if (!guide.data) return <PageSkeleton />;
   return <Context value={{ guide: guide.data, guides: list }}>{children}</Context>;
+}
+
+/** The guide of what is inside, where the address does not name it: of a shared identification. */
+export function GuideScope({ id, children }: { readonly id: string; readonly children: ReactNode }): ReactElement {
+  const { guides } = useGuide();
+  const guide = useQuery(guideQuery(id));
+  if (guide.data) return <Context value={{ guide: guide.data, guides }}>{children}</Context>;
+  if (guide.error) return <Problem error={guide.error} onRetry={() => void guide.refetch()} page />;
+  return <PageSkeleton />;
 }
 
 export function useGuide(): Value {

@@ -10,6 +10,6 @@ export function useGuideTitle(): string {
   const named = useParams().guide;
   const lang = useLanguage();
   const { data } = useQuery(guidesQuery);
-  const found = data?.find((one) => one.id === named) ?? data?.[0];
+  const found = data?.find((one) => one.id === named);
   return found?.title[lang] ?? t('app.name');
 }

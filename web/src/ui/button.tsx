@@ -1,5 +1,5 @@
 /** Buttons and links that look like buttons; at least 44 px high, so that a thumb finds them. */
-import type { ButtonHTMLAttributes, ReactElement, ReactNode } from 'react';
+import type { ComponentProps, ReactElement, ReactNode } from 'react';
 import { Link, type LinkProps } from 'react-router';
 import { Icon, type IconName } from './icons.tsx';
 
@@ -29,7 +29,7 @@ export function Button({
   className = '',
   type = 'button',
   ...rest
-}: Looks & ButtonHTMLAttributes<HTMLButtonElement>): ReactElement {
+}: Looks & ComponentProps<'button'>): ReactElement {
   return (
     <button type={type} className={buttonClass(tone, className)} {...rest}>
       {icon && <Icon name={icon} />}
@@ -59,7 +59,7 @@ export function IconButton({
   label,
   className = '',
   ...rest
-}: { readonly icon: IconName; readonly label: string } & ButtonHTMLAttributes<HTMLButtonElement>): ReactElement {
+}: { readonly icon: IconName; readonly label: string } & ComponentProps<'button'>): ReactElement {
   return (
     <button
       type="button"
