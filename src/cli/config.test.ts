@@ -62,6 +62,7 @@ void test('an empty environment gives the defaults of the table', () => {
       targetHost: '127.0.0.1',
       targetPort: 37_373,
       guidesDir: '/srv/guides',
+      webDir: '/srv/web/dist',
       guide: { photoTtlMs: 2_592_000_000, recordTtlMs: 31_536_000_000 },
       modelsDir: '/srv/models',
       python: 'python3',

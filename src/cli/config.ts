@@ -73,6 +73,7 @@ export interface Config {
   /** null: as an own authority writes it. */
   readonly gatewayName: string | null;
   readonly guidesDir: string;
+  readonly webDir: string;
   readonly guide: { readonly photoTtlMs: number; readonly recordTtlMs: number };
   readonly modelsDir: string;
   readonly python: string;
@@ -267,6 +268,7 @@ export function parseConfig(env: Environment, folder: string): Config {
     targetPort: Number(required('TARGET_PORT')),
     gatewayName: text('POSTERN_GATEWAY_NAME'),
     guidesDir: path('POSTERN_GUIDES_DIR'),
+    webDir: path('POSTERN_WEB_DIR'),
     guide: Object.freeze({
       photoTtlMs: Number(required('POSTERN_GUIDE_PHOTO_TTL_S')) * 1_000,
       recordTtlMs: Number(required('POSTERN_GUIDE_RECORD_TTL_S')) * 1_000,

@@ -15,6 +15,7 @@ import type { Config } from './config.ts';
 import { fieldGuideApps } from './guides.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
 import { readLimits } from './limits-file.ts';
+import { builtWebApp } from './web-app.ts';
 
 export interface GatewayProcess {
   readonly gateway: Gateway;
@@ -59,6 +60,7 @@ async function startOver(
         publicUrl: config.publicUrl,
         maxBodyBytes: config.bodyLimitBytes,
         open: config.open,
+        webDir: await builtWebApp(config.webDir, logger),
         corsOrigins: [...config.corsOrigins],
         trustedProxies: [...config.trustedProxies],
         maxConnectionsPerAddress: config.connectionsPerAddress,

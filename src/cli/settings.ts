@@ -313,6 +313,13 @@ export const SETTINGS = {
     about:
       'How long the field guide keeps an identification without its photos: a year. People can delete theirs at any time.',
   },
+  POSTERN_WEB_DIR: {
+    kind: { type: 'folder' },
+    use: 'gateway',
+    fallback: './web/dist',
+    about:
+      'Folder of the built web app, served at `/`. The default is built when it is missing or older than its sources. Where it has no `index.html`, no pages are served.',
+  },
   POSTERN_MODELS_DIR: {
     kind: { type: 'folder' },
     use: 'worker',

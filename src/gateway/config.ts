@@ -45,6 +45,8 @@ const http = z.strictObject({
   stalledTimeoutMs: z.int().min(100).default(75_000),
   /** Of one address (IPv6: one /64), so that one caller cannot take them all. Trusted proxies may have any number. */
   maxConnectionsPerAddress: z.int().min(1).default(1_000),
+  /** Folder of the built web app; null, or nothing in it: none is served. */
+  webDir: z.string().min(1).nullable().default(null),
   /** Lets anybody predict without a key. */
   open: z.boolean().default(false),
   /** Origins of other sites whose pages may call from a browser, such as `https://guide.example`. */

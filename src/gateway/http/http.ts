@@ -38,6 +38,7 @@ import { ANY_METHODS, createBaseOf, register } from './register.ts';
 import { createApp } from './server.ts';
 import { openAiRoutes } from './services/openai.ts';
 import { serviceRoutes } from './services/routes.ts';
+import { loadWebApp } from './web-app.ts';
 import { webhookRoutes } from './webhooks.ts';
 import { v2Routes } from './v2/routes.ts';
 import { streamRoutes } from './stream.ts';
@@ -192,6 +193,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         corsOrigins,
         draining: () => phase === 'draining',
       });
+      const web = config.webDir === null ? null : await loadWebApp(config.webDir);
       routes = [
         ...predictionRoutes({
           predictions,
@@ -221,14 +223,18 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...adminRoutes({ callers: options.callers, predictions, budget, clock }),
         ...live.routes,
         ...apps.flatMap((app) => app.routes(appDesk)),
-        ...(await pageRoutes(apps.map(({ openApi }) => openApi))),
+        ...(await pageRoutes(
+          apps.map(({ openApi }) => openApi),
+          web !== null,
+        )),
+        ...(web?.routes ?? []),
       ];
       app = createApp(config, desk);
       connections.guard(app.server);
       const ends = [keys.onEnded((key) => connections.cut(key)), sessions.onEnded((one) => connections.cut(one))];
       unfollow = () => ends.forEach((end) => end());
       await options.callers.start();
-      register(app, routes, counts, desk);
+      register(app, routes, counts, desk, (call) => web?.page(call) ?? null);
       metrics = createMetrics({
         predictions,
         webhooks: options.webhooks,

@@ -232,7 +232,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   '/': {
     get: {
       tags: ['Pages'],
-      summary: 'The first page: try a model with a photo',
+      summary: 'The web app: field guide and console',
       responses: { 200: plain('A page.', 'text/html') },
     },
   },

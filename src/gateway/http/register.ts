@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { PosternError } from '../../errors.ts';
 import type { RouteCounts } from './metrics.ts';
-import { errorForm, problem, serve, type Call, type Desk, type Route } from './route.ts';
+import { errorForm, problem, serve, type Answer, type Call, type Desk, type Route } from './route.ts';
 
 /** What Replicate's clients may ask for beside models, predictions and files. */
 const NOT_OFFERED = /^\/v1\/(?:account|collections|deployments|hardware|search|trainings)(?:\/|$)/;
@@ -18,8 +18,17 @@ function methodsOf({ method }: Route): string[] {
   return method === 'GET' ? ['GET', 'HEAD'] : [method];
 }
 
-/** Every address answers every method: with the route, with 405 and what is allowed, or with 404. */
-export function register(app: FastifyInstance, routes: readonly Route[], counts: RouteCounts[], desk: Desk): void {
+/**
+ * Every address answers every method: with the route, with 405 and what is allowed, or with 404. `page` is asked first where there is no
+ * route: the addresses of an app in the browser are known to that app alone.
+ */
+export function register(
+  app: FastifyInstance,
+  routes: readonly Route[],
+  counts: RouteCounts[],
+  desk: Desk,
+  page: (call: Call) => Answer | null,
+): void {
   const add = (methods: string[], url: string, route: Route, label: string): void => {
     const ofRoute = new Map<number, number>();
     counts.push({ method: label, route: url, counts: ofRoute });
@@ -38,8 +47,10 @@ export function register(app: FastifyInstance, routes: readonly Route[], counts:
     method: 'GET',
     path: '*',
     scope: 'public',
-    handle: ({ request }) => {
-      const path = pathOf(request);
+    handle: (call) => {
+      const shown = page(call);
+      if (shown !== null) return shown;
+      const path = pathOf(call.request);
       const what = NOT_OFFERED.test(path)
         ? `Postern has nothing like Replicate's ${path}; docs/clients.md says what it offers.`
         : `There is nothing at ${path}. GET /openapi.json lists what there is.`;
