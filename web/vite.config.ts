@@ -6,7 +6,18 @@ import { shellWorker } from './build/shell-worker.ts';
 
 /** Where the gateway listens by default; the addresses that are its own and not a page's. */
 const GATEWAY = 'http://127.0.0.1:8080';
-const OF_GATEWAY = ['/api', '/v1', '/v2', '/docs', '/openapi.json', '/readyz', '/livez', '/metrics', '/assets/docs'];
+const OF_GATEWAY = [
+  '/api',
+  '/admin',
+  '/v1',
+  '/v2',
+  '/docs',
+  '/openapi.json',
+  '/readyz',
+  '/livez',
+  '/metrics',
+  '/assets/docs',
+];
 
 export default defineConfig({
   root: import.meta.dirname,
@@ -20,6 +31,15 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // By its name the service worker tells what is the console's, and leaves it to those who open it.
+        chunkFileNames: ({ moduleIds }) =>
+          moduleIds.some((id) => id.includes('/src/console/'))
+            ? 'app/console-[name]-[hash].js'
+            : 'app/[name]-[hash].js',
+      },
+    },
   },
   server: {
     host: '127.0.0.1',

@@ -1,5 +1,6 @@
 /** Every page and the file that it is loaded from: what is not needed for the first page comes when it is. */
 import { createBrowserRouter, type RouteObject } from 'react-router';
+import { consoleRoute } from '../console/routes.tsx';
 import { PageSkeleton } from '../ui/skeleton.tsx';
 import { ErrorPage, NotFound } from './error-page.tsx';
 import { Layout } from './layout.tsx';
@@ -9,6 +10,7 @@ const identify = {
 };
 
 const routes: RouteObject[] = [
+  consoleRoute,
   {
     element: <Layout />,
     errorElement: <ErrorPage />,
