@@ -164,5 +164,6 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
     queuePosition: (id) => homeOf(id).queuePosition(id),
     // Of what is not recorded nobody is told: its caller is on the line.
     deliveries: recorded.deliveries,
+    ...(recorded.onHint === undefined ? {} : { onHint: recorded.onHint }),
   };
 }

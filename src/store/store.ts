@@ -86,6 +86,12 @@ export interface ModelCounts {
   readonly processingJobs: number;
 }
 
+/** What another process on the same store did. Some are missed: whoever needs to know looks by itself now and then. */
+export type StoreHint =
+  | { readonly type: 'waiting'; readonly models: readonly string[] }
+  /** null: too many to name, or some may have been missed. */
+  | { readonly type: 'decided'; readonly jobs: readonly JobId[] | null };
+
 export interface Store extends Service {
   /** True when an accepted job survives the death of this process. */
   readonly durable: boolean;
@@ -133,4 +139,6 @@ export interface Store extends Service {
   queuePosition(id: JobId): Promise<number | null>;
   /** Who is told of what happens to jobs. */
   readonly deliveries: Deliveries;
+  /** Calls `listener` with what others did; returns what ends that. A driver without others has no hints. */
+  readonly onHint?: (listener: (hint: StoreHint) => void) => () => void;
 }

@@ -8,7 +8,7 @@ import type { PosternError } from '../../src/errors.ts';
 import type { ReaderCalls, WriterCalls } from '../../src/store/sqlite/calls.ts';
 import { createGroupCommit, type WaitingCall } from '../../src/store/sqlite/group-commit.ts';
 import type { WriterOptions } from '../../src/store/sqlite/options.ts';
-import type { PayloadBlobs } from '../../src/store/sqlite/payloads.ts';
+import type { PayloadBlobs } from '../../src/store/payload-blobs.ts';
 import { createReaderCalls } from '../../src/store/sqlite/reader-calls.ts';
 import type { createRole } from '../../src/store/sqlite/role.ts';
 import { MIGRATIONS } from '../../src/store/sqlite/schema.ts';

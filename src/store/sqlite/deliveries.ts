@@ -4,7 +4,8 @@ import type { WebhookEvent } from '../../dispatch/webhook.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Deliveries } from '../deliveries.ts';
 import type { DeliveryReply, ReaderCalls, ViewRow, WriterCalls } from './calls.ts';
-import { NO_BYTES, type PayloadBlobs } from './payloads.ts';
+import type { PayloadBlobs } from '../payload-blobs.ts';
+import { NO_BYTES } from './payloads.ts';
 import { rowOfSnapshot, toJob } from './rows.ts';
 import type { Thread } from './thread.ts';
 

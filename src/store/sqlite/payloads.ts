@@ -2,19 +2,8 @@
 import { PosternError } from '../../errors.ts';
 import type { Payload } from '../../dispatch/job.ts';
 import type { StoredPayload } from './calls.ts';
-import { MAX_INLINE_BYTES, outputOf, payloadBlob, payloadBytes, toJob, type JobRow } from './rows.ts';
-
-/** What the driver needs of a blob store: the gateway gives it one. Keys are made of the content. */
-export interface PayloadBlobs {
-  /** Resolves when the content is durable. */
-  put(content: Uint8Array): Promise<string>;
-  get(key: string): Promise<Uint8Array | null>;
-  removeUnused(
-    key: string,
-    options: { putBefore: number; isUsed: (key: string) => Promise<boolean> },
-  ): Promise<boolean>;
-  list(after: string | null, limit: number): Promise<readonly { readonly key: string }[]>;
-}
+import { MAX_INLINE_BYTES, type PayloadBlobs } from '../payload-blobs.ts';
+import { outputOf, payloadBlob, payloadBytes, toJob, type JobRow } from './rows.ts';
 
 export type Payloads = ReturnType<typeof createPayloads>;
 

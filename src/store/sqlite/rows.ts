@@ -57,8 +57,6 @@ export const NO_PAYLOAD = 'NULL, NULL, NULL';
 export const INPUT_PAYLOAD = 'NULL, input.bytes, input.blob';
 export const OUTPUT_PAYLOAD = 'output.content_type, output.bytes, output.blob';
 
-/** Payloads beyond this go to a blob: a page holds 4 KiB, and rows of many pages make every other row slower to reach. */
-export const MAX_INLINE_BYTES = 64 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
 export const payloadBlob = (row: JobRow): string | null => (row[PAYLOAD_BLOB] ?? null) as string | null;

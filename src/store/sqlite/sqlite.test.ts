@@ -12,7 +12,7 @@ import { createDirectoryBlobs } from '../../blobs/directory.ts';
 import type { Fence, Job, NewJob, Outcome } from '../../dispatch/job.ts';
 import { storeSuite } from '../store.suite.ts';
 import type { Store } from '../store.ts';
-import { BLOB_GRACE_MS } from './collect.ts';
+import { BLOB_GRACE_MS } from '../collect.ts';
 import { createSqliteStore, type SqliteStoreOptions } from './sqlite.ts';
 
 const folders: string[] = [];

@@ -16,14 +16,15 @@ import {
 import type { Fence, Job, Outcome } from '../../dispatch/job.ts';
 import { acceptedJob } from '../../dispatch/accepted.ts';
 import { bodyDigest } from '../body-digest.ts';
+import { BLOB_GRACE_MS, createCollector } from '../collect.ts';
 import { DEFAULT_MODEL_TTL_MS } from '../known-models.ts';
+import type { PayloadBlobs } from '../payload-blobs.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Claimed, FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store.ts';
 import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
-import { BLOB_GRACE_MS, createCollector } from './collect.ts';
 import { createSqliteDeliveries } from './deliveries.ts';
 import type { SqliteLimits, WriterOptions } from './options.ts';
-import { createPayloads, NO_BYTES, stored, type PayloadBlobs } from './payloads.ts';
+import { createPayloads, NO_BYTES, stored } from './payloads.ts';
 import { toJob, type JobRow } from './rows.ts';
 import { createThread, type Thread } from './thread.ts';
 import type { LogState } from './wire.ts';
@@ -81,7 +82,16 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   };
   const { writer, reader } = (options.openThreads ?? openOwnThreads)(data, clock, onLog);
   const payloads = createPayloads(blobs);
-  const collector = createCollector({ blobs, clock, graceMs: options.blobGraceMs ?? BLOB_GRACE_MS, reader, writer });
+  const collector = createCollector({
+    blobs,
+    clock,
+    graceMs: options.blobGraceMs ?? BLOB_GRACE_MS,
+    names: {
+      unnamed: (after, limit) => reader.call('unnamed', { after, limit }),
+      isNamed: (key) => reader.call('isNamed', key),
+      dropUnnamed: (keys) => writer.call('dropUnnamed', keys),
+    },
+  });
   let checkpoint: Promise<unknown> | null = null;
 
   function onLog({ wantsCheckpoint, trouble }: LogState): void {

@@ -3,42 +3,48 @@
  * blobs in `unnamed_blob`; and a slow walk over the blobs themselves finds what no row ever named, because the process
  * died, or the job was refused, between the blob and its row. A blob that was put within the grace time stays.
  */
-import type { Clock } from '../../clock.ts';
-import type { PayloadBlobs } from './payloads.ts';
-import type { ReaderCalls, WriterCalls } from './calls.ts';
-import type { Thread } from './thread.ts';
+import type { Clock } from '../clock.ts';
+import type { PayloadBlobs } from './payload-blobs.ts';
 
 /** Between a blob and the commit of its row lie milliseconds, or what a stopped process takes. */
 export const BLOB_GRACE_MS = 10 * 60 * 1000;
 /** Per round and way: each one is some system calls. */
 const PER_ROUND = 64;
 
+/** What the rows of a driver say of blobs. */
+export interface NamedBlobs {
+  /** Blobs that lost a name, after this key in the order of keys. */
+  unnamed(after: string, limit: number): Promise<readonly string[]>;
+  isNamed(key: string): Promise<boolean>;
+  /** Takes them off the list of those to look at. */
+  dropUnnamed(keys: readonly string[]): Promise<unknown>;
+}
+
 export interface CollectorOptions {
   readonly blobs: PayloadBlobs;
   readonly clock: Clock;
   readonly graceMs: number;
-  readonly reader: Thread<ReaderCalls>;
-  readonly writer: Thread<WriterCalls>;
+  readonly names: NamedBlobs;
 }
 
-export function createCollector({ blobs, clock, graceMs, reader, writer }: CollectorOptions) {
+export function createCollector({ blobs, clock, graceMs, names }: CollectorOptions) {
   let afterUnnamed = '';
   let afterWalked: string | null = null;
   let running: Promise<void> | null = null;
   let isStopping = false;
 
-  const isUsed = (key: string): Promise<boolean> => reader.call('isNamed', key);
+  const isUsed = (key: string): Promise<boolean> => names.isNamed(key);
 
   async function round(): Promise<void> {
     const putBefore = clock.now() - graceMs;
-    const unnamed = await reader.call('unnamed', { after: afterUnnamed, limit: PER_ROUND });
+    const unnamed = await names.unnamed(afterUnnamed, PER_ROUND);
     afterUnnamed = unnamed.length < PER_ROUND ? '' : unnamed.at(-1)!;
     const done: string[] = [];
     for (const key of unnamed) {
       // Another row may name it, and then nothing is to be done; what is only young is looked at again.
       if ((await blobs.removeUnused(key, { putBefore, isUsed })) || (await isUsed(key))) done.push(key);
     }
-    if (done.length > 0) await writer.call('dropUnnamed', done);
+    if (done.length > 0) await names.dropUnnamed(done);
     const walked = await blobs.list(afterWalked, PER_ROUND);
     afterWalked = walked.length < PER_ROUND ? null : walked.at(-1)!.key;
     for (const { key } of walked) {

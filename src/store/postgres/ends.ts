@@ -1,0 +1,179 @@
+/**
+ * Ends of attempts and of jobs: the rule (`verdict.ts`) is applied here, and `end_1` writes what it said, where the job is still as it
+ * was when it was ruled upon. A success needs no look at the job before; everything else is looked at first.
+ */
+import { LEASE_LOST, LOST_ON_THE_WAY, RAN_TOO_LONG, WAITED_TOO_LONG, sessionEnded } from '../../dispatch/endings.ts';
+import { MAX_DELIVERY_OUTPUT_BYTES } from '../../dispatch/delivery.ts';
+import type { Fence, Job, JobError, JobStatus, Outcome, PastAttempt } from '../../dispatch/job.ts';
+import { isLive, move } from '../../dispatch/states.ts';
+import { verdict } from '../../dispatch/verdict.ts';
+import { NO_ATTEMPTS } from '../../dispatch/accepted.ts';
+import type { FencedOutcome } from '../store.ts';
+import type { Row, Statement } from './connection.ts';
+import type { PostgresLimits, Times } from './options.ts';
+import { createParcel, jobColumns, toJob, toRecord, toRows, type JobRecord } from './rows.ts';
+
+export { LEASE_LOST, LOST_ON_THE_WAY, sessionEnded };
+
+/** An output that is in a blob already, or not. */
+export interface EndItem {
+  readonly fence: Fence;
+  readonly outcome: Outcome;
+  readonly blob: string | null;
+}
+
+/** What becomes of a job, and in which state that was ruled. */
+export interface Ruling {
+  readonly id: string;
+  readonly from_status: JobStatus;
+  readonly attempt: number;
+  readonly session: string | null;
+  /** Whether its cancel was asked for; null: it does not matter. */
+  readonly cancel: boolean | null;
+  readonly status: JobStatus;
+  readonly spent?: number;
+  readonly suspicion?: number;
+  readonly past?: string;
+  readonly delay_ms?: number;
+  readonly code?: string;
+  readonly message?: string;
+  readonly timings?: string;
+  readonly output?: { readonly contentType: string; readonly bytes: Uint8Array; readonly blob: string | null };
+}
+
+/** Columns of a job, and the database's time before them. */
+export const LOOK_COLUMNS = `postern.ms_1($1), ${jobColumns('j')}`;
+
+export interface Looked {
+  readonly nowMs: number;
+  readonly row: JobRecord;
+}
+
+export const toLooked = (row: Row): Looked => ({ nowMs: row[0] as number, row: toRecord(row, 1) });
+
+/** Of a success: whatever the job looks like, as long as the fence holds. */
+export function succeed({ fence, outcome, blob }: EndItem): Ruling | null {
+  if (outcome.type !== 'succeeded') return null;
+  const { contentType, bytes } = outcome.output;
+  return {
+    id: fence.job,
+    from_status: 'processing',
+    attempt: fence.attempt,
+    session: fence.session,
+    cancel: null,
+    status: move('processing', 'succeed'),
+    timings: JSON.stringify(outcome.timings),
+    output: { contentType, bytes, blob },
+  };
+}
+
+const owns = (row: JobRecord, { attempt, session }: Fence): boolean =>
+  row.status === 'processing' && row.attempt === attempt && row.session === session;
+
+/** Of any end of an attempt that runs. `alone`: its session held nothing else. */
+export function rule({ nowMs, row }: Looked, outcome: Outcome, alone: boolean, maxAttempts: number): Ruling {
+  const { id: job, attempt, session, spent_attempts: spentAttempts, suspicion, cancel_requested: cancel } = row;
+  const past = row.past_attempts === null ? NO_ATTEMPTS : (JSON.parse(row.past_attempts) as PastAttempt[]);
+  const worker = row.worker ?? '';
+  const ruling = verdict(
+    { job, attempt, spentAttempts, suspicion, alone, cancelRequested: cancel, worker, past, nowMs },
+    outcome,
+    maxAttempts,
+  );
+  const from = { id: job, from_status: 'processing', attempt, session, cancel } as const;
+  switch (ruling.type) {
+    case 'succeed':
+      throw new Error('a success is not ruled upon');
+    case 'cancel':
+      return { ...from, status: move('processing', 'cancel') };
+    case 'fail':
+      return { ...from, status: move('processing', 'fail'), ...errorOf(ruling.error), ...pastOf(ruling.past) };
+    case 'requeue':
+      return {
+        ...from,
+        status: move('processing', 'requeue'),
+        spent: ruling.spentAttempts,
+        suspicion: ruling.suspicion,
+        delay_ms: ruling.delayMs,
+        past: JSON.stringify(ruling.past),
+      };
+  }
+}
+
+/** Its deadline, or the time that it may wait, is over. */
+export function expire({ row }: Looked): Ruling {
+  const from = { id: row.id, attempt: row.attempt, session: row.session, cancel: null };
+  return row.status === 'processing'
+    ? { ...from, from_status: 'processing', status: move('processing', 'expire'), ...errorOf(RAN_TOO_LONG) }
+    : { ...from, from_status: 'starting', status: move('starting', 'expire'), ...errorOf(WAITED_TOO_LONG) };
+}
+
+/** Its caller takes back a job that waits. */
+export const takeBack = ({ row }: Looked): Ruling => ({
+  id: row.id,
+  from_status: 'starting',
+  attempt: row.attempt,
+  session: null,
+  cancel: null,
+  status: move('starting', 'cancel'),
+});
+
+const errorOf = ({ code, message }: JobError) => ({ code, message });
+const pastOf = (past: readonly PastAttempt[]) => (past.length === 0 ? {} : { past: JSON.stringify(past) });
+
+export type Ends = ReturnType<typeof createEnds>;
+
+export function createEnds(limits: PostgresLimits, times: Times, slot: number) {
+  const keyedTtlMs = Math.max(limits.resultTtlMs, limits.idempotencyTtlMs);
+  return {
+    /** Writes the rulings, each of another job. `reclaim`: only where the session's lease is over. */
+    statement(rulings: readonly Ruling[], reclaim = false): Statement {
+      const parcel = createParcel();
+      const rows = rulings.map(({ output, ...ruling }, n) => {
+        if (output === undefined) return { n, ...ruling };
+        const { contentType, bytes, blob } = output;
+        const at = blob === null ? parcel.add(bytes) : 0;
+        return { n, ...ruling, output_type: contentType, output_bytes: bytes.byteLength, at, blob };
+      });
+      return {
+        text: `SELECT e.n, ${jobColumns('(e.job)')} FROM postern.end_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS e`,
+        values: [
+          toRows(rows),
+          parcel.bytes(),
+          slot,
+          times.now(),
+          times.lease(),
+          reclaim,
+          limits.waitTtlMs,
+          limits.resultTtlMs,
+          keyedTtlMs,
+          limits.maxFailedInputBytes,
+          MAX_DELIVERY_OUTPUT_BYTES,
+          limits.maxDeliveryBytes,
+        ],
+      };
+    },
+    /** The jobs that were changed, at their rulings' places. */
+    changed(answer: readonly Row[], rulings: readonly Ruling[]): (Job | null)[] {
+      const jobs: (Job | null)[] = rulings.map(() => null);
+      for (const row of answer) {
+        const n = row[0] as number;
+        const { output } = rulings[n]!;
+        // The output that was just written is at hand: it need not come back from the disk.
+        const kept = output === undefined ? null : { contentType: output.contentType, bytes: output.bytes };
+        jobs[n] = toJob(toRecord(row, 1), undefined, kept);
+      }
+      return jobs;
+    },
+    /** Jobs by their names, with the database's time. */
+    look(ids: readonly string[]): Statement {
+      return { text: `SELECT ${LOOK_COLUMNS} FROM postern.job j WHERE j.id = ANY ($2)`, values: [times.now(), ids] };
+    },
+    /** What the fence of an end meets, as far as one look tells. `ruling`: it may be written. */
+    judge(looked: Looked | undefined, { fence, outcome }: EndItem): Ruling | FencedOutcome['type'] {
+      if (looked === undefined) return 'unknown';
+      if (!isLive(looked.row.status)) return 'settled';
+      return owns(looked.row, fence) ? rule(looked, outcome, true, limits.maxAttempts) : 'stale';
+    },
+  };
+}
