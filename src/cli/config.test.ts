@@ -43,6 +43,8 @@ void test('an empty environment gives the defaults of the table', () => {
       store: 'sqlite',
       blobs: null,
       s3: { endpoint: null, region: null, pathStyle: false },
+      databaseUrl: null,
+      databaseListenUrl: null,
       queueLimitJobs: 10_000,
       jobs: {
         maxJobsOfKey: null,
@@ -119,6 +121,9 @@ const refused: [key: string, value: string][] = [
   ['POSTERN_URL', 'ftp://example.org'],
   ['BLOB_URL', 'https://bucket.example'],
   ['BLOB_URL', 's3://bucket/../other'],
+  ['DATABASE_URL', 'mysql://db/postern'],
+  ['DATABASE_URL', 'postgresql://db'],
+  ['POSTERN_DATABASE_LISTEN_URL', 'postgresql://db/a b'],
   ['POSTERN_CORS_ORIGINS', 'https://guide.example/page'],
   ['POSTERN_CORS_ORIGINS', 'guide.example'],
   ['POSTERN_CORS_ORIGINS', 'https://a.example, null'],
@@ -191,7 +196,9 @@ void test('a path to a Python is meant from the folder, a bare name is looked fo
 void test('docs/configuration.md has one row for every setting, with its default and its words', () => {
   const rows = read('docs/configuration.md')
     .split('\n')
-    .map((line) => /^\| `((?:POSTERN|TARGET|BLOB)_[A-Z0-9_]+)` \| (\w+) \| (?:`([^`]*)`)? ?\| (.+) \|$/.exec(line))
+    .map((line) =>
+      /^\| `((?:POSTERN|TARGET|BLOB|DATABASE)_[A-Z0-9_]+)` \| (\w+) \| (?:`([^`]*)`)? ?\| (.+) \|$/.exec(line),
+    )
     .filter((match) => match !== null)
     .map(([, key, use, fallback = '', about]) => ({ key, use, fallback, about }));
   const wanted = Object.entries<Setting>(SETTINGS).map(([key, { use, fallback, about }]) => ({
@@ -211,4 +218,13 @@ void test('.env.example shows every setting with its default, commented out', ()
     shown,
     Object.entries<Setting>(SETTINGS).map(([key, { fallback }]) => [key, fallback ?? '']),
   );
+});
+
+void test('the URL of a database is a secret, also when it is wrong', () => {
+  const url = 'postgresql://postern:hunter2@db/postern';
+  const { databaseUrl } = parseConfig({ DATABASE_URL: url }, '/srv');
+  assert.equal(databaseUrl?.reveal(), url);
+  assert.equal(String(databaseUrl), '[secret]');
+  const wrong = (): unknown => parseConfig({ DATABASE_URL: 'mysql://postern:hunter2@db/postern' }, '/srv');
+  assert.throws(wrong, (error: Error) => error.message.includes('DATABASE_URL') && !error.message.includes('hunter2'));
 });

@@ -50,6 +50,10 @@ export interface Config {
   readonly blobs: S3Place | null;
   /** How to reach S3, for whatever has an address there. */
   readonly s3: Pick<S3Place, 'endpoint' | 'region' | 'pathStyle'>;
+  /** null: jobs are not in PostgreSQL. */
+  readonly databaseUrl: Secret | null;
+  /** null: the same. */
+  readonly databaseListenUrl: Secret | null;
   readonly queueLimitJobs: number;
   /** null: the gateway's own defaults. */
   readonly jobs: {
@@ -152,6 +156,8 @@ function problemWith(setting: Setting, text: string): string | null {
         : 'expected origins like https://guide.example, without a path, comma between';
     case 'networks':
       return problemOf(() => parseProxies(itemsOf(text)));
+    case 'database':
+      return isDatabaseUrl(text) ? null : 'expected a URL like postgresql://user:password@host:5432/name';
     case 'key':
       return faultOf(text);
     default:
@@ -174,6 +180,12 @@ function problemOf(parse: () => unknown): string | null {
     if (error instanceof PosternError) return error.message;
     throw error;
   }
+}
+
+/** The host may be left out: then `host=/folder` among the parameters names a Unix socket's. */
+function isDatabaseUrl(text: string): boolean {
+  const match = /^postgres(?:ql)?:\/\/([^/?#]*)\/[^/?#]+(?:\?[^#]*)?$/.exec(text);
+  return match !== null && !/\s/.test(text);
 }
 
 export function isHttpUrl(text: string): boolean {
@@ -201,7 +213,7 @@ export function parseConfig(env: Environment, folder: string): Config {
     if (value === null) return null;
     const problem = problemWith(setting, value);
     if (problem !== null) {
-      const got = setting.kind.type === 'key' ? '' : `, got ${JSON.stringify(value.slice(0, 60))}`;
+      const got = ['key', 'database'].includes(setting.kind.type) ? '' : `, got ${JSON.stringify(value.slice(0, 60))}`;
       problems.push(`${key}: ${problem}${got}`);
     }
     return value;
@@ -248,6 +260,8 @@ export function parseConfig(env: Environment, folder: string): Config {
     store: required('POSTERN_STORE') as Config['store'],
     blobs: blobUrl === null ? null : Object.freeze({ ...blobUrl, ...s3 }),
     s3,
+    databaseUrl: secret('DATABASE_URL'),
+    databaseListenUrl: secret('POSTERN_DATABASE_LISTEN_URL'),
     queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
     jobs: Object.freeze({
       maxJobsOfKey: integer('POSTERN_KEY_LIMIT_JOBS'),

@@ -66,7 +66,10 @@ async function startOver(
         maxConnectionsPerAddress: config.connectionsPerAddress,
       },
       tunnel: { host: tunnelHost, port: config.tunnelPort, allow: [...config.tunnelAllow] },
-      store: { driver: config.store },
+      store:
+        config.databaseUrl === null
+          ? { driver: config.store }
+          : { driver: 'postgres', url: config.databaseUrl, listenUrl: config.databaseListenUrl },
       blobs: config.blobs,
       jobs: { maxQueueJobs: config.queueLimitJobs, ...config.jobs },
       ...(config.limitsFile === null ? {} : { limits: readLimits(config.limitsFile) }),

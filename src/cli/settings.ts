@@ -21,6 +21,8 @@ export type SettingKind =
   | { readonly type: 'origins' }
   /** Addresses and networks (CIDR), comma between. */
   | { readonly type: 'networks' }
+  /** `postgresql://…`: has a password in it, and is never shown. */
+  | { readonly type: 'database' }
   /** An API key: never shown, not even when it is wrong. */
   | { readonly type: 'key' }
   | { readonly type: 'program' }
@@ -181,6 +183,20 @@ export const SETTINGS = {
     use: 'all',
     fallback: '0',
     about: '1 writes the bucket into the path and not into the host: what most servers other than Amazon’s expect.',
+  },
+  DATABASE_URL: {
+    kind: { type: 'database' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'A PostgreSQL database for the jobs, `postgresql://user:password@host/name`, which several gateways may share: see docs/scaling.md. It wins over `POSTERN_STORE`. By default there is none.',
+  },
+  POSTERN_DATABASE_LISTEN_URL: {
+    kind: { type: 'database' },
+    use: 'gateway',
+    fallback: null,
+    about:
+      'The same database past any pooler, for notifications: a pooler that gives every transaction another connection carries none. By default `DATABASE_URL`.',
   },
   POSTERN_QUEUE_LIMIT_JOBS: {
     kind: { type: 'integer', min: 1, max: 1_000_000 },

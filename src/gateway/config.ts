@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { PosternError } from '../errors.ts';
+import { Secret } from '../secret.ts';
 import { DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
 import { parseAllowRule, type OutboundRules } from './outbound/rules.ts';
 import type { ConcurrencyLimits } from '../dispatch/limits.ts';
@@ -126,8 +127,12 @@ const files = z.strictObject({
 });
 
 const store = z.strictObject({
-  /** `sqlite`: an accepted job survives the process, and costs a share of a disk flush. `memory`: it does not. */
-  driver: z.enum(['sqlite', 'memory']).default('sqlite'),
+  /** `sqlite`, `postgres`: an accepted job survives the process, and costs a share of a disk flush. `memory`: it does not. */
+  driver: z.enum(['sqlite', 'memory', 'postgres']).default('sqlite'),
+  /** Of the database, for `postgres`. */
+  url: z.instanceof(Secret).nullable().default(null),
+  /** Past any pooler, for notifications; null: the same. */
+  listenUrl: z.instanceof(Secret).nullable().default(null),
 });
 
 /** `S3Place`: where large payloads go. */

@@ -4,9 +4,11 @@ import type { BlobStore } from '../blobs/blobs.ts';
 import { createDirectoryBlobs } from '../blobs/directory.ts';
 import { createS3Blobs } from '../blobs/s3.ts';
 import type { Clock } from '../clock.ts';
+import { PosternError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { createService } from '../service.ts';
 import { createMemoryStore } from '../store/memory.ts';
+import { createPostgresStore } from '../store/postgres/postgres.ts';
 import { createSplitStore } from '../store/split.ts';
 import { createSqliteStore } from '../store/sqlite/sqlite.ts';
 import type { Store } from '../store/store.ts';
@@ -50,28 +52,31 @@ const limitsOf = ({ jobs }: GatewayStoreOptions['config']) => ({
   ...(jobs.maxFailedInputBytes === null ? {} : { maxFailedInputBytes: jobs.maxFailedInputBytes }),
 });
 
-function createRecordedStore({ config, clock, logger }: GatewayStoreOptions): Store {
-  const { dataDir } = config;
-  const limits = limitsOf(config);
-  if (config.store.driver === 'memory') return createMemoryStore({ clock, ...limits });
-  const blobs = createGatewayBlobs(config, clock);
-  const store = createSqliteStore({
-    clock,
-    logger,
-    path: storePath(dataDir),
-    blobs,
-    blobGraceMs: config.jobs.blobGraceMs,
-    ...limits,
-  });
+function createRecordedStore(options: GatewayStoreOptions): Store {
+  const { config, clock } = options;
+  if (config.store.driver === 'memory') return createMemoryStore({ clock, ...limitsOf(config) });
+  // A folder is this machine's: what another gateway must read too goes into the database, or to S3.
+  const isShared = config.store.driver !== 'postgres' || config.blobs !== null;
+  const blobs = isShared ? createGatewayBlobs(config, clock) : null;
+  const store = createDurableStore(options, blobs);
   const service = createService({
     async start() {
-      await blobs.start();
+      await blobs?.start();
       await store.start();
     },
     async stop() {
       await store.stop();
-      await blobs.stop();
+      await blobs?.stop();
     },
   });
   return { ...store, ...service };
+}
+
+function createDurableStore({ config, clock, logger }: GatewayStoreOptions, blobs: BlobStore | null): Store {
+  const { driver, url, listenUrl } = config.store;
+  const shared = { clock, logger, blobGraceMs: config.jobs.blobGraceMs, ...limitsOf(config) };
+  if (driver !== 'postgres') return createSqliteStore({ ...shared, path: storePath(config.dataDir), blobs: blobs! });
+  if (url === null)
+    throw new PosternError('config_invalid', 'store.url: expected the URL of a database for `postgres`');
+  return createPostgresStore({ ...shared, url, listenUrl, blobs });
 }

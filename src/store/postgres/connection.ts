@@ -9,7 +9,7 @@
  * and what was sent on it is in doubt.
  */
 import { Socket } from 'node:net';
-import { Client, types, type ClientConfig } from 'pg';
+import type { Client, ClientConfig, CustomTypesConfig } from 'pg';
 import { sleep, type Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
@@ -67,11 +67,18 @@ const ROLLBACK: Statement = { text: 'ROLLBACK', values: [] };
 /** Should this process be stopped in the middle: the others wait for its locks no longer than that. */
 const BOUNDED: Statement = { text: "SET LOCAL idle_in_transaction_session_timeout = '10s'", values: [] };
 
-const getTypeParser = ((oid: number, format?: 'text') => {
-  if (oid === BIGINT) return Number;
-  if (oid === JSON_TYPE) return String;
-  return types.getTypeParser(oid, format) as unknown;
-}) as typeof types.getTypeParser;
+/** Only who has a database pays for loading the library. */
+const load = () => import('pg');
+
+function parsersOver({ types }: Awaited<ReturnType<typeof load>>): CustomTypesConfig {
+  return {
+    getTypeParser: ((oid: number, format?: 'text') => {
+      if (oid === BIGINT) return Number;
+      if (oid === JSON_TYPE) return String;
+      return types.getTypeParser(oid, format) as unknown;
+    }) as CustomTypesConfig['getTypeParser'],
+  };
+}
 
 interface Live {
   readonly client: Client;
@@ -97,6 +104,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   async function open(): Promise<Live> {
+    const pg = await load();
     const socket = new Socket();
     const config: ClientConfig & { readonly pipeline: boolean } = {
       connectionString: options.url.reveal(),
@@ -104,10 +112,10 @@ export function createConnection(options: ConnectionOptions): Connection {
       connectionTimeoutMillis: connectMs,
       keepAlive: true,
       application_name: 'postern',
-      types: { getTypeParser },
+      types: parsersOver(pg),
       pipeline: true,
     };
-    const client = new Client(config);
+    const client = new pg.Client(config);
     const one: Live = { client, socket, isLost: false };
     client.on('error', () => lost(one));
     client.on('end', () => lost(one));
