@@ -15,6 +15,7 @@ import { pythonEnvironment } from './python-environment.ts';
 import {
   isSettingKey,
   SETTINGS,
+  type FRONTS,
   type LOG_LEVELS,
   type PKI_NAMES,
   type Setting,
@@ -86,6 +87,12 @@ export interface Config {
   readonly identityDir: string;
   readonly dataDir: string;
   readonly drainMs: number;
+  readonly deployDir: string;
+  readonly soakMs: number;
+  readonly front: (typeof FRONTS)[number];
+  /** null: two ports after `httpPort`. */
+  readonly frontUrl: string | null;
+  readonly nginxReload: string;
   /** null: the command decides. */
   readonly logLevel: LogLevel | null;
   readonly url: string;
@@ -293,6 +300,11 @@ export function parseConfig(env: Environment, folder: string): Config {
     identityDir: identityDir === null ? resolve(dataDir, 'worker') : resolve(folder, identityDir),
     dataDir,
     drainMs: Number(required('POSTERN_DRAIN_MS')),
+    deployDir: path('POSTERN_DEPLOY_DIR'),
+    soakMs: Number(required('POSTERN_SOAK_S')) * 1_000,
+    front: required('POSTERN_FRONT') as Config['front'],
+    frontUrl: text('POSTERN_FRONT_URL'),
+    nginxReload: required('POSTERN_NGINX_RELOAD'),
     logLevel: text('POSTERN_LOG_LEVEL') as LogLevel | null,
     url: required('POSTERN_URL').replace(/\/+$/, ''),
     apiKey: secret('POSTERN_API_KEY'),

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
-import { createGateway, type Gateway } from '../gateway/gateway.ts';
+import { createGateway, type Gateway, type GatewayHandOver } from '../gateway/gateway.ts';
 import { parseGatewayConfig } from '../gateway/config.ts';
 import type { App, AppHost } from '../gateway/ports.ts';
 import { stateOf } from '../identity/keys/key.ts';
@@ -29,12 +29,13 @@ export async function startGateway(
   defaultTunnelHost: string,
   logger: Logger,
   guides?: readonly string[],
+  handOver: GatewayHandOver | null = null,
 ): Promise<GatewayProcess> {
   const records = openRecords(config.dataDir);
   try {
     refuseOpenHttp(config, records);
     const apps = await fieldGuideApps(config, guides);
-    return await startOver(records, config, apps, defaultTunnelHost, logger);
+    return await startOver(records, config, apps, defaultTunnelHost, logger, handOver);
   } catch (error) {
     records.close();
     throw error;
@@ -47,6 +48,7 @@ async function startOver(
   apps: readonly ((host: AppHost) => App)[],
   defaultTunnelHost: string,
   logger: Logger,
+  handOver: GatewayHandOver | null,
 ): Promise<GatewayProcess> {
   suitTheCollector();
   const tunnelHost = config.tunnelHost ?? defaultTunnelHost;
@@ -81,6 +83,7 @@ async function startOver(
     apps,
     logger,
     clock: systemClock,
+    handOver,
   });
   try {
     await gateway.start();

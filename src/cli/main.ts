@@ -16,8 +16,10 @@ import { addJoin } from './commands/join.ts';
 import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
 import { addPredict } from './commands/predict.ts';
+import { addReleases } from './commands/releases.ts';
 import { addRevoke } from './commands/revoke.ts';
 import { addRotateCa } from './commands/rotate-ca.ts';
+import { addSupervise } from './commands/supervise.ts';
 import { addUp } from './commands/up.ts';
 import { addWebhooks } from './commands/webhooks.ts';
 import { addWorker } from './commands/worker.ts';
@@ -76,6 +78,8 @@ function buildProgram(): Command {
     addWebhooks,
     addDoctor,
     addEval,
+    addSupervise,
+    addReleases,
     addBackup,
     addRestore,
   ]) {

@@ -59,6 +59,10 @@ export interface Gateway extends Service {
   leave(deadlineMs: number): Promise<void>;
   /** Resolves when no caller is connected any more. */
   emptied(): Promise<void>;
+  /** Of callers. */
+  readonly connectionCount: number;
+  /** After `leave`, a port of its own is still listened on, until this is called. */
+  closeDoor(): void;
 }
 
 export function createGateway({
@@ -205,6 +209,7 @@ export function createGateway({
     await http.settled(leftMs());
     engine.endWaits();
     await http.settled(LAST_WORDS_MS);
+    http.closePrivate();
     await stopParts();
   }
 
@@ -226,6 +231,10 @@ export function createGateway({
       return leaving;
     },
     emptied: () => http.emptied(),
+    closeDoor: () => http.closeDoor(),
+    get connectionCount() {
+      return http.connectionCount;
+    },
     drain(deadlineMs) {
       draining ??= drain(deadlineMs);
       return draining;

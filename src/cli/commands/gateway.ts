@@ -1,5 +1,5 @@
 /** `postern gateway`: the public process. */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { EXIT_CODES_HELP, guideOption } from '../options.ts';
 import type { GatewayFlags } from '../run/gateway.ts';
 
@@ -10,6 +10,7 @@ export function addGateway(program: Command): void {
     .option('--ready-file <path>', 'write the addresses to this file, as JSON, when ready')
     .option('--json', 'print the addresses as one JSON line when ready')
     .addOption(guideOption())
+    .addOption(new Option('--hand-over <json>', 'given by a supervisor to its instances').hideHelp())
     .addHelpText(
       'after',
       `

@@ -1,5 +1,7 @@
 /** Runs the gateway until somebody asks it to end; then drains it. */
+import { parseStart } from '../../deploy/hand-over.ts';
 import { loadConfig } from '../env.ts';
+import { runHandedGateway } from '../handed-gateway.ts';
 import { dialHost, startGateway } from '../gateway-process.ts';
 import { untilAskedToEnd, writeReadyFile } from '../lifetime.ts';
 import { createLogger } from '../logging.ts';
@@ -8,12 +10,17 @@ export interface GatewayFlags {
   readonly readyFile?: string;
   readonly guide?: readonly string[];
   readonly json?: boolean;
+  readonly handOver?: string;
 }
 
 export async function gateway(flags: GatewayFlags): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel ?? 'info');
   const ending = untilAskedToEnd();
+  if (flags.handOver !== undefined) {
+    await runHandedGateway({ start: parseStart(flags.handOver), config, logger, guides: flags.guide }, ending);
+    return;
+  }
   const { gateway: service, tunnelHost } = await startGateway(config, '0.0.0.0', logger, flags.guide);
   const ready = {
     url: `http://${dialHost(config.httpHost)}:${service.httpPort}`,

@@ -69,8 +69,8 @@ export interface HttpServiceOptions {
 
 /** How one gateway takes the place of another without a request that fails. */
 export interface HttpHandOver {
-  /** Listened on when `listen` is called; null: where the configuration says. */
-  readonly door: Door | null;
+  /** Listened on when `listen` is called. */
+  readonly door: Door;
   /** Path of a socket that answers from the start on, for checks and for late requests of the gateway before. */
   readonly privateSocket: string;
   /** The private socket of whoever serves: late requests go there. */
@@ -101,6 +101,12 @@ export interface HttpService extends Service {
   setMaintenance(text: string | null): void;
   /** Resolves when no caller is connected any more. */
   emptied(): Promise<void>;
+  /** Of callers. */
+  readonly connectionCount: number;
+  /** Gives up the path of the private socket, which the next gateway of this process wants. */
+  closePrivate(): void;
+  /** Stops listening for good. */
+  closeDoor(): void;
 }
 
 /** Maintenance takes minutes. */
@@ -289,7 +295,8 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     leave() {
       phase = 'draining';
       hasLeft = true;
-      stopListening();
+      // A port of its own may still be where a proxy sends some requests; they are passed on like all others.
+      if (handOver !== null && 'fd' in handOver.door) stopListening();
       streams.drain();
     },
     settled,
@@ -297,13 +304,18 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       maintenance = text;
     },
     emptied: () => connections.gone(),
+    get connectionCount() {
+      return connections.count;
+    },
+    closePrivate: () => privateDoor?.close(),
+    closeDoor: stopListening,
   };
 
   async function listen(): Promise<void> {
     if (app === null) throw new Error('listen before start');
     try {
       if (handOver === null) await app.listen({ host: config.host, port: config.port });
-      else await listenAt(app.server, handOver.door ?? { host: config.host, port: config.port });
+      else await listenAt(app.server, handOver.door);
     } catch (error) {
       throw listenError(error, config);
     }
