@@ -12,10 +12,10 @@ import { parseOrigin } from '../gateway/http/cors.ts';
 import { faultOf } from '../identity/keys/token.ts';
 import { Secret } from '../secret.ts';
 import { pythonEnvironment } from './python-environment.ts';
+import type { FRONTS } from './settings-deploy.ts';
 import {
   isSettingKey,
   SETTINGS,
-  type FRONTS,
   type LOG_LEVELS,
   type PKI_NAMES,
   type Setting,

@@ -2,6 +2,7 @@
  * Every setting of Postern: its key, what it accepts, its default and its words. The one table behind parsing, behind
  * `docs/configuration.md` (a test compares the two) and behind `.env.example`.
  */
+import { DEPLOY_SETTINGS } from './settings-deploy.ts';
 
 /** Where a setting matters. */
 export type SettingUse = 'gateway' | 'worker' | 'caller' | 'all';
@@ -42,7 +43,6 @@ export interface Setting {
 
 export const STORES = ['sqlite', 'memory'] as const;
 export const PKI_NAMES = ['uri', 'cn'] as const;
-export const FRONTS = ['sockets', 'nginx'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export const SETTINGS = {
@@ -377,41 +377,7 @@ export const SETTINGS = {
     fallback: '30000',
     about: 'How long a stop waits for what runs.',
   },
-  POSTERN_DEPLOY_DIR: {
-    kind: { type: 'folder' },
-    use: 'gateway',
-    fallback: './deploy',
-    about:
-      'Where `postern supervise` finds releases and keeps what it knows of them; see docs/architecture/releases.md.',
-  },
-  POSTERN_SOAK_S: {
-    kind: { type: 'integer', min: 0, max: 86_400 },
-    use: 'gateway',
-    fallback: '600',
-    about:
-      'How long the instance that a switch replaced stays ready to take over again at once. It keeps about 80 MiB meanwhile.',
-  },
-  POSTERN_FRONT: {
-    kind: { type: 'choice', choices: FRONTS },
-    use: 'gateway',
-    fallback: 'sockets',
-    about:
-      'How a supervisor moves callers to another instance: `sockets`, it holds the sockets; `nginx`, instances take turns on `POSTERN_HTTP_PORT` and the port after it, and nginx is told which.',
-  },
-  POSTERN_FRONT_URL: {
-    kind: { type: 'url' },
-    use: 'gateway',
-    fallback: null,
-    about:
-      'With `POSTERN_FRONT=nginx`: where nginx answers on this machine, to verify a switch. By default on the second port after `POSTERN_HTTP_PORT`, as the generated configuration has it.',
-  },
-  POSTERN_NGINX_RELOAD: {
-    kind: { type: 'program' },
-    use: 'gateway',
-    fallback: 'nginx -s reload',
-    about:
-      'With `POSTERN_FRONT=nginx`: the command that makes nginx read its configuration again. `none`: something else watches `service-url.inc` and does so.',
-  },
+  ...DEPLOY_SETTINGS,
   POSTERN_LOG_LEVEL: {
     kind: { type: 'choice', choices: LOG_LEVELS },
     use: 'all',
