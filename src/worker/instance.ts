@@ -21,7 +21,7 @@ const RELOAD_MAX_MS = 30_000;
 const UNLOAD_MS = 10_000;
 
 /** Nobody cancels a warm-up, and nobody hears its parts. */
-function warmUpCall(items: number): RunCall {
+export function warmUpCall(items: number): RunCall {
   const { signal } = new AbortController();
   return {
     items,

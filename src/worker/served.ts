@@ -4,20 +4,13 @@
  */
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import { loadBytesRunner, loadPythonRunner, loadRunner } from '../runners/registry.ts';
+import { loadBytesRunner } from '../runners/registry.ts';
+import { buildModel, runnerOptionsOf, type BatchedManifest } from './build.ts';
 import type { WorkerConfig } from './config.ts';
 import type { Gate } from './gate.ts';
-import { createImageKind } from './kinds/image/image.ts';
-import { createTensorsKind } from './kinds/tensors/tensors.ts';
-import type { BatchKind } from './kinds/kind.ts';
-import { createValueKind } from './kinds/values/values.ts';
-import type { Manifest } from './manifest.ts';
 import type { Reports } from './parts.ts';
 import type { AttemptEnd, Assignment } from './ports.ts';
-import { declaredImage, declaredTensors, NO_TENSORS, pythonOptions } from './python-options.ts';
-import type { PythonModel, PythonTensors, RunInPython } from './python-options.ts';
 import type { RepositoryEntry } from './repository.ts';
-import type { CreateRunner } from './runner.ts';
 import { createServedBatch } from './served-batch.ts';
 import type { ServedModel } from './served-batch.ts';
 import { createServedService } from './served-service.ts';
@@ -38,26 +31,10 @@ export interface ServedOptions {
   readonly onEnd: (assignment: Assignment, end: AttemptEnd) => void;
 }
 
-/** A model whose inputs are put together to batches. */
-type BatchedManifest = Extract<Manifest, { batch: unknown }>;
-
 export function createServed(options: ServedOptions): ServedModel {
   const { entry, config, clock, random, logger, gate, reports, onChange, onEnd } = options;
   const { folder, manifest } = entry;
-  const inPython = (of: RunInPython, model: PythonModel): Promise<CreateRunner> =>
-    loadPythonRunner(
-      pythonOptions(of, model, config, clock, logger.child({ model: manifest.name, version: manifest.version })),
-    );
-  /** The tensors of a model in Python are those that its manifest declares; a network has its own. */
-  const runnerOf = async (
-    of: Extract<BatchedManifest, { runner: 'onnx' | 'python' }>,
-    declared: PythonTensors,
-  ): Promise<CreateRunner> =>
-    of.runner === 'onnx' ? await loadRunner(of.runner) : await inPython(of, { form: 'tensors', ...declared });
-  const batched = (
-    of: BatchedManifest,
-    build: () => Promise<{ readonly kind: BatchKind; readonly createRunner: CreateRunner }>,
-  ): ServedModel =>
+  const batched = (of: BatchedManifest): ServedModel =>
     createServedBatch({
       name: of.name,
       version: of.version,
@@ -67,13 +44,8 @@ export function createServed(options: ServedOptions): ServedModel {
       maxDelayMs: of.batch.max_delay_ms,
       warmUpRuns: of.warm_up.runs,
       concurrency: of.concurrency,
-      runnerOptions: {
-        folder,
-        file: of.file,
-        providers: 'providers' in of ? of.providers : ['cpu'],
-        threads: of.threads,
-      },
-      build,
+      runnerOptions: runnerOptionsOf(folder, of),
+      build: () => buildModel({ folder, manifest: of, config, clock, logger }),
       gate,
       clock,
       random,
@@ -98,26 +70,12 @@ export function createServed(options: ServedOptions): ServedModel {
         onEnd,
       });
     case 'image-classification':
-      return batched(manifest, async () => ({
-        kind: await createImageKind({ folder, manifest, maxPixels: config.maxImagePixels, clock }),
-        createRunner: await runnerOf(manifest, declaredImage(manifest)),
-      }));
     case 'tensors':
-      return batched(manifest, async () => ({
-        kind: await createTensorsKind({ folder, manifest }),
-        createRunner: await runnerOf(manifest, declaredTensors(manifest)),
-      }));
     case 'json':
     case 'text':
     case 'bytes':
     case 'image':
-      return batched(manifest, async () => ({
-        kind: createValueKind(folder, manifest),
-        createRunner: await inPython(manifest, {
-          form: manifest.kind === 'image' ? 'bytes' : manifest.kind,
-          ...NO_TENSORS,
-        }),
-      }));
+      return batched(manifest);
     case 'service':
     case 'openai':
       return createServedService({

@@ -9,6 +9,7 @@ import {
   type CallerOptions,
 } from '../options.ts';
 import { addModelStore } from './model-store.ts';
+import { addModelTune } from './model-tune.ts';
 import { paint, printable, table } from '../terminal.ts';
 
 export function addModels(program: Command): void {
@@ -57,4 +58,5 @@ export function addModels(program: Command): void {
       );
     });
   addModelStore(models);
+  addModelTune(models);
 }
