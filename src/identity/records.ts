@@ -50,35 +50,17 @@ export interface Records {
   close(): void;
 }
 
-export const recordsPath = (dataDir: string): string => join(dataDir, 'control.sqlite');
-
-/** Opens the records of this data folder, made when missing. Throws config_invalid when they cannot be used. */
-export function openRecords(dataDir: string): Records {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const path = recordsPath(dataDir);
-  const file = { path, what: 'control records', applicationId: APPLICATION_ID, cacheKib: CACHE_KIB };
-  const db = openSqliteFile(file, prepareFile);
+/** What is told to everybody who reads: the values loaded anew after a change, and the observers. One per open records. */
+export function createReaders(db: () => DatabaseSync): Pick<Records, 'snapshot' | 'onChange'> & {
+  changed(): void;
+  forget(): void;
+} {
   const snapshots = new Set<() => void>();
   const observers = new Set<() => void>();
-  let seenVersion = dataVersion(db);
-  let polling: Timer | undefined;
-
-  function changed(): void {
-    for (const load of snapshots) load();
-    for (const observe of [...observers]) observe();
-  }
-
   return {
-    db,
-    prepare: (area) => takeSteps(db, path, area),
-    write(body) {
-      const result = written(() => transact(db, () => body(db)));
-      changed();
-      return result;
-    },
     snapshot<T>(load: (db: DatabaseSync) => T): Snapshot<T> {
-      let value = load(db);
-      snapshots.add(() => (value = load(db)));
+      let value = load(db());
+      snapshots.add(() => (value = load(db())));
       return {
         get value() {
           return value;
@@ -89,12 +71,42 @@ export function openRecords(dataDir: string): Records {
       observers.add(observer);
       return () => observers.delete(observer);
     },
+    changed() {
+      for (const load of snapshots) load();
+      for (const observe of [...observers]) observe();
+    },
+    forget: () => observers.clear(),
+  };
+}
+
+export const recordsPath = (dataDir: string): string => join(dataDir, 'control.sqlite');
+
+/** Opens the records of this data folder, made when missing. Throws config_invalid when they cannot be used. */
+export function openRecords(dataDir: string): Records {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const path = recordsPath(dataDir);
+  const file = { path, what: 'control records', applicationId: APPLICATION_ID, cacheKib: CACHE_KIB };
+  const db = openSqliteFile(file, prepareFile);
+  const readers = createReaders(() => db);
+  let seenVersion = dataVersion(db);
+  let polling: Timer | undefined;
+
+  return {
+    db,
+    prepare: (area) => takeSteps(db, path, area),
+    write(body) {
+      const result = written(() => transact(db, () => body(db)));
+      readers.changed();
+      return result;
+    },
+    snapshot: readers.snapshot,
+    onChange: readers.onChange,
     watch(clock, onFailure) {
       polling ??= clock.every(POLL_MS, () => {
         try {
           const version = dataVersion(db);
           if (version === seenVersion) return;
-          changed();
+          readers.changed();
           // Only after the loads: one that failed is tried again with the next poll.
           seenVersion = version;
         } catch (error) {
@@ -104,7 +116,7 @@ export function openRecords(dataDir: string): Records {
     },
     close() {
       polling?.cancel();
-      observers.clear();
+      readers.forget();
       if (db.isOpen) db.close();
     },
   };
@@ -140,7 +152,7 @@ const SQLITE_FULL = 13;
 /** Grows with each commit of another connection, and only with those. */
 const dataVersion = (db: DatabaseSync): number => pragma(db, 'PRAGMA data_version') as number;
 
-function prepareFile(db: DatabaseSync): void {
+export function prepareFile(db: DatabaseSync): void {
   if (pragma(db, 'PRAGMA application_id') === APPLICATION_ID) return;
   transact(db, () => {
     db.exec('CREATE TABLE IF NOT EXISTS area (name TEXT PRIMARY KEY, steps INTEGER NOT NULL) STRICT, WITHOUT ROWID');
@@ -148,16 +160,20 @@ function prepareFile(db: DatabaseSync): void {
   });
 }
 
-function takeSteps(db: DatabaseSync, path: string, { name, steps }: RecordArea): void {
-  const taken = (): number => (db.prepare('SELECT steps FROM area WHERE name = ?').get(name)?.steps as number) ?? 0;
-  if (taken() === steps.length) return;
+/** How far the tables of this area have come. */
+export const stepsOf = (db: DatabaseSync, name: string): number =>
+  (db.prepare('SELECT steps FROM area WHERE name = ?').get(name)?.steps as number) ?? 0;
+
+/** Takes the tables of an area to their present form. `place` is for the message. */
+export function takeSteps(db: DatabaseSync, place: string, { name, steps }: RecordArea): void {
+  if (stepsOf(db, name) === steps.length) return;
   transact(db, () => {
     // Asked inside: another process may have been first.
-    const done = taken();
+    const done = stepsOf(db, name);
     if (done > steps.length) {
       throw new PosternError(
         'config_invalid',
-        `${path} has format ${done} of ${name} and this Postern knows ${steps.length}: use the release that wrote it, or a newer one`,
+        `${place} has format ${done} of ${name} and this Postern knows ${steps.length}: use the release that wrote it, or a newer one`,
       );
     }
     for (const step of steps.slice(done)) db.exec(step);
