@@ -214,13 +214,11 @@ function withoutWal(image: Uint8Array): Uint8Array {
   return copy;
 }
 
-const areasOf = (db: DatabaseSync): Areas =>
-  Object.fromEntries(
-    db
-      .prepare('SELECT name, steps FROM area')
-      .all()
-      .map(({ name, steps }) => [name, Number(steps)]),
-  );
+function areasOf(db: DatabaseSync): Areas {
+  const areas: Record<string, number> = {};
+  for (const { name, steps } of db.prepare('SELECT name, steps FROM area').all()) areas[String(name)] = Number(steps);
+  return areas;
+}
 
 const covers = (mine: Areas, theirs: Areas): boolean =>
   Object.entries(theirs).every(([name, steps]) => (mine[name] ?? 0) >= steps);
