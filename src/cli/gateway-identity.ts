@@ -2,11 +2,11 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
-import { openRecords, type Records } from '../identity/records.ts';
+import type { Records } from '../identity/records.ts';
 import { openTunnelIdentity, type OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import { silentLogger, type Logger } from '../logger.ts';
 import type { Config } from './config.ts';
-import { commandAct, type CommandAct } from './control-records.ts';
+import { commandAct, openControlRecords, type CommandAct } from './control-records.ts';
 import { loadConfig } from './env.ts';
 
 export function openGatewayIdentity(
@@ -38,7 +38,7 @@ export async function withIdentity<T>(
   }) => T | Promise<T>,
 ): Promise<T> {
   const config = loadConfig();
-  const records = openRecords(config.dataDir);
+  const records = openControlRecords(config);
   try {
     const identity = await openGatewayIdentity(config, records, config.tunnelHost ?? '0.0.0.0', silentLogger);
     return await use({ config, records, identity, act: commandAct() });

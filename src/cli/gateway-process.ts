@@ -8,10 +8,11 @@ import { parseGatewayConfig } from '../gateway/config.ts';
 import type { App, AppHost } from '../gateway/ports.ts';
 import { stateOf } from '../identity/keys/key.ts';
 import { listKeys, prepareKeys } from '../identity/keys/records.ts';
-import { openRecords, type Records } from '../identity/records.ts';
+import type { Records } from '../identity/records.ts';
 import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import type { Config } from './config.ts';
+import { openControlRecords } from './control-records.ts';
 import { fieldGuideApps } from './guides.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
 import { readLimits } from './limits-file.ts';
@@ -31,7 +32,7 @@ export async function startGateway(
   guides?: readonly string[],
   handOver: GatewayHandOver | null = null,
 ): Promise<GatewayProcess> {
-  const records = openRecords(config.dataDir);
+  const records = openControlRecords(config);
   try {
     refuseOpenHttp(config, records);
     const apps = await fieldGuideApps(config, guides);

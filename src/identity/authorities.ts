@@ -18,6 +18,8 @@ export const AUTHORITIES: RecordArea = {
     ) STRICT;
     INSERT INTO authority VALUES (1, 'present');
     `,
+    // SHA-256 of its public key; NULL: not seen since this is noted.
+    'ALTER TABLE authority ADD COLUMN key TEXT',
   ],
 };
 
@@ -28,6 +30,10 @@ export interface AuthorityNumbers {
 
 export interface Authorities {
   readonly numbers: Snapshot<AuthorityNumbers>;
+  /** SHA-256 of the public key that an authority has; null: nobody has opened it yet. */
+  keyOf(number: number): string | null;
+  /** Whoever opens an authority first notes its key. False: another one is noted, or there is no such authority. */
+  noteKey(number: number, key: string): boolean;
   /** From here on `number` signs for workers. False: a replacement is under way already. */
   begin(number: number, act: Act): boolean;
   /** From here on only the next one counts. Returns the number of the retired one; null: there is no next one. */
@@ -40,10 +46,16 @@ export function openAuthorities(records: Records): Authorities {
   const numbers = records.snapshot(load);
   return {
     numbers,
+    keyOf: (number) => keyOf(records.db, number),
+    noteKey: (number, key) =>
+      records.write((db) => {
+        db.prepare('UPDATE authority SET key = ? WHERE number = ? AND key IS NULL').run(key, number);
+        return keyOf(db, number) === key;
+      }),
     begin: (number, { actor, at }) =>
       records.write((db) => {
         if (load(db).next !== null) return false;
-        db.prepare("INSERT INTO authority VALUES (?, 'next')").run(number);
+        db.prepare("INSERT INTO authority (number, state) VALUES (?, 'next')").run(number);
         appendAudit(db, { at, actor, action: 'authority.rotate', target: `authority:${number}`, detail: {} });
         return true;
       }),
@@ -58,6 +70,9 @@ export function openAuthorities(records: Records): Authorities {
       }),
   };
 }
+
+const keyOf = (db: DatabaseSync, number: number): string | null =>
+  (db.prepare('SELECT key FROM authority WHERE number = ?').get(number)?.key as string | null | undefined) ?? null;
 
 function load(db: DatabaseSync): AuthorityNumbers {
   const numberOf = (state: string): number | null =>

@@ -3,11 +3,12 @@
  * this installation's own authorities, or files of another one (`readForeignPki`), which signs nothing here.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import type { Authorities } from './authorities.ts';
-import { checkKeyMode, openAuthority } from './authority.ts';
+import { authorityFiles, checkKeyMode, openAuthority } from './authority.ts';
+import { keyDigestOf } from './fingerprint.ts';
 import type { Authority } from './authority.ts';
 import { openGatewayCertificate } from './identity.ts';
 import { checkGatewayCertificate } from './peer.ts';
@@ -43,8 +44,9 @@ export interface OwnPkiOptions {
 /** Opens what is there and makes what is missing. Rejects with config_invalid when something is broken. */
 export async function openOwnPki({ folder, hosts, clock, authorities }: OwnPkiOptions): Promise<Pki> {
   const { present, next } = authorities.numbers.value;
-  const first = await openAuthority(folder, clock, present);
-  const second = next === null ? null : await openAuthority(folder, clock, next);
+  const open = (number: number): Promise<Authority> => openKnown(folder, clock, authorities, number);
+  const first = await open(present);
+  const second = next === null ? null : await open(next);
   const gateway = await openGatewayCertificate(folder, hosts, first, clock);
   const trusted = second === null ? [first] : [first, second];
   return {
@@ -58,6 +60,26 @@ export async function openOwnPki({ folder, hosts, clock, authorities }: OwnPkiOp
     authorities: trusted,
     signer: second ?? first,
   };
+}
+
+/**
+ * An authority that the records know by its key is opened and never made: another one of the same number would lock out every
+ * worker. So a gateway that joins others, or whose folder was lost, says what it lacks.
+ */
+async function openKnown(folder: string, clock: Clock, authorities: Authorities, number: number): Promise<Authority> {
+  const { keyPath, certPath } = authorityFiles(folder, number);
+  const known = authorities.keyOf(number);
+  const remedy = `copy ${basename(keyPath)} and ${basename(certPath)} from a gateway that has them, or from a backup`;
+  if (known !== null && (await readStateFile(keyPath)) === null) {
+    throw new PosternError(
+      'config_invalid',
+      `${keyPath} is missing, and workers trust the authority with that key: ${remedy}`,
+    );
+  }
+  const authority = await openAuthority(folder, clock, number);
+  const key = keyDigestOf(authority.certificate.publicKey);
+  if (known === key || authorities.noteKey(number, key)) return authority;
+  throw new PosternError('config_invalid', `${certPath} is not the authority that workers trust: ${remedy}`);
 }
 
 /**
