@@ -230,8 +230,10 @@ void suite('shared control records', { skip: cannotRunPostgres() }, () => {
     prepareAudit(witness);
     witness.watch(systemClock, () => undefined);
     // Up goes through, down is lost: PostgreSQL takes the lock for it, and nobody hears. It is given back with the connection.
+    proxy.onConnection = (connection) => connection.drop('down');
     for (const connection of proxy.connections) connection.drop('down');
     assert.equal(await writer.say('write two'), 'storage_failed');
+    proxy.onConnection = () => undefined;
     for (const connection of proxy.connections) connection.cut();
     for (let answer = ''; answer !== 'written';) answer = await writer.say('write three');
     const head = auditHead(witness.db);
