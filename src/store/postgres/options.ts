@@ -60,4 +60,4 @@ export interface Times {
 /** The number of this product in the space of advisory locks ("POST"), which other programs on the database share. */
 export const LOCK_SPACE = 0x504f5354;
 /** Writing connections choose among so many rows of sums: see `migrations/0001-tables.sql`. */
-export const SLOTS = 64;
+export const SLOTS = 63;

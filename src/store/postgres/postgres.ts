@@ -1,7 +1,7 @@
 /**
  * The Store in PostgreSQL, which several gateways share: what it has accepted is committed, and survives whatever the database survives.
- * Every promise resolves after the commit that covers it. Of its two writing connections one takes submissions and the other
- * everything else, because neither waits for what the other does; readers have their own.
+ * Every promise resolves after the commit that covers it. Of its writing connections one takes submissions, one claims and one
+ * everything else, because none waits for what another does; readers have their own.
  *
  * There is no role: every gateway claims and sweeps. What they do at once is kept apart by the rows themselves (`SKIP LOCKED`, fences,
  * epochs), bounds by advisory locks, and leases by the database's clock: see `migrations/0002-steps.sql`.
@@ -40,6 +40,7 @@ const GIB = 1024 * 1024 * 1024;
 const CONNECT_MS = 5_000;
 const ANSWER_MS = 15_000;
 const READERS = 3;
+const WRITERS = 3;
 const NOTHING_CLAIMED: Claimed = { jobs: [], leftRows: 0, soloJobs: 0 };
 
 export function createPostgresStore(options: PostgresStoreOptions): Store {
@@ -71,9 +72,10 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     answerMs: options.answerMs ?? ANSWER_MS,
   };
   /** One for each writing connection: see `migrations/0001-tables.sql`. */
-  const slot = randomInt(SLOTS / 2) * 2;
-  const claims = createClaims(times, slot);
-  const writer = createConnection({ ...wire, onConnect: (run) => claims.fence(run) });
+  const slot = randomInt(SLOTS / WRITERS) * WRITERS;
+  const claims = createClaims(times, slot + 2);
+  const writer = createConnection(wire);
+  const claimer = createConnection({ ...wire, onConnect: (run) => claims.fence(run) });
   const submitter = createConnection(wire);
   const readers = Array.from({ length: READERS }, () => createConnection(wire));
   const read = createRead(readers);
@@ -87,7 +89,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     logger,
     self: randomBytes(8).toString('hex'),
   });
-  const turns = createTurns({ connection: writer, ends, claims, reads, times, limits, returned: cameBack });
+  const turns = createTurns({ connection: writer, claimer, ends, claims, reads, times, limits, returned: cameBack });
   const sweeps = createSweeps({ connection: writer, turns, ends, reads, limits, times, slot, logger });
   const submits = createSubmits({ connection: submitter, read, reads, payloads, limits, times, slot: slot + 1 });
   const write = async (text: string, values: readonly unknown[]): Promise<Row[]> =>
@@ -169,7 +171,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
       await hints.stop();
       const { text, values } = claims.forgetWriter();
       await write(text, values).catch(() => undefined);
-      await Promise.all([writer, submitter, ...readers].map((one) => one.stop()));
+      await Promise.all([writer, claimer, submitter, ...readers].map((one) => one.stop()));
     },
   });
 

@@ -162,9 +162,9 @@ export function createSweeps({ connection, turns, ends, reads, limits, times, sl
 
   return {
     sweep: (limit: number) => turns.alone(() => sweep(limit)),
-    release: (session: SessionId, loss: Loss) => turns.alone(() => release(session, loss)),
+    release: (session: SessionId, loss: Loss) => turns.behindClaims(() => release(session, loss)),
     reconcile: (session: SessionId, held: readonly (readonly [JobId, number])[]) =>
-      turns.alone(() => reconcile(session, held)),
+      turns.behindClaims(() => reconcile(session, held)),
     cancel: (id: JobId) => turns.alone(() => cancel(id)),
   };
 }

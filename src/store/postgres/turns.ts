@@ -1,7 +1,8 @@
 /**
- * Everything that changes jobs but their submission, on one connection: heartbeats, progress, ends and claims of one turn of the engine
- * travel as one pipeline and one transaction, in this order, which frees what a claim needs before it is made. Calls that were
- * made together have no order that anybody could rely on; a call that needs to be behind others (`alone`) is.
+ * Everything that changes jobs but their submission, on two connections: heartbeats, progress and ends of one turn of the engine travel as
+ * one pipeline and one transaction on the first, its claims on the second. Neither needs what the other does, and two connections
+ * are two processes of the server. Calls that were made together have no order that anybody could rely on; a call that needs
+ * to be behind others (`alone`, `behindClaims`) is.
  */
 import type { Fence, Job, JobId, SessionId } from '../../dispatch/job.ts';
 import type { ClaimRequest, FencedOutcome } from '../store.ts';
@@ -30,17 +31,17 @@ export interface ProgressItem {
 
 type Call =
   | { readonly type: 'end'; readonly items: readonly EndItem[] }
-  | { readonly type: 'claim'; readonly requests: readonly ClaimRequest[] }
   | { readonly type: 'progress'; readonly items: readonly ProgressItem[] }
   | { readonly type: 'heartbeat'; readonly session: SessionId; readonly leaseMs: number };
 
 type Reply =
   | { readonly type: 'fenced'; readonly outcomes: readonly FencedOutcome[] }
-  | { readonly type: 'claim'; readonly replies: readonly ClaimReply[] }
   | { readonly type: 'cancels'; readonly ids: readonly JobId[] };
 
 export interface TurnsOptions {
   readonly connection: Connection;
+  /** For claims. */
+  readonly claimer: Connection;
   readonly ends: Ends;
   readonly claims: Claims;
   readonly reads: Reads;
@@ -59,12 +60,17 @@ const MAX_LOOKS = 8;
 
 export type Turns = ReturnType<typeof createTurns>;
 
-export function createTurns({ connection, ends, claims, reads, times, limits, returned }: TurnsOptions) {
+export function createTurns({ connection, claimer, ends, claims, reads, times, limits, returned }: TurnsOptions) {
   const queue = createQueue<Call, Reply>({ together, weigh, maxWeight: MAX_GROUP });
+  const claimQueue = createQueue<readonly ClaimRequest[], readonly ClaimReply[]>({
+    together: claimTogether,
+    weigh: (requests) => requests.length,
+    maxWeight: MAX_GROUP,
+  });
 
   function weigh(call: Call): number {
     if (call.type === 'heartbeat') return 1;
-    if (call.type !== 'end') return call.type === 'claim' ? call.requests.length : call.items.length;
+    if (call.type === 'progress') return call.items.length;
     return call.items.reduce(
       (sum, { outcome }) =>
         sum + 1 + (outcome.type === 'succeeded' ? outcome.output.bytes.byteLength / WEIGHT_BYTES : 0),
@@ -75,54 +81,53 @@ export function createTurns({ connection, ends, claims, reads, times, limits, re
   // ---- one group ---------------------------------------------------------------------------------------------------
 
   async function together(calls: readonly Call[]): Promise<Reply[]> {
-    await undoClaims();
     const items = calls.flatMap((call) => (call.type === 'end' ? call.items : []));
     const updates = calls.flatMap((call) => (call.type === 'progress' ? call.items : []));
     const beats = calls.flatMap((call) => (call.type === 'heartbeat' ? [call] : []));
-    const requests = calls.flatMap((call) => (call.type === 'claim' ? call.requests : []));
     const batch = await beginEnds(items);
-
-    const answers = await send(requests, [
+    const all = [
       beats.length === 0 ? null : heartbeat(beats),
       updates.length === 0 ? null : progress(updates),
       batch.rulings.length === 0 ? null : ends.statement(batch.rulings),
-    ]);
-    const [beaten, noted, ended, claimed] = answers;
-    const outcomes = items.length === 0 ? [] : await finishEnds(items, batch, ended ?? []);
-    const noteds = updates.length === 0 ? [] : await progressOutcomes(updates, noted ?? []);
-    const replies = claims.replies(claimed ?? [], requests.length);
+    ];
+    const statements = all.filter((one) => one !== null);
+    const rows = statements.length === 0 ? [] : await connection.run(statements);
+    let answered = 0;
+    const [beaten, noted, ended] = all.map((one) => (one === null ? [] : rows[answered++]!));
+    const outcomes = items.length === 0 ? [] : await finishEnds(items, batch, ended!);
+    const noteds = updates.length === 0 ? [] : await progressOutcomes(updates, noted!);
 
-    let [end, note, reply] = [0, 0, 0];
+    let [end, note] = [0, 0];
     return calls.map((call): Reply => {
       switch (call.type) {
         case 'end':
           return { type: 'fenced', outcomes: outcomes.slice(end, (end += call.items.length)) };
         case 'progress':
           return { type: 'fenced', outcomes: noteds.slice(note, (note += call.items.length)) };
-        case 'claim':
-          return { type: 'claim', replies: replies.slice(reply, (reply += call.requests.length)) };
         case 'heartbeat':
-          return {
-            type: 'cancels',
-            ids: (beaten ?? []).flatMap(([of, id]) => (of === call.session ? [id as string] : [])),
-          };
+          return { type: 'cancels', ids: beaten!.flatMap(([of, id]) => (of === call.session ? [id as string] : [])) };
       }
     });
   }
 
-  /** The statements that there are, the claim last; answers at the places of the statements. */
-  async function send(requests: readonly ClaimRequest[], others: readonly (Statement | null)[]) {
+  // ---- claims --------------------------------------------------------------------------------------------------------
+
+  async function claimTogether(calls: readonly (readonly ClaimRequest[])[]): Promise<(readonly ClaimReply[])[]> {
+    const requests = calls.flat();
+    if (requests.length === 0) return calls.map(() => []);
+    const replies = claims.replies(await claimRows(requests), requests.length);
+    let next = 0;
+    return calls.map(({ length }) => replies.slice(next, (next += length)));
+  }
+
+  async function claimRows(requests: readonly ClaimRequest[]): Promise<readonly Row[]> {
     for (let tries = 1; ; tries += 1) {
-      const claim = requests.length === 0 ? null : claims.statement(requests);
-      const all = [...others, claim?.statement ?? null];
-      const statements = all.filter((one) => one !== null);
-      if (statements.length === 0) return [];
+      await undoClaims();
+      const { name, statement } = claims.statement(requests);
       try {
-        const rows = await connection.run(statements);
-        let next = 0;
-        return all.map((one) => (one === null ? null : rows[next++]!));
+        return (await claimer.run([statement]))[0]!;
       } catch (error) {
-        if (claim !== null) claims.failed(claim.name, requests, error);
+        claims.failed(name, requests, error);
         // The connection is a new one since the statement was made: its epoch is too.
         if (!claims.isStale(error) || tries === MAX_LOOKS) throw error;
       }
@@ -203,23 +208,24 @@ export function createTurns({ connection, ends, claims, reads, times, limits, re
   }
 
   /** Ends that were ruled upon elsewhere, in turn. */
-  async function apply(rulings: readonly Ruling[], reclaim = false): Promise<Job[]> {
+  async function apply(rulings: readonly Ruling[], reclaim = false, through = connection): Promise<Job[]> {
     if (rulings.length === 0) return [];
-    const [ended] = await connection.run([ends.statement(rulings, reclaim)]);
+    const [ended] = await through.run([ends.statement(rulings, reclaim)]);
     return ends.changed(ended!, rulings).filter((job) => job !== null);
   }
 
-  /** Gives back what was claimed and never arrived. */
+  /** Gives back what was claimed and never arrived. The connection is a new one by then: it has fenced the old one off. */
   async function undoClaims(): Promise<void> {
     const doubt = claims.doubt();
     if (doubt === null) return;
-    const [rows] = await connection.run([
+    const [rows] = await claimer.run([
       {
         text: `SELECT ${LOOK_COLUMNS} FROM postern.job j WHERE j.session = ANY ($2) AND j.status = 'processing' AND j.claim = ANY ($3)`,
         values: [times.now(), doubt.sessions, doubt.claims],
       },
     ]);
-    const back = await apply(rows!.map((row) => rule(toLooked(row), LOST_ON_THE_WAY, true, limits.maxAttempts)));
+    const rulings = rows!.map((row) => rule(toLooked(row), LOST_ON_THE_WAY, true, limits.maxAttempts));
+    const back = await apply(rulings, false, claimer);
     claims.resolved(doubt);
     returned(back);
   }
@@ -267,17 +273,19 @@ export function createTurns({ connection, ends, claims, reads, times, limits, re
   return {
     end: async (items: readonly EndItem[]) => fenced(await queue.call({ type: 'end', items })),
     progress: async (items: readonly ProgressItem[]) => fenced(await queue.call({ type: 'progress', items })),
-    async claim(requests: readonly ClaimRequest[]): Promise<readonly ClaimReply[]> {
-      const reply = await queue.call({ type: 'claim', requests });
-      return (reply as Extract<Reply, { type: 'claim' }>).replies;
-    },
+    claim: (requests: readonly ClaimRequest[]): Promise<readonly ClaimReply[]> => claimQueue.call(requests),
     async heartbeat(session: SessionId, leaseMs: number): Promise<JobId[]> {
       const reply = await queue.call({ type: 'heartbeat', session, leaseMs });
       return [...(reply as Extract<Reply, { type: 'cancels' }>).ids];
     },
     /** In its turn, with nothing beside it. */
     alone: <A>(work: () => Promise<A>): Promise<A> => queue.alone(work),
+    /** The same, and after the claims that were made before it: they may be of the session that it is about. */
+    behindClaims: <A>(work: () => Promise<A>): Promise<A> => claimQueue.alone(() => queue.alone(work)),
     apply,
-    close: () => queue.close(),
+    async close() {
+      await claimQueue.close();
+      await queue.close();
+    },
   };
 }

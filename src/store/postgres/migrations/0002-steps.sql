@@ -17,7 +17,7 @@ $$ SELECT coalesce(p_given, (extract(epoch FROM clock_timestamp()) * 1000)::bigi
 CREATE FUNCTION postern.submit_1(
   p_rows json, p_bytes bytea, p_slot int, p_now bigint, p_wait_ttl_ms bigint, p_lock_space int, p_locks int[], p_bounds json
 ) RETURNS TABLE (n int, created_at bigint)
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   v_now bigint;
@@ -109,7 +109,7 @@ END $$;
 
 -- ---- promote: jobs whose time has come go back in line ----
 CREATE FUNCTION postern.promote_1(p_limit int, p_slot int, p_now bigint, p_max_backoff_ms bigint) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_now bigint := postern.ms_1(p_now);
 BEGIN
@@ -140,7 +140,7 @@ CREATE FUNCTION postern.claim_1(
   p_requests json, p_slot int, p_now bigint, p_mono bigint, p_max_backoff_ms bigint, p_max_bytes bigint,
   p_writer bigint, p_epoch bigint, p_claim bigint, p_lock_space int
 ) RETURNS TABLE (n int, left_rows bigint, solo_jobs bigint, job postern.job, bytes bytea, blob text)
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   v_now bigint;
@@ -276,7 +276,7 @@ CREATE FUNCTION postern.end_1(
   p_rows json, p_bytes bytea, p_slot int, p_now bigint, p_mono bigint, p_reclaim boolean, p_wait_ttl_ms bigint, p_result_ttl_ms bigint,
   p_keyed_ttl_ms bigint, p_max_failed_bytes bigint, p_max_delivery_bytes bigint, p_max_outbox_bytes bigint
 ) RETURNS TABLE (n int, job postern.job)
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   v_now bigint;
@@ -400,7 +400,7 @@ END $$;
 
 -- ---- forget: decided jobs by age, by number and by bytes, the oldest first ----
 CREATE FUNCTION postern.forget_1(p_limit int, p_slot int, p_now bigint, p_max_results bigint, p_max_bytes bigint) RETURNS int
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_now bigint := postern.ms_1(p_now);
   v_jobs bigint;
@@ -476,7 +476,7 @@ END $$;
 -- ---- the outbox ----
 -- Takes what is due: of each host no more than its room, the hosts in the given order.
 CREATE FUNCTION postern.claim_deliveries_1(p_hosts text[], p_rooms int[], p_limit int, p_lease_ms bigint, p_now bigint)
-RETURNS SETOF postern.delivery LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+RETURNS SETOF postern.delivery LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_now bigint := postern.ms_1(p_now);
   v_left int := p_limit;
@@ -499,7 +499,7 @@ END $$;
 
 -- What became of attempts; the numbers of those that were still theirs to end.
 CREATE FUNCTION postern.end_deliveries_1(p_rows json, p_slot int, p_now bigint, p_delivered_ttl_ms bigint, p_failed_ttl_ms bigint)
-RETURNS SETOF int LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+RETURNS SETOF int LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_now bigint := postern.ms_1(p_now);
 BEGIN
@@ -536,7 +536,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION postern.retry_delivery_1(p_id text, p_slot int, p_now bigint) RETURNS SETOF postern.delivery
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   RETURN QUERY
   WITH again AS (
@@ -551,7 +551,7 @@ END $$;
 
 -- Those that are over and whose time is over, and the oldest of too many.
 CREATE FUNCTION postern.forget_deliveries_1(p_limit int, p_slot int, p_now bigint, p_max_ended bigint) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_now bigint := postern.ms_1(p_now);
   v_over bigint := 0;
