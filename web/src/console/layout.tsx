@@ -140,15 +140,16 @@ const PHASES = ['starting', 'ready', 'draining', 'standby'] as const;
 const isPhase = (text: string): text is (typeof PHASES)[number] => (PHASES as readonly string[]).includes(text);
 
 /** What everybody who is here should know. */
-function Banners(): ReactElement {
+function Banners(): ReactElement | null {
   const { t } = useTranslation('console');
   const lang = useLanguage();
   const { snapshot, now } = useLive();
   const { who } = useSession();
   const isLong = useLongCut();
   const fault = snapshot?.gateway.fault ?? null;
+  if (fault === null && !isLong && who.key !== null) return null;
   return (
-    <>
+    <aside aria-label={t('banners')}>
       {fault !== null && (
         <p
           role="alert"
@@ -170,7 +171,7 @@ function Banners(): ReactElement {
           </Link>
         </p>
       )}
-    </>
+    </aside>
   );
 }
 

@@ -14,6 +14,8 @@ interface Session {
   readonly send: <T>(path: string, value?: unknown) => Promise<T | null>;
   readonly signIn: (key: string) => Promise<void>;
   readonly signOut: () => Promise<void>;
+  /** From the first key on the gateway asks for one: its maker is signed in with it before anything else is asked. */
+  readonly makeFirstKey: <T extends { readonly key: string }>(wish: unknown) => Promise<T | null>;
 }
 
 const SessionContext = createContext<Session | null>(null);
@@ -28,6 +30,8 @@ export function SessionProvider({ children }: { readonly children: ReactNode }):
   const queries = useQueryClient();
   const { data: who, error, refetch } = useQuery(whoQuery);
   const [wasIn, setWasIn] = useState(false);
+  /** The first key is being made: whatever is refused in between, the page stays, because the key is on it. */
+  const [isHeld, setHeld] = useState(false);
 
   const signIn = useCallback(
     async (key: string) => {
@@ -55,12 +59,25 @@ export function SessionProvider({ children }: { readonly children: ReactNode }):
     },
     [proof, refetch],
   );
+  const makeFirstKey = useCallback(
+    async <T extends { readonly key: string }>(wish: unknown): Promise<T | null> => {
+      setHeld(true);
+      try {
+        const made = await write<T>('/v1/admin/keys', null, wish);
+        if (made !== null) await signIn(made.key);
+        return made;
+      } finally {
+        setHeld(false);
+      }
+    },
+    [signIn],
+  );
   const session = useMemo(
-    () => (who === undefined ? null : { who, send, signIn, signOut }),
-    [who, send, signIn, signOut],
+    () => (who === undefined ? null : { who, send, signIn, signOut, makeFirstKey }),
+    [who, send, signIn, signOut, makeFirstKey],
   );
 
-  if (error instanceof PosternError && error.code === 'unauthorized') {
+  if (error instanceof PosternError && error.code === 'unauthorized' && !isHeld) {
     return <Login signIn={signIn} wasIn={wasIn || who !== undefined} />;
   }
   if (session !== null) return <SessionContext value={session}>{children}</SessionContext>;

@@ -68,7 +68,7 @@ export function Keys(): ReactElement {
           )}
         </Panel>
       )}
-      {isMaking && keys !== undefined && <NewKey isFirst={who.key === null} onClose={() => setMaking(false)} />}
+      {isMaking && <NewKey isFirst={who.key === null} onClose={() => setMaking(false)} />}
       {revoking !== null && (
         <Confirm
           title={t('keys.revokeTitle', { name: revoking.name })}

@@ -26,11 +26,8 @@ export function NewKey({ isFirst, onClose }: NewKeyProps): ReactElement {
   const { t } = useTranslation('console');
   const [made, setMade] = useState<Made | null>(null);
   const queries = useQueryClient();
-  const { signIn } = useSession();
 
   async function done(): Promise<void> {
-    // Their own first key: without it they would have locked themselves out.
-    if (isFirst && made !== null) await signIn(made.key).catch(() => undefined);
     await queries.invalidateQueries({ queryKey: [ADMIN] });
     onClose();
   }
@@ -62,7 +59,7 @@ interface FormProps extends NewKeyProps {
 
 function Form({ isFirst, onMade, onClose }: FormProps): ReactElement {
   const { t } = useTranslation('console');
-  const { send } = useSession();
+  const { send, makeFirstKey } = useSession();
   const [scopes, setScopes] = useState<ReadonlySet<string>>(new Set([isFirst ? 'admin' : 'predict']));
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
@@ -75,7 +72,8 @@ function Form({ isFirst, onMade, onClose }: FormProps): ReactElement {
     setBusy(true);
     setError(null);
     try {
-      const made = await send<Made>('/v1/admin/keys', wishOf(form, [...scopes]));
+      const wish = wishOf(form, [...scopes]);
+      const made = await (isFirst ? makeFirstKey<Made>(wish) : send<Made>('/v1/admin/keys', wish));
       if (made !== null) onMade(made);
     } catch (thrown) {
       setError(thrown);
@@ -102,6 +100,8 @@ function Form({ isFirst, onMade, onClose }: FormProps): ReactElement {
             <input
               type="checkbox"
               checked={scopes.has(scope)}
+              // Without it the maker of the first key would be locked out by it.
+              disabled={isFirst && scope === 'admin'}
               onChange={() => toggle(scope)}
               className="size-4 shrink-0"
             />

@@ -21,6 +21,7 @@ export const en = {
   },
   phase: { starting: 'Starting', ready: 'Ready', draining: 'Draining', standby: 'Standby' },
   fault: 'Nothing can be kept now: {{fault}}',
+  banners: 'To know',
   noKeys: 'There are no API keys yet: whoever uses this machine is its administrator.',
   makeFirstKey: 'Make the first key',
   login: {

@@ -23,6 +23,7 @@ export const ko: ConsoleTexts = {
   },
   phase: { starting: '시작 중', ready: '정상', draining: '종료 준비 중', standby: '대기 모드' },
   fault: '지금은 아무것도 저장할 수 없습니다: {{fault}}',
+  banners: '알림',
   noKeys: '아직 API 키가 없습니다. 이 컴퓨터를 쓰는 사람은 누구나 관리자입니다.',
   makeFirstKey: '첫 번째 키 만들기',
   login: {
