@@ -2,17 +2,23 @@
 import { readdir } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { BlobStore } from '../blobs/blobs.ts';
 import { createDirectoryBlobs } from '../blobs/directory.ts';
+import { createS3Blobs } from '../blobs/s3.ts';
+import type { Clock } from '../clock.ts';
 import { createFieldGuide } from '../fieldguide/fieldguide.ts';
+import { createPostgresRecords } from '../fieldguide/records/postgres.ts';
+import type { Records } from '../fieldguide/records/records.ts';
 import { createSqliteRecords } from '../fieldguide/records/sqlite.ts';
 import type { App, AppHost } from '../gateway/ports.ts';
 import type { Config } from './config.ts';
 
 /** No guide at all, no app. */
 export async function fieldGuideApps(
-  { guidesDir, dataDir, guide }: Config,
+  config: Config,
   named: readonly string[] = [],
 ): Promise<((host: AppHost) => App)[]> {
+  const { guidesDir, guide } = config;
   const names = await readdir(guidesDir).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
@@ -26,13 +32,26 @@ export async function fieldGuideApps(
   return [
     (host) =>
       createFieldGuide(
-        {
-          folders,
-          blobs: createDirectoryBlobs({ folder: join(dataDir, 'photos'), clock: host.clock }),
-          records: createSqliteRecords(join(dataDir, 'fieldguide.sqlite')),
-          ...guide,
-        },
+        { folders, blobs: photoBlobs(config, host.clock), records: guideRecords(config, host), ...guide },
         host,
       ),
   ];
+}
+
+/** Apart from the payloads of jobs: who clears up there knows nothing of photos. */
+function photoBlobs({ blobs, dataDir }: Config, clock: Clock): BlobStore {
+  if (blobs === null) return createDirectoryBlobs({ folder: join(dataDir, 'photos'), clock });
+  return createS3Blobs({
+    place: { ...blobs, prefix: blobs.prefix === '' ? 'photos' : `${blobs.prefix}/photos` },
+    clock,
+  });
+}
+
+/** In the database of the jobs where several gateways share one. */
+function guideRecords({ dataDir, databaseUrl }: Config, { logger }: AppHost): Records {
+  if (databaseUrl === null) return createSqliteRecords(join(dataDir, 'fieldguide.sqlite'));
+  return createPostgresRecords({
+    url: databaseUrl.reveal(),
+    onConnectionError: (error) => logger.warn('a connection of the field guide was lost', { error: error.message }),
+  });
 }

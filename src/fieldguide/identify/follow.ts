@@ -14,7 +14,7 @@ import type { Guide } from '../guide/guide.ts';
 import type { Photos } from '../photos/photos.ts';
 import type { Identification, Photo, Records } from '../records/records.ts';
 import { decide, findOf } from './decide.ts';
-import { failure, photoResultOf } from './photo-result.ts';
+import { failure, photoResultOf, type Job } from './photo-result.ts';
 
 export interface Follow extends Service {
   /** Looks at it now. `contents`: bytes of its photos that are at hand. */
@@ -95,7 +95,7 @@ export function createFollow({ host, guides, records, photos }: FollowOptions): 
       await records.result(id, round, photo.n, failure('storage_failed', 'the photo is not there any more', false));
       return;
     }
-    let job: { readonly id: string };
+    let job: Job;
     try {
       job = await predictions.submit({
         model: guide.model,
@@ -116,7 +116,12 @@ export function createFollow({ host, guides, records, photos }: FollowOptions): 
     }
     // Before anything else: it may be decided at any moment, and that is said once.
     jobs.set(job.id, id);
-    if (await records.assign(id, round, photo.n, job.id, photo.job)) return;
+    if (await records.assign(id, round, photo.n, job.id, photo.job)) {
+      // The same prediction as before a crash, by its idempotency key: it may be over already.
+      const result = photoResultOf(job);
+      if (result !== null) await records.result(id, round, photo.n, result);
+      return;
+    }
     // Removed, or taken further by another gateway, which has the same prediction by its idempotency key.
     if ((await records.get(id)) !== null) return;
     jobs.delete(job.id);
