@@ -90,14 +90,17 @@ function launch(
   };
 }
 
-/** The first line of JSON that a process prints; rejects when it ends before, or after 30 s. */
+/** The pages may have to be built first, on a machine that does other things too. */
+const READY_MS = 150_000;
+
+/** The first line of JSON that a process prints; rejects when it ends before, or never is ready. */
 function readyLine(process: Process): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
       clearTimeout(timer);
       reject(new Error(`${why}\n${process.log()}`));
     };
-    const timer = setTimeout(() => fail('not ready within 30 s'), 30_000);
+    const timer = setTimeout(() => fail(`not ready within ${READY_MS} ms`), READY_MS);
     process.child.once('close', (code) => fail(`ended with ${code} before it was ready`));
     if (process.child.stdout === null) throw new Error('standard output is not a pipe');
     createInterface({ input: process.child.stdout }).on('line', (line) => {
