@@ -19,6 +19,19 @@ const queries = new QueryClient({
   },
 });
 
+// A part of the page that is of an older release than the gateway is gone: the page begins again, once.
+addEventListener('vite:preloadError', (event) => {
+  const at = `postern.reloaded:${location.pathname}`;
+  try {
+    if (sessionStorage.getItem(at) !== null) return;
+    sessionStorage.setItem(at, '1');
+  } catch {
+    return;
+  }
+  event.preventDefault();
+  location.reload();
+});
+
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');
 await startTexts();
@@ -32,5 +45,8 @@ createRoot(root).render(
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   // The page works without it; a browser that refuses it (private windows) only loses the offline start.
-  addEventListener('load', () => void navigator.serviceWorker.register('/sw.js').catch(() => undefined));
+  const register = (): void => void navigator.serviceWorker.register('/sw.js').catch(() => undefined);
+  // After what the page itself needs; the texts may have been slower than the page's load.
+  if (document.readyState === 'complete') register();
+  else addEventListener('load', register);
 }

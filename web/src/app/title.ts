@@ -3,6 +3,8 @@ let page = '';
 let unseen = 0;
 
 function show(): void {
+  // Before the first heading there is the title of index.html.
+  if (page === '') return;
   document.title = unseen > 0 ? `(${unseen}) ${page}` : page;
 }
 

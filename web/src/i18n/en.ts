@@ -101,6 +101,11 @@ export const en = {
       too_many: '“{{name}}” was left out: too many photos.',
     },
   },
+  key: {
+    title: 'This gateway asks for a key',
+    ask: 'An API key with the scope “predict”. It stays in this tab, and is forgotten with it.',
+    use: 'Use this key',
+  },
   stage: {
     waiting: 'It is about to begin.',
     queue_one: '{{count}} photo before yours.',

@@ -103,6 +103,11 @@ export const ko: Texts = {
       too_many: '‘{{name}}’은(는) 제외했습니다. 한 번에 올릴 수 있는 사진 수를 넘었습니다.',
     },
   },
+  key: {
+    title: '이 서버에는 키가 필요합니다',
+    ask: '‘predict’ 권한이 있는 API 키를 입력하세요. 이 탭에만 보관하며, 탭을 닫으면 지워집니다.',
+    use: '이 키 사용',
+  },
   stage: {
     waiting: '곧 시작합니다.',
     queue_one: '앞에 {{count}}장이 기다리고 있습니다.',

@@ -11,6 +11,7 @@ import { headline } from '../result/headline.ts';
 import { useStage } from '../result/stage.ts';
 import { BlobImage } from '../ui/blob-image.tsx';
 import { Button } from '../ui/button.tsx';
+import { KeyForm } from './key-form.tsx';
 import { Progress } from '../ui/progress.tsx';
 
 export function JobCard({ job }: { readonly job: Job }): ReactElement {
@@ -27,8 +28,10 @@ export function JobCard({ job }: { readonly job: Job }): ReactElement {
     sending: t('job.sending'),
     watched: stage.text,
     decided: done === null ? '' : t('job.done', { name: done }),
-    refused: t('job.refused'),
+    refused: job.refusal?.code === 'unauthorized' ? t('key.title') : t('job.refused'),
   }[job.phase];
+  // `forbidden`: a key without the right to predict; another one may have it.
+  const wantsKey = job.refusal?.code === 'unauthorized' || job.refusal?.code === 'forbidden';
   const fraction = job.phase === 'sending' ? job.sent : job.phase === 'watched' ? stage.fraction : null;
   return (
     <li className="come flex items-center gap-4 rounded-md border border-line bg-surface p-3" data-phase={job.phase}>
@@ -43,7 +46,8 @@ export function JobCard({ job }: { readonly job: Job }): ReactElement {
         <p role="status" className="text-sm font-semibold">
           {text}
         </p>
-        {job.refusal && <p className="mt-0.5 text-sm break-words text-soft">{job.refusal.detail}</p>}
+        {job.refusal && wantsKey && <KeyForm onKey={() => void jobs.tryAgain(job.key)} />}
+        {job.refusal && !wantsKey && <p className="mt-0.5 text-sm break-words text-soft">{job.refusal.detail}</p>}
         {job.phase !== 'decided' && job.phase !== 'refused' && (
           <Progress label={text} fraction={fraction} className="mt-2" />
         )}
@@ -56,7 +60,7 @@ export function JobCard({ job }: { readonly job: Job }): ReactElement {
               {job.phase === 'decided' ? t('job.show') : t('job.open')}
             </Link>
           )}
-          {job.phase === 'refused' && (
+          {job.phase === 'refused' && !wantsKey && (
             <Button tone="quiet" onClick={() => void jobs.tryAgain(job.key)}>
               {t('problem.retry')}
             </Button>

@@ -1,5 +1,6 @@
 /** Sends photos to the gateway, and tells how far it is: XMLHttpRequest, because fetch does not. */
 import { isErrorCode, PosternError } from '../../../src/errors.ts';
+import { apiKey } from '../api/key.ts';
 import type { Identification } from '../api/identifications.ts';
 
 export interface Sending {
@@ -20,6 +21,8 @@ export function send({ guide, key, photos, signal, onProgress }: Sending): Promi
     request.open('POST', `/api/guides/${encodeURIComponent(guide)}/identifications`);
     request.setRequestHeader('idempotency-key', key);
     request.setRequestHeader('accept', 'application/json');
+    const bearer = apiKey();
+    if (bearer !== null) request.setRequestHeader('authorization', `Bearer ${bearer}`);
     request.upload.onprogress = ({ loaded, total }) => onProgress(total > 0 ? loaded / total : 0);
     request.onload = () => {
       const body = parse(request.responseText);

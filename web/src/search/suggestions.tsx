@@ -36,9 +36,14 @@ export function Suggestions({ id, items, query, active, onChoose, onPoint }: Sug
   const look = (index: number): string =>
     `flex min-h-14 cursor-pointer items-center gap-3 rounded-md px-2 py-1.5 ${index === active ? 'bg-sunk outline-2 -outline-offset-2 outline-leaf' : ''}`;
   return (
-    <div className="come absolute inset-x-0 top-full z-40 mt-1.5 max-h-[min(70dvh,32rem)] min-w-72 overflow-y-auto rounded-lg border border-line bg-surface p-1.5 shadow-high md:left-auto md:w-96">
-      {items.length === 0 && <p className="px-3 py-4 text-sm text-soft">{t('search.none', { query })}</p>}
-      <ul id={`${id}-list`} role="listbox" aria-label={t('search.label')}>
+    <div className="come absolute inset-x-0 top-full z-40 mt-1.5 min-w-72 rounded-lg border border-line bg-surface shadow-high md:left-auto md:w-96">
+      {items.length === 0 && <p className="px-4 py-5 text-sm text-soft">{t('search.none', { query })}</p>}
+      <ul
+        id={`${id}-list`}
+        role="listbox"
+        aria-label={t('search.label')}
+        className="max-h-[min(70dvh,32rem)] overflow-y-auto p-1.5 empty:hidden"
+      >
         {items.map((item, index) => (
           <li key={item.id} {...option(index)} className={look(index)}>
             <Drawing entry={item} className="h-12 w-10 shrink-0 rounded-sm bg-plate" />
@@ -51,8 +56,8 @@ export function Suggestions({ id, items, query, active, onChoose, onPoint }: Sug
                   otherName(item.names, lang)
                 )}
               </span>
+              {item.danger?.dangerous && <DangerTag level={item.danger.level} />}
             </span>
-            {item.danger?.dangerous && <DangerTag level={item.danger.level} />}
           </li>
         ))}
         {items.length > 0 && (

@@ -2,6 +2,7 @@
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
 import { PosternError } from '../../../src/errors.ts';
+import { PageHeading } from '../app/page-heading.tsx';
 import { Button, ButtonLink } from './button.tsx';
 import { Icon } from './icons.tsx';
 
@@ -17,14 +18,15 @@ export function Problem({ error, onRetry, page = false }: ProblemProps): ReactEl
   const text = useProblemText(error);
   const code = error instanceof PosternError ? error.code : null;
   const missing = code?.endsWith('not_found') === true;
+  const title = missing ? t('problem.notFoundTitle') : t('problem.title');
   return (
     <section role="alert" className={page ? 'mx-auto max-w-xl px-4 py-16 sm:px-6' : 'py-6'}>
       <div className="rounded-lg border border-line bg-surface p-6">
         <Icon name={missing ? 'question' : code === 'unreachable' ? 'offline' : 'warning'} size={32} />
         {page ? (
-          <h1 className="mt-3 text-xl" tabIndex={-1}>
-            {missing ? t('problem.notFoundTitle') : t('problem.title')}
-          </h1>
+          <PageHeading title={title} className="mt-3 text-xl">
+            {title}
+          </PageHeading>
         ) : (
           <p className="mt-3 font-semibold">{t('problem.title')}</p>
         )}
