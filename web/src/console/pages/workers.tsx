@@ -98,6 +98,7 @@ function WorkerCard({ worker, onRevoke }: { readonly worker: Worker; readonly on
   const { name, standing, session } = worker;
   const state = standing === 'joined' && session !== null ? session.state : standing;
   const seen = session?.last_seen_at ?? worker.last_seen_at;
+  const isHere = session !== null && session.state !== 'away';
   return (
     <Panel className="h-full">
       <article aria-label={name} data-worker={name} data-state={state} className="p-3 sm:p-4">
@@ -113,7 +114,13 @@ function WorkerCard({ worker, onRevoke }: { readonly worker: Worker; readonly on
         </div>
         <p className="mt-0.5 text-xs text-soft [overflow-wrap:anywhere]">
           {session !== null
-            ? `${session.address} · ${session.agent} · ${t('workers.since', { when: ago(lang, Date.parse(session.connected_at), now) })}`
+            ? [
+                session.address,
+                session.agent,
+                isHere && t('workers.since', { when: ago(lang, Date.parse(session.connected_at), now) }),
+              ]
+                .filter(Boolean)
+                .join(' · ')
             : worker.models === null
               ? t('workers.anyModel')
               : worker.models.join(', ')}
@@ -124,13 +131,13 @@ function WorkerCard({ worker, onRevoke }: { readonly worker: Worker; readonly on
         <dl className="mt-3 grid grid-cols-3 gap-2 text-xs">
           <Fact label={t('workers.seen')}>{seen === null ? t('workers.never') : ago(lang, Date.parse(seen), now)}</Fact>
           <Fact label={t('workers.roundTrip')}>
-            {typeof session?.round_trip_ms === 'number' ? duration(lang, session.round_trip_ms) : '–'}
+            {isHere && session.round_trip_ms !== null ? duration(lang, session.round_trip_ms) : '–'}
           </Fact>
           <Fact label={t('workers.certificate')}>
             <Certificate worker={worker} />
           </Fact>
         </dl>
-        {session !== null && session.models.length > 0 && <Credits models={session.models} />}
+        {isHere && session.models.length > 0 && <Credits models={session.models} />}
         {session?.not_allowed.map(({ name: model, version }) => (
           <p key={`${model}@${version}`} className="mt-2 text-xs text-harm">
             {t('workers.notAllowed', { model: `${model}@${version}` })}

@@ -204,7 +204,8 @@ function optionsOf({ width, lines, stacked, least, colour, format, onHover }: Lo
           label: line.label,
           stroke,
           width: stacked ? 1 : 1.75,
-          points: { show: false },
+          // A point without neighbours is no line: it is drawn as one.
+          points: { show: false, size: 5, fill: stroke, filter: alone },
           ...(stacked && index === 0 ? { fill: withAlpha(stroke) } : {}),
           ...(line.dash === undefined ? {} : { dash: [...line.dash] }),
         };
@@ -228,6 +229,13 @@ function optionsOf({ width, lines, stacked, least, colour, format, onHover }: Lo
       ],
     },
   };
+}
+
+function alone(plot: uPlot, series: number): number[] | null {
+  const values = plot.data[series] ?? [];
+  const isGap = (index: number): boolean => values[index] === null || values[index] === undefined;
+  const found = [...values.keys()].filter((index) => !isGap(index) && isGap(index - 1) && isGap(index + 1));
+  return found.length === 0 ? null : found;
 }
 
 /** Layers let the grid through. */
