@@ -15,7 +15,16 @@ export function createDemands() {
   function of(model: string): Demand {
     let demand = demands.get(model);
     if (!demand) {
-      demand = { model, rows: 0, soloJobs: 0, soloSession: null, generation, offers: new Set() };
+      demand = {
+        model,
+        rows: 0,
+        soloJobs: 0,
+        soloSession: null,
+        named: new Map(),
+        shares: null,
+        generation,
+        offers: new Set(),
+      };
       demands.set(model, demand);
     }
     return demand;
@@ -23,9 +32,11 @@ export function createDemands() {
 
   return {
     of,
-    arrived(model: string, rows: number): void {
+    /** `version`: the one that it names, if any. */
+    arrived(model: string, rows: number, version: string | null = null): void {
       const demand = of(model);
       demand.rows += rows;
+      if (version !== null) demand.named.set(version, (demand.named.get(version) ?? 0) + rows);
       demand.generation = ++generation;
       touched.add(demand);
     },
@@ -40,11 +51,12 @@ export function createDemands() {
     withdraw(offer: Offer): void {
       const demand = of(offer.model);
       demand.offers.delete(offer);
-      if (demand.offers.size + demand.rows + demand.soloJobs === 0) demands.delete(demand.model);
+      if (demand.offers.size + demand.rows + demand.soloJobs + demand.named.size === 0) demands.delete(demand.model);
     },
     /** Something changed: look at this demand in the next pump. */
     touch(demand: Demand): void {
-      if (demand.rows > 0 || demand.soloJobs > 0 || demand.soloSession !== null) touched.add(demand);
+      const { rows, named, soloJobs, soloSession } = demand;
+      if (rows > 0 || named.size > 0 || soloJobs > 0 || soloSession !== null) touched.add(demand);
     },
     takeTouched(): Iterable<Demand> {
       if (touched.size === 0) return [];
@@ -53,7 +65,9 @@ export function createDemands() {
       return taken;
     },
     allExhausted(demand: Demand): boolean {
-      for (const { exhaustedAt } of demand.offers) if (exhaustedAt !== demand.generation) return false;
+      for (const { exhaustedAt, servesFor } of demand.offers) {
+        if (servesFor !== null && exhaustedAt !== demand.generation) return false;
+      }
       return true;
     },
   };

@@ -15,6 +15,8 @@ import type { ModelReport } from '../protocol/messages.ts';
 import { endFlight, grantRows, checkOfferCount, resetRows, startFlight } from './credits.ts';
 import { createDemands } from './demand.ts';
 import type { Fence, Job, JobId, Loss, SessionId } from './job.ts';
+import { createRouting, type Route } from './route.ts';
+import { takeSharedSeat } from './seats.ts';
 import { createLimits, NO_LIMITS, type ConcurrencyLimits } from './limits.ts';
 import { createPull, type PullEffects } from './pull.ts';
 import { newOffer, newSession, type CancelReason, type Flight, type Offer, type Session } from './session.ts';
@@ -36,6 +38,8 @@ export interface DispatcherOptions {
   readonly monotonic: () => number;
   readonly leaseMs: number;
   readonly limits?: ConcurrencyLimits;
+  /** Which versions of a model get the work that names none; null: the newest that is ready. */
+  readonly routeOf?: (model: string) => Route | null;
 }
 
 export type Dispatcher = ReturnType<typeof createDispatcher>;
@@ -45,6 +49,7 @@ export function createDispatcher(options: DispatcherOptions) {
   const sessions = new Map<SessionId, Session>();
   const flights = new Map<JobId, Flight>();
   const demands = createDemands();
+  const routing = createRouting({ demands, sessions, routeOf: options.routeOf ?? (() => null) });
   const limits = createLimits(options.limits ?? NO_LIMITS, () => sessions.values());
   const pull = createPull({ demands, random, effects, limits, takeOff });
   const { solo } = pull;
@@ -169,8 +174,8 @@ export function createDispatcher(options: DispatcherOptions) {
       const demand = demands.of(offer.model);
       if (offer.report?.state === 'ready') demand.offers.add(offer);
       else demand.offers.delete(offer);
-      demands.touch(demand);
     }
+    routing.reported(session);
   }
 
   function granted(id: SessionId, model: string, version: string, rows: number): void {
@@ -203,8 +208,8 @@ export function createDispatcher(options: DispatcherOptions) {
   // ---- demand meets credit -----------------------------------------------------------------------------------------
 
   /** Work was accepted, or came back. */
-  function arrived(model: string, rows: number): void {
-    demands.arrived(model, rows);
+  function arrived(model: string, rows: number, version: string | null = null): void {
+    demands.arrived(model, rows, version);
   }
 
   /** A job came back that must run alone. */
@@ -215,7 +220,13 @@ export function createDispatcher(options: DispatcherOptions) {
   /** The store was looked at: so many rows wait. A backstop for what other gateways accepted, or time gave back. */
   function seenWaiting(model: string, rows: number, soloJobs: number): void {
     const demand = demands.of(model);
-    if (rows > 0) demands.arrived(model, Math.max(0, rows - demand.rows));
+    if (rows > 0) {
+      // Which of them name a version that serves nobody else is not counted: it asks for one, and is told what is left.
+      for (const { servesFor, version } of demand.offers) {
+        if (servesFor === null && !demand.named.has(version)) demand.named.set(version, 1);
+      }
+      demands.arrived(model, Math.max(0, rows - demand.rows));
+    }
     if (soloJobs > 0 && demand.soloSession === null) demands.soloArrived(model, soloJobs);
   }
 
@@ -304,6 +315,7 @@ export function createDispatcher(options: DispatcherOptions) {
     draining,
     tick,
     models,
+    rerouted: routing.rerouted,
     granted,
     arrived,
     soloArrived,
@@ -318,6 +330,8 @@ export function createDispatcher(options: DispatcherOptions) {
     adopted,
     /** Who serves this model now, for what is no job. */
     offersOf: (model: string): Iterable<Offer> => demands.of(model).offers,
+    takeSeat: (model: string, allows: (worker: string) => boolean): Offer | null =>
+      takeSharedSeat(demands.of(model), allows),
     /** From now on nothing is asked for; what is in flight goes on. */
     stopClaiming: () => pull.stop(),
     get inFlightJobs(): number {

@@ -5,6 +5,7 @@
 import { deal } from './choose.ts';
 import { answerRows, reserveRows } from './credits.ts';
 import type { Demands } from './demand.ts';
+import { roomByVersion } from './seats.ts';
 import type { Fence, Job } from './job.ts';
 import type { Ask, Demand, Flight, Offer } from './session.ts';
 import type { Limits } from './limits.ts';
@@ -45,18 +46,61 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
   function pump(): void {
     if (!claiming) return;
     const touched = demands.takeTouched();
-    for (const demand of touched) if (demand.rows > 0) ask(demand);
+    for (const demand of touched) {
+      if (demand.named.size > 0) askNamed(demand);
+      if (demand.rows > 0) ask(demand);
+    }
     for (const demand of touched) solo.step(demand);
   }
 
+  const mayAsk = ({ session, credit, exhaustedAt }: Offer, { generation }: Demand): boolean =>
+    session.state === 'connected' && session.solo === null && credit.freeRows > 0 && exhaustedAt !== generation;
+
+  /** Versions that serve only those who name them are asked for only where somebody did. */
+  function askNamed(demand: Demand): void {
+    for (const offer of demand.offers) {
+      const namedRows = demand.named.get(offer.version) ?? 0;
+      if (offer.servesFor !== null || namedRows === 0 || !mayAsk(offer, demand)) continue;
+      const wantedRows = offer.asksAll ? offer.credit.freeRows : namedRows;
+      const roomRows = limits.modelRoom(demand.model) - (demand.soloSession === null ? 0 : 1);
+      const rows = Math.min(wantedRows, limits.offerRoom(offer), roomRows, MAX_ASK_ROWS);
+      if (rows <= 0) continue;
+      if (rows < namedRows) demand.named.set(offer.version, namedRows - rows);
+      else demand.named.delete(offer.version);
+      claim(offer, demand, rows, true);
+    }
+  }
+
+  function claim(offer: Offer, demand: Demand, rows: number, namedOnly: boolean): void {
+    offer.asksAll = false;
+    reserveRows(offer.credit, rows);
+    effects.claim({
+      offer,
+      epoch: offer.session.epoch,
+      generation: demand.generation,
+      maxRows: rows,
+      capacityRows: limits.capacityRows(offer, MAX_ASK_ROWS),
+      solo: false,
+      namedOnly,
+    });
+  }
+
+  /** Deals rows that name no version: by the shares of the versions, and within one to whoever is freest. Returns what is left. */
+  function dealAll(demand: Demand, able: readonly Offer[], rows: number): number {
+    const { shares } = demand;
+    if (shares === null) return deal(able, rows, random);
+    let left = rows;
+    const parts = shares.split(rows, roomByVersion(demand.offers, able));
+    for (const [version, part] of parts) {
+      if (part === 0) continue;
+      const of = able.filter(({ servesFor }) => servesFor === version);
+      left -= part - deal(of, part, random);
+    }
+    return left;
+  }
+
   function ask(demand: Demand): void {
-    const able = [...demand.offers].filter(
-      ({ session, credit, exhaustedAt }) =>
-        session.state === 'connected' &&
-        session.solo === null &&
-        credit.freeRows > 0 &&
-        exhaustedAt !== demand.generation,
-    );
+    const able = [...demand.offers].filter((offer) => offer.servesFor !== null && mayAsk(offer, demand));
     if (able.length === 0) return;
     for (const offer of able) {
       offer.askRows = 0;
@@ -65,7 +109,7 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
     // A suspect that is on its way keeps its row: it would wait for ever beside a model that always runs as much as it may.
     let roomRows = limits.modelRoom(demand.model) - (demand.soloSession === null ? 0 : 1);
     const allowedRows = Math.max(0, Math.min(demand.rows, roomRows));
-    demand.rows += deal(able, allowedRows, random) - allowedRows;
+    demand.rows += dealAll(demand, able, allowedRows) - allowedRows;
     for (const offer of able) {
       if (offer.askRows === 0) continue;
       // A job may be larger than what was dealt: then ask with all that is free. Two versions on one worker share its room.
@@ -74,16 +118,8 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
       demand.rows += Math.max(0, offer.askRows - rows);
       if (rows === 0) continue;
       roomRows -= rows;
-      offer.asksAll = false;
-      reserveRows(offer.credit, rows);
-      effects.claim({
-        offer,
-        epoch: offer.session.epoch,
-        generation: demand.generation,
-        maxRows: rows,
-        capacityRows: limits.capacityRows(offer, MAX_ASK_ROWS),
-        solo: false,
-      });
+      demand.shares?.count(offer.servesFor ?? '', rows);
+      claim(offer, demand, rows, false);
     }
     if (demand.rows > 0) demands.touch(demand);
   }
@@ -94,6 +130,7 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
     const { session } = offer;
     const valid = asked.epoch === session.epoch && session.state === 'connected';
     let sentRows = 0;
+    let unnamedRows = 0;
     for (const job of jobs) {
       const fence: Fence = { job: job.id, attempt: job.attempt, session: session.id };
       if (!valid) {
@@ -101,6 +138,7 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
         continue;
       }
       sentRows += job.rows;
+      if (job.version === null) unnamedRows += job.rows;
       effects.assign(takeOff(offer, fence, job), job);
     }
     if (asked.epoch === session.epoch) {
@@ -114,16 +152,31 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
     }
     solo.landed(session);
     roomChanged(offer);
+    if (asked.namedOnly) {
+      answeredNamed(asked, demand, jobs.length, leftRows);
+      return;
+    }
+    demand.shares?.count(offer.servesFor ?? '', unnamedRows - asked.maxRows);
     if (soloJobs > 0 && demand.soloJobs === 0) demands.soloArrived(offer.model, soloJobs);
     const unmetRows = asked.maxRows - sentRows;
     if (leftRows === 0) {
       offer.exhaustedAt = asked.generation;
+      demand.named.delete(offer.version);
       // Somebody else may be able to run what this one could not: its version may be another.
       demand.rows = demands.allExhausted(demand) ? 0 : demand.rows + unmetRows;
     } else {
       demand.rows = Math.max(demand.rows, leftRows);
       if (jobs.length === 0) nothingFits(asked);
     }
+    demands.touch(demand);
+  }
+
+  function answeredNamed(asked: Ask, demand: Demand, jobs: number, leftRows: number): void {
+    const { version } = asked.offer;
+    // What came meanwhile was added to what was believed before; the store knows better what was there.
+    if (leftRows === 0) return;
+    demand.named.set(version, Math.max(leftRows, demand.named.get(version) ?? 0));
+    if (jobs === 0) nothingFits(asked);
     demands.touch(demand);
   }
 
@@ -144,8 +197,9 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
   }
 
   /** The store could not answer. The reservation comes back; the next arrival or poll asks again. */
-  function claimFailed({ offer, epoch, maxRows, solo: isSolo }: Ask): void {
+  function claimFailed({ offer, epoch, maxRows, solo: isSolo, namedOnly }: Ask): void {
     if (epoch === offer.session.epoch) answerRows(offer.credit, maxRows, 0);
+    if (!isSolo && !namedOnly) demands.of(offer.model).shares?.count(offer.servesFor ?? '', -maxRows);
     if (isSolo) solo.failed(offer.session);
     else solo.landed(offer.session);
   }

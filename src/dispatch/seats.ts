@@ -3,7 +3,41 @@
  * they take their row from the same credit, so that a worker is never sent more than it granted.
  */
 import { endFlight, startFlight } from './credits.ts';
-import type { Offer } from './session.ts';
+import type { Demand, Offer } from './session.ts';
+
+/** What each version that takes part could be sent now. One whose workers are only busy takes part with no room. */
+export function roomByVersion(offers: Iterable<Offer>, able: readonly Offer[]): Map<string, number> {
+  const room = new Map<string, number>();
+  for (const { servesFor, session } of offers) {
+    if (servesFor !== null && session.state === 'connected') room.set(servesFor, 0);
+  }
+  for (const { servesFor, credit } of able) {
+    if (servesFor !== null) room.set(servesFor, (room.get(servesFor) ?? 0) + credit.freeRows);
+  }
+  return room;
+}
+
+/** A seat at a version that serves callers who name none, by the shares of the model's versions. */
+export function takeSharedSeat({ offers, shares }: Demand, allows: (worker: string) => boolean): Offer | null {
+  const serving = [...offers].filter(({ servesFor }) => servesFor !== null);
+  if (shares === null) return takeSeat(serving, allows);
+  const able = serving.filter(
+    ({ session, credit }) => session.state === 'connected' && credit.freeRows > 0 && allows(session.worker),
+  );
+  for (const [version, seats] of shares.split(1, roomByVersion(serving, able))) {
+    const offer =
+      seats === 0
+        ? null
+        : takeSeat(
+            able.filter((one) => one.servesFor === version),
+            allows,
+          );
+    if (offer === null) continue;
+    shares.count(version, 1);
+    return offer;
+  }
+  return null;
+}
 
 /** Takes a row where most is free; null: none is. `allows` has the last word on a worker. */
 export function takeSeat(offers: Iterable<Offer>, allows: (worker: string) => boolean): Offer | null {

@@ -3,6 +3,7 @@ import type { ModelReport } from '../protocol/messages.ts';
 import type { Candidate } from './choose.ts';
 import { newCredit } from './credits.ts';
 import type { Fence, SessionId } from './job.ts';
+import type { Shares } from './shares.ts';
 
 export type CancelReason = 'caller' | 'deadline' | 'stale' | 'drain';
 
@@ -21,6 +22,9 @@ export interface Offer extends Candidate {
   soloExhaustedAt: number;
   /** It found work, but the first waiting job is larger than all that is free: a grant makes it ask again. */
   waitsForCredit: boolean;
+  /** The version of the model's route for whose share it takes work that names none; '': there is no route. null: it takes
+   * only what names its own version. */
+  servesFor: string | null;
 }
 
 export interface Flight {
@@ -62,6 +66,10 @@ export interface Demand {
   soloJobs: number;
   /** The session that is kept for one of these. */
   soloSession: Session | null;
+  /** Rows believed to wait that name a version, for those that serve nobody else. */
+  readonly named: Map<string, number>;
+  /** How the rest is divided; null: one version takes all of it. */
+  shares: Shares | null;
   /** Grows with every arrival: an offer that found nothing asks again in a later generation only. */
   generation: number;
   /** Offers that are ready, whatever the state of their sessions. */
@@ -77,6 +85,8 @@ export interface Ask {
   readonly capacityRows: number;
   /** One job that must run alone, and no other. */
   readonly solo: boolean;
+  /** Only jobs that name the offer's version. */
+  readonly namedOnly: boolean;
 }
 
 export function newSession(id: SessionId, worker: string): Session {
@@ -107,5 +117,6 @@ export function newOffer(session: Session, model: string, version: string): Offe
     soloExhaustedAt: -1,
     asksAll: false,
     waitsForCredit: false,
+    servesFor: null,
   };
 }

@@ -68,7 +68,8 @@ export function createSolo({ demandOf, touch, claim, roomRows, maxAskRows }: Sol
     const capacityRows = Math.min(offer.credit.capacityRows, maxAskRows);
     reserveRows(offer.credit, maxRows);
     const { generation } = demand;
-    claim({ offer, epoch: session.epoch, generation, maxRows, capacityRows, solo: true });
+    const namedOnly = offer.servesFor === null;
+    claim({ offer, epoch: session.epoch, generation, maxRows, capacityRows, solo: true, namedOnly });
   }
 
   /** The session takes ordinary work again, and the next suspect may look for one. */

@@ -125,7 +125,7 @@ export function createTurn(options: TurnOptions) {
         outcomes.forEach((outcome, index) => {
           if (outcome.type === 'accepted') {
             options.accepted(outcome.job);
-            options.dispatcher().arrived(outcome.job.model, outcome.job.rows);
+            options.dispatcher().arrived(outcome.job.model, outcome.job.rows, outcome.job.version);
           }
           batch[index]?.resolve(outcome);
         });
@@ -145,7 +145,7 @@ export function createTurn(options: TurnOptions) {
     const dispatcher = options.dispatcher();
     store
       .claim(
-        batch.map(({ offer, maxRows, capacityRows, solo }) => ({
+        batch.map(({ offer, maxRows, capacityRows, solo, namedOnly }) => ({
           session: offer.session.id,
           worker: offer.session.worker,
           model: offer.model,
@@ -154,6 +154,7 @@ export function createTurn(options: TurnOptions) {
           capacityRows,
           leaseMs,
           solo,
+          namedOnly,
         })),
       )
       .then(

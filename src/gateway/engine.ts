@@ -193,9 +193,9 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  function waitsAgain({ model, rows, solo }: Pick<Job, 'model' | 'rows' | 'solo'>): void {
+  function waitsAgain({ model, version, rows, solo }: Pick<Job, 'model' | 'version' | 'rows' | 'solo'>): void {
     if (solo) dispatcher.soloArrived(model);
-    else dispatcher.arrived(model, rows);
+    else dispatcher.arrived(model, rows, version);
     turn.schedule();
   }
 

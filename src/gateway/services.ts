@@ -3,7 +3,7 @@
  * open. Nothing here is recorded: who waits, waits in memory, and a caller that leaves is forgotten.
  */
 import type { Clock, Timer } from '../clock.ts';
-import { leaveSeat, returnSeat, takeSeat } from '../dispatch/seats.ts';
+import { leaveSeat, returnSeat } from '../dispatch/seats.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { SessionId } from '../dispatch/job.ts';
 import type { Offer } from '../dispatch/session.ts';
@@ -22,7 +22,7 @@ const RETRY_AFTER_S = 1;
 
 export interface ServicesOptions {
   readonly clock: Clock;
-  readonly dispatcher: Pick<Dispatcher, 'offersOf'>;
+  readonly dispatcher: Pick<Dispatcher, 'offersOf' | 'takeSeat'>;
   readonly catalogue: Pick<ReturnType<typeof createCatalogue>, 'report' | 'known'>;
   readonly sessions: ReadonlyMap<SessionId, GatewaySession>;
   readonly permissions: Permissions;
@@ -77,7 +77,7 @@ export function createServices(options: ServicesOptions): ServiceDesk {
   function take(request: SeatRequest): Seat | null {
     const { service, refused } = request;
     const mayAsk = (worker: string): boolean => !refused.has(worker) && permissions.allows(worker, service);
-    const offer = takeSeat(dispatcher.offersOf(service), mayAsk);
+    const offer = dispatcher.takeSeat(service, mayAsk);
     const session = offer && sessions.get(offer.session.id);
     if (!offer || !session) return null;
     return seatOf(offer, session, request);

@@ -6,7 +6,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Job } from '../dispatch/job.ts';
 
-type Waiting = Pick<Job, 'model' | 'rows' | 'solo'>;
+type Waiting = Pick<Job, 'model' | 'version' | 'rows' | 'solo'>;
 
 const TICK_MS = 100;
 const MAX_WAITING = 10_000;
@@ -38,14 +38,14 @@ export function createWakeups({ clock, due }: WakeupsOptions) {
   }
 
   return {
-    add(delayMs: number, { model, rows, solo }: Waiting): void {
+    add(delayMs: number, { model, version, rows, solo }: Waiting): void {
       if (count >= MAX_WAITING) return;
       count += 1;
       // The tick after its time: asked for a moment too early, the store has nothing.
       const tick = tickOf(clock.monotonic() + Math.max(0, delayMs)) + 1;
       const jobs = ticks.get(tick);
-      if (jobs) jobs.push({ model, rows, solo });
-      else ticks.set(tick, [{ model, rows, solo }]);
+      if (jobs) jobs.push({ model, version, rows, solo });
+      else ticks.set(tick, [{ model, version, rows, solo }]);
       timer ??= clock.every(TICK_MS, look);
     },
     stop(): void {

@@ -10,6 +10,10 @@ import type { Hello, Message, Welcome } from './messages.ts';
 /** Best first. */
 export const SUPPORTED_VERSIONS: readonly number[] = [PROTOCOL_VERSION];
 
+/** The gateway says which versions of a model are to be loaded, and the worker says which lie there unloaded. */
+export const DEPLOY = 'deploy';
+export const FEATURES: readonly string[] = [DEPLOY];
+
 /** The smaller of both in each: what holds on a connection, both ways. */
 export function minLimits(a: Limits, b: Limits): Limits {
   return {

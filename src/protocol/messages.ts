@@ -40,6 +40,9 @@ const limits = z.object({
   maxStreams: z.int().min(1).max(65_536),
 });
 
+/** What a peer can do beyond the first form of `postern/1`: a message that only newer peers know is sent only to these. */
+const features = z.array(z.string().min(1).max(32)).max(16);
+
 /** The first message on every connection. W→G */
 export const hello = z.object({
   type: z.literal('hello'),
@@ -57,6 +60,8 @@ export const hello = z.object({
   limits,
   /** Earlier runs of this worker whose ends it still has: their attempts stay theirs until `gone`, or until their lease ends. */
   previous: z.array(id).max(8).optional(),
+  /** `deploy`: it takes that message. */
+  features: features.optional(),
 });
 
 /** Answers hello. G→W */
@@ -76,6 +81,7 @@ export const welcome = z.object({
   leaseMs: durationMs,
   /** `host:port` of every gateway of the cluster; the worker dials all. Empty: only this one. */
   gateways: z.array(z.string().max(300)).max(256),
+  features: features.optional(),
 });
 
 /** Says why a connection is about to be closed; the last message on it. Both ways. */
@@ -123,8 +129,36 @@ export const modelReport = z.object({
   service: service.optional(),
 });
 
+/** A version that lies in the worker's repository and is not loaded. */
+export const storedVersion = z.object({
+  name: modelName,
+  version: modelVersion,
+  /** It came while the worker ran, and the worker's owner wants what comes to be deployed. */
+  wish: z.boolean().optional(),
+});
+
 /** All models of the worker and their states; replaces the previous list. W→G */
-export const models = z.object({ type: z.literal('models'), models: z.array(modelReport).max(256) });
+export const models = z.object({
+  type: z.literal('models'),
+  models: z.array(modelReport).max(256),
+  stored: z.array(storedVersion).max(256).optional(),
+});
+
+/** Which versions of one model a worker is to keep loaded. */
+export const wantedVersions = z.object({
+  name: modelName,
+  /** Grows with every decision about this model: a version that could not be loaded is tried again in a new one. */
+  revision: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
+  /** To be served; the first is loaded first. */
+  versions: z.array(modelVersion).min(1).max(8),
+  /** They stay loaded where they are, are served as long as none of `versions` is, and give way to what needs their memory. */
+  standby: z.array(modelVersion).max(8),
+  /** Memory that is short may be made by unloading what is served: callers wait until the new version is ready. */
+  allowDowntime: z.boolean(),
+});
+
+/** Which versions are to be loaded; replaces the list before. Of models that are not in it the worker decides. G→W */
+export const deploy = z.object({ type: z.literal('deploy'), models: z.array(wantedVersions).max(256) });
 
 /** Grants credit: the worker accepts `rows` more rows of this model. W→G */
 export const grant = z.object({ type: z.literal('grant'), model: modelName, version: modelVersion, rows });
@@ -321,6 +355,7 @@ export const message = z.discriminatedUnion('type', [
   ping,
   pong,
   models,
+  deploy,
   grant,
   assign,
   cancel,
@@ -357,6 +392,8 @@ export type Hello = z.infer<typeof hello>;
 export type Welcome = z.infer<typeof welcome>;
 export type ModelReport = z.infer<typeof modelReport>;
 export type TensorSpec = z.infer<typeof tensorSpec>;
+export type StoredVersion = z.infer<typeof storedVersion>;
+export type WantedVersions = z.infer<typeof wantedVersions>;
 export type ModelState = z.infer<typeof modelState>;
 export type Timings = z.infer<typeof timings>;
 export type Assign = z.infer<typeof assign>;

@@ -17,6 +17,7 @@ export const DIRECTIONS = {
   ping: 'both',
   pong: 'both',
   models: 'worker',
+  deploy: 'gateway',
   grant: 'worker',
   assign: 'gateway',
   cancel: 'gateway',

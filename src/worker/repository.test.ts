@@ -6,7 +6,8 @@ import { makeModelFolder } from '../../test/support/model-folder.ts';
 import type { ModelFolder } from '../../test/support/model-folder.ts';
 import { PosternError } from '../errors.ts';
 import { MAX_MANIFEST_BYTES } from './manifest.ts';
-import { compareVersions, readRepository } from './repository.ts';
+import { compareVersions } from '../protocol/version-order.ts';
+import { readRepository } from './repository.ts';
 
 describe('the model repository', () => {
   let folder: ModelFolder;

@@ -7,6 +7,7 @@ import type { Dirent } from 'node:fs';
 import { join } from 'node:path';
 import { PosternError, toPosternError } from '../errors.ts';
 import { modelName, modelVersion } from '../protocol/messages.ts';
+import { compareVersions } from '../protocol/version-order.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -47,13 +48,6 @@ export async function readRepository(folder: string): Promise<RepositoryEntry[]>
   }
   return entries;
 }
-
-/** Numbers inside a version count as numbers: 2 < 10, 1.9 < 1.10. */
-export function compareVersions(a: string, b: string): number {
-  return versionOrder.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
-}
-
-const versionOrder = new Intl.Collator('en', { numeric: true });
 
 async function readEntry(folder: string, name: string, version: string): Promise<RepositoryEntry | null> {
   try {
