@@ -21,6 +21,8 @@ for (let n = 0; n < Number(count); n += 1) {
       onAssign: () => undefined,
       onCancel: () => undefined,
       onRequest: () => undefined,
+      onDeploy: () => undefined,
+      onFreed: () => undefined,
       onDrain: () => undefined,
       onState: () => undefined,
     },

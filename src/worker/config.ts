@@ -17,6 +17,10 @@ const schema = z.strictObject({
   modelsDir: z.string().min(1),
   /** Where results wait for the gateway's ack, beside the memory: of this worker alone. null: nowhere. */
   spoolDir: z.string().min(1).nullable().default(null),
+  /** Where it is kept which versions the gateway wants loaded. null: nowhere, and the newest are loaded at the start. */
+  deployedFile: z.string().min(1).nullable().default(null),
+  /** New versions in the repository: not looked for, told to the gateway, or told with the wish that it deploys them. */
+  watchModels: z.enum(['off', 'list', 'deploy']).default('off'),
   /** How long a drain waits for what runs. */
   drainMs: z.int().min(0).default(DRAIN_MS),
   /** Photos with more are refused by their header. The decoder holds up to 4 bytes for each: 50 million are 200 MB. */

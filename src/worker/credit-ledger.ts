@@ -24,6 +24,8 @@ export interface CreditLedger {
   take(model: string, version: string, rows: number): boolean;
   /** Work ended: its rows may be granted again. */
   release(model: string, version: string, rows: number): void;
+  /** Rows that are in flight. */
+  busyRows(model: string, version: string): number;
   /** The grants that are due now; they count as given. */
   due(): Grant[];
   /** A new connection: credit granted on the old one is void. */
@@ -63,6 +65,7 @@ export function createCreditLedger(): CreditLedger {
       account.inFlightRows -= rows;
       changed.add(account);
     },
+    busyRows: (model, version) => accounts.get(`${model}@${version}`)?.inFlightRows ?? 0,
     due() {
       const grants: Grant[] = [];
       for (const account of changed) {

@@ -5,17 +5,18 @@
 import { PosternError, toPosternError } from '../errors.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import type { ModelReport } from '../protocol/messages.ts';
+import type { ModelReport, StoredVersion, WantedVersions } from '../protocol/messages.ts';
 import type { Service } from '../service.ts';
 import { createService } from '../service.ts';
 import { createGate } from './gate.ts';
 import type { LaneEntry, Stage } from './lane.ts';
 import type { Attempt, AttemptEnd, Assignment, IncomingExchange, LinkEvents, WorkerLink } from './ports.ts';
 import { readRepository } from './repository.ts';
-import type { RepositoryEntry } from './repository.ts';
 import { createServed } from './served.ts';
-import type { ModelEntry } from './served.ts';
 import type { ServedModel } from './served-batch.ts';
+import { createRemembered } from './versions/remembered.ts';
+import { Versions } from './versions/versions.ts';
+import { createRepositoryWatch } from './versions/watch.ts';
 import type { WorkerConfig } from './config.ts';
 
 /** How often callers are told where a slow attempt is; faster ones need no progress. */
@@ -23,15 +24,16 @@ const PROGRESS_MS = 1_000;
 
 export interface ExecutorOptions {
   readonly config: WorkerConfig;
-  readonly link: Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'partial' | 'end'>;
+  readonly link: Pick<WorkerLink, 'announce' | 'setCapacity' | 'busyRows' | 'progress' | 'partial' | 'end'>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
 }
 
 /** Start reads the repository and begins to load; it does not wait until models are ready. */
-export interface Executor extends Service, Pick<LinkEvents, 'onAssign' | 'onCancel' | 'onRequest'> {
-  /** Every model and its state, as announced. */
+export interface Executor
+  extends Service, Pick<LinkEvents, 'onAssign' | 'onCancel' | 'onRequest' | 'onDeploy' | 'onFreed'> {
+  /** Every version and its state, as announced. */
   models(): readonly ModelReport[];
   /** Resolves when no model is loading any more. */
   readonly settled: Promise<void>;
@@ -48,21 +50,40 @@ const keyOf = (attempt: Attempt): string => `${attempt.job}#${attempt.attempt}`;
 export function createExecutor(options: ExecutorOptions): Executor {
   const { config, link, clock, logger } = options;
   const gate = createGate(config.maxDecodes);
-  const served = new Map<string, ServedModel>();
-  const broken: ModelReport[] = [];
+  const remembered = createRemembered(config.deployedFile, logger);
   const held = new Map<string, Held>();
-  let reservedMb = 0;
   let progress: Timer | undefined;
   let stopped = false;
-  const settled = Promise.withResolvers<void>();
+  /** What was last told, so that nothing is told twice. */
+  let announced = '';
 
-  const reports = (): ModelReport[] => [...[...served.values()].map((model) => model.report()), ...broken];
+  const versions = new Versions({
+    memoryMb: config.memoryMb,
+    drainMs: config.drainMs,
+    clock,
+    logger,
+    create: (entry, onChange) =>
+      createServed({ entry, config, gate, clock, random: options.random, logger, reports: link, onChange, onEnd }),
+    busyRows: (model, version) => link.busyRows(model, version),
+    onChange(slot) {
+      // First the state, then the credit: the gateway never holds credit for a model that it was not told of.
+      announce(versions.reports(), versions.stored());
+      if (slot) link.setCapacity(slot.entry.name, slot.entry.version, slot.capacityRows());
+    },
+  });
+  const watch = createRepositoryWatch({
+    folder: config.modelsDir,
+    clock,
+    logger,
+    isLoaded: (name, version) => versions.find(name, version) !== undefined,
+    onChange: (entries, changed) => versions.setEntries(entries, changed, config.watchModels === 'deploy'),
+  });
 
-  function onModelChange(model: ServedModel): void {
-    if (stopped) return;
-    // First the state, then the credit: the gateway never holds credit for a model that it was not told of.
-    link.announce(reports());
-    link.setCapacity(model.name, model.version, model.capacityRows());
+  function announce(reports: readonly ModelReport[], stored: readonly StoredVersion[]): void {
+    const text = JSON.stringify([reports, stored]);
+    if (text === announced) return;
+    announced = text;
+    link.announce(reports, stored);
   }
 
   function onEnd(attempt: Attempt, end: AttemptEnd): void {
@@ -70,12 +91,18 @@ export function createExecutor(options: ExecutorOptions): Executor {
     link.end({ job: attempt.job, attempt: attempt.attempt }, end);
   }
 
+  /** What was on its way to a version that is gone meanwhile is nobody's fault: it goes back and costs no attempt. */
+  const notHere = (model: string, version: string): PosternError =>
+    versions.isKnown(model, version)
+      ? new PosternError('draining', `${model} ${version} is not loaded here any more`)
+      : new PosternError('model_unavailable', `${model} ${version} is not served here`);
+
   function onAssign(assignment: Assignment): void {
-    const model = served.get(`${assignment.model}@${assignment.version}`);
+    const { model, version } = assignment;
     try {
-      if (!model)
-        throw new PosternError('model_unavailable', `${assignment.model} ${assignment.version} is not served here`);
-      hold(model, assignment);
+      const slot = versions.find(model, version);
+      if (!slot) throw notHere(model, version);
+      hold(slot.model, assignment);
     } catch (thrown) {
       const error = toPosternError(thrown);
       link.end(assignment, { type: 'failure', error, retryable: error.retryable });
@@ -83,8 +110,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   function onRequest(exchange: IncomingExchange): void {
-    const model = served.get(`${exchange.model}@${exchange.version}`);
-    if (model?.serve) model.serve(exchange);
+    const slot = versions.find(exchange.model, exchange.version);
+    if (!slot) exchange.fail(notHere(exchange.model, exchange.version), true);
+    else if (slot.model.serve) slot.model.serve(exchange);
     else exchange.fail(new PosternError('model_unavailable', `${exchange.model} is no service here`), true);
   }
 
@@ -116,69 +144,26 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (held.size > 0 && !stopped) progress = clock.after(PROGRESS_MS, reportProgress);
   }
 
-  /** Versions of one name, highest first: the first that loads is served, so that a bad new version takes nothing away. */
-  async function startModel(versions: readonly RepositoryEntry[]): Promise<void> {
-    for (const entry of versions) {
-      if (stopped) return;
-      if (entry.type === 'broken') reportBroken(entry.name, entry.version, 'unknown', entry.error);
-      else if (await startVersion(entry)) return;
-    }
-  }
-
-  async function startVersion(entry: ModelEntry): Promise<boolean> {
-    const { name, version, manifest } = entry;
-    const needMb = manifest.memory_mb;
-    if (reservedMb + needMb > config.memoryMb) {
-      const message = `memory_mb: ${needMb} MB are needed, ${config.memoryMb - reservedMb} of ${config.memoryMb} MB are left`;
-      reportBroken(name, version, manifest.kind, new PosternError('model_invalid', message));
-      return false;
-    }
-    reservedMb += needMb;
-    const model = createServed({
-      entry,
-      config,
-      gate,
-      clock,
-      random: options.random,
-      logger,
-      reports: link,
-      onChange: () => onModelChange(model),
-      onEnd,
-    });
-    served.set(`${name}@${version}`, model);
-    link.announce(reports());
-    await model.start();
-    if (model.report().state !== 'failed') return true;
-    // A model that failed has let go of everything already.
-    reservedMb -= needMb;
-    return false;
-  }
-
-  function reportBroken(name: string, version: string, kind: string, error: PosternError): void {
-    logger.error('model folder cannot be used', { model: name, version, code: error.code, reason: error.message });
-    broken.push({ name, version, kind, state: 'failed', maxRows: 1, message: error.message.slice(0, 2_000) });
-    link.announce(reports());
+  function onDeploy(models: readonly WantedVersions[]): void {
+    remembered.keep(models);
+    versions.setWishes(models);
   }
 
   const service = createService({
     async start() {
+      versions.setWishes(await remembered.read());
       const entries = await readRepository(config.modelsDir);
       if (entries.length === 0) logger.warn('the model repository is empty', { modelsDir: config.modelsDir });
-      const names = Map.groupBy(entries, (entry) => entry.name);
       // Models load side by side and in the background: one that takes minutes holds up neither the others nor the link.
-      Promise.all([...names.values()].map(startModel)).then(
-        () => settled.resolve(),
-        (thrown: unknown) => {
-          logger.error('loading models failed', { reason: toPosternError(thrown).message });
-          settled.resolve();
-        },
-      );
+      versions.setEntries(entries);
+      if (config.watchModels !== 'off') await watch.start();
     },
     async stop() {
       stopped = true;
       progress?.cancel();
-      await Promise.all([...served.values()].map((model) => model.stop()));
-      await settled.promise;
+      await watch.stop();
+      await versions.stop();
+      await remembered.flushed();
     },
   });
 
@@ -187,7 +172,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     onAssign,
     onCancel,
     onRequest,
-    models: reports,
-    settled: settled.promise,
+    onDeploy,
+    onFreed: (model, version) => versions.freed(model, version),
+    models: () => versions.reports(),
+    settled: versions.settled,
   };
 }

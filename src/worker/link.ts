@@ -12,9 +12,9 @@ import { PosternError, toPosternError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { createByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
-import { minLimits } from '../protocol/hello.ts';
+import { FEATURES, minLimits } from '../protocol/hello.ts';
 import { DEFAULT_LIMITS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
-import type { Assign, Hello, Message, ModelReport, Welcome } from '../protocol/messages.ts';
+import type { Assign, Hello, Message, Welcome } from '../protocol/messages.ts';
 import { createService } from '../service.ts';
 import { Attempts } from './attempts.ts';
 import { createBackoff } from './backoff.ts';
@@ -26,6 +26,7 @@ import { dialGateway } from './dial.ts';
 import { createExchanges } from './exchanges.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
+import { createModelList } from './model-list.ts';
 import { createOutbox } from './outbox.ts';
 import { LINK_DEFAULTS } from './link-config.ts';
 import type { WorkerLinkConfig } from './link-config.ts';
@@ -54,14 +55,12 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const session = randomUUID();
   const attempts = new Attempts();
   const ledger = createCreditLedger();
+  const models = createModelList();
   const parts = createPartSender({ send: sendPayload });
   const outbox = createOutbox({ attempts, session, clock, spool: options.spool ?? null, send: sendPayload });
   const exchanges = createExchanges({
     take: (model, version) => ledger.take(model, version, 1),
-    release(model, version) {
-      ledger.release(model, version, 1);
-      scheduleFlush();
-    },
+    release: (model, version) => freed(model, version, 1),
     onRequest(exchange) {
       data?.want();
       events.onRequest(exchange);
@@ -75,7 +74,6 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   let control: Connection | null = null;
   let data: DataConnections | null = null;
   let maxOutputBytes = DEFAULT_LIMITS.maxPayloadBytes;
-  let models: readonly ModelReport[] = [];
   let flushScheduled = false;
   /** Set while the gateway drains: `pending` until everything is done, then `told`. */
   let gatewayDrain: 'pending' | 'told' | null = null;
@@ -133,6 +131,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     const helloEpoch = epoch;
     const previous = role === 'control' ? outbox.previous() : [];
     const more = {
+      ...(role === 'control' ? { features: [...FEATURES] } : {}),
       ...(ticket === undefined ? {} : { ticket }),
       ...(previous.length === 0 ? {} : { previous: [...previous] }),
     };
@@ -195,7 +194,8 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     wasConnected = true;
     outbox.resend();
     for (const { progress } of attempts.running()) if (progress) connection.send(progress);
-    connection.send({ type: 'models', models: [...models] });
+    models.welcomed(welcome);
+    connection.send(models.message());
     credentials.attach((message) => connection.send(message));
     if (ownDrain) sendDrain();
     else setState('connected', null);
@@ -236,6 +236,9 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         if (message.models.length === 0) logger.info('invited for every model that is served');
         else logger.warn('not invited for these models: no work is sent for them', { models: message.models });
         return;
+      case 'deploy':
+        events.onDeploy(message.models);
+        return;
       case 'drain':
         gatewayDrain ??= 'pending';
         logger.info('the gateway drains', { deadline_ms: message.deadlineMs, reason: message.reason });
@@ -268,9 +271,8 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       return;
     }
     if (begun === 'early') {
-      ledger.release(model, version, rows);
       control?.send({ type: 'canceled', job, attempt });
-      scheduleFlush();
+      freed(model, version, rows);
       return;
     }
     const receivedAt = clock.monotonic();
@@ -328,6 +330,13 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     }
   }
 
+  /** Rows are free again, whatever ended what took them. */
+  function freed(model: string, version: string, rows: number): void {
+    ledger.release(model, version, rows);
+    scheduleFlush();
+    events.onFreed(model, version);
+  }
+
   function sendDrain(): void {
     if (!ownDrain) return;
     const deadlineMs = Math.max(0, ownDrain.deadlineAt - clock.monotonic());
@@ -339,8 +348,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     if (!finished) return;
     parts.end(finished);
     const { job } = finished;
-    ledger.release(finished.model, finished.version, finished.rows);
-    scheduleFlush();
+    freed(finished.model, finished.version, finished.rows);
     if (how.type === 'canceled') {
       control?.send({ type: 'canceled', job, attempt: finished.attempt });
       return;
@@ -369,10 +377,11 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   return {
     ...service,
-    announce(list) {
-      models = list;
-      control?.send({ type: 'models', models: [...list] });
+    announce(list, stored = []) {
+      models.set(list, stored);
+      control?.send(models.message());
     },
+    busyRows: (model, version) => ledger.busyRows(model, version),
     setCapacity(model, version, rows) {
       ledger.setCapacity(model, version, rows);
       scheduleFlush();

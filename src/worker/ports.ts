@@ -1,6 +1,6 @@
 /** What the rooms of the worker ask of each other: the dialling session (link) and the executor of jobs (work). */
 import type { Service } from '../service.ts';
-import type { Assign, ModelReport, Timings } from '../protocol/messages.ts';
+import type { Assign, ModelReport, StoredVersion, Timings, WantedVersions } from '../protocol/messages.ts';
 import type { PosternError } from '../errors.ts';
 import type { ServiceExchange } from './runner.ts';
 
@@ -30,11 +30,13 @@ export type AttemptEnd =
 
 /** The link, as the executor sees it. Everything may be called while disconnected: it is kept and sent on reconnect. */
 export interface WorkerLink extends Service {
-  /** Replaces the list of models told to the gateway (now, and after every reconnect). */
-  announce(models: readonly ModelReport[]): void;
+  /** Replaces the list of models, and of versions that are not loaded, told to the gateway (now, and after every reconnect). */
+  announce(models: readonly ModelReport[], stored?: readonly StoredVersion[]): void;
   /** Absolute credit per model@version: rows that the executor accepts in all, in flight included. The link sends the
    * difference, and after a reconnect starts again from what is really free. */
   setCapacity(model: string, version: string, rows: number): void;
+  /** Rows of this version that are under way: assigned and not ended. */
+  busyRows(model: string, version: string): number;
   progress(attempt: Attempt, fraction: number | null, message: string | null): void;
   /** A part of a running attempt's output, numbered from 0 without gaps. Kept until the attempt ends, because a gateway that
    * was restarted has none of them. A promise: the reader is behind, wait for it before the next one. */
@@ -59,6 +61,10 @@ export interface LinkEvents {
   onCancel(attempt: Attempt, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
   /** An HTTP request for a service. It is over when it was answered, failed or aborted. */
   onRequest(request: IncomingExchange): void;
+  /** Which versions are to be loaded from now on. */
+  onDeploy(models: readonly WantedVersions[]): void;
+  /** Something of this version ended: `busyRows` is less than before. */
+  onFreed(model: string, version: string): void;
   /** The gateway drains: finish what runs; the link will close and dial again. */
   onDrain(deadlineMs: number): void;
   onState(state: WorkerLink['state'], error: PosternError | null): void;

@@ -273,7 +273,7 @@ test('a stop hands back what waits and leaves no timer', async () => {
   await decoded(model, 1);
   await model.served.stop();
   await model.served.stop();
-  assert.equal(failed(await model.endOf(job)), 'model_unavailable true');
+  assert.equal(failed(await model.endOf(job)), 'draining true');
   assert.equal(model.clock.timerCount, 0);
 });
 

@@ -49,7 +49,8 @@ export interface ServedModel {
   capacityRows(): number;
   /** Resolves when it is ready or failed; never rejects. */
   start(): Promise<void>;
-  stop(): Promise<void>;
+  /** What has not begun is handed back with this error. */
+  stop(reason?: PosternError): Promise<void>;
   accept(assignment: Assignment): LaneEntry;
   cancel(entry: LaneEntry): void;
   /** Of a local HTTP server: answers a request. Absent: it takes jobs only. */
@@ -129,8 +130,8 @@ export function createServedBatch(options: ServedBatchOptions): ServedModel {
         options.onChange();
       }
     },
-    async stop() {
-      lane?.handBack(new PosternError('model_unavailable', 'the worker stops'));
+    async stop(reason = new PosternError('draining', 'the worker stops')) {
+      lane?.handBack(reason);
       await Promise.all(instances.map((instance) => instance.stop()));
     },
     accept(assignment) {

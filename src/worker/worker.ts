@@ -46,6 +46,8 @@ export function createWorker(options: WorkerOptions): Worker {
       onAssign: (assignment) => executor.onAssign(assignment),
       onCancel: (attempt, reason) => executor.onCancel(attempt, reason),
       onRequest: (exchange) => executor.onRequest(exchange),
+      onDeploy: (models) => executor.onDeploy(models),
+      onFreed: (model, version) => executor.onFreed(model, version),
       // The link stops granting and logs both; what runs is finished all the same.
       onDrain: () => undefined,
       onState: () => undefined,

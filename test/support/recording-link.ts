@@ -1,9 +1,16 @@
 /** A link without a wire: it records what the executor says, and lets a test wait for it. */
 import type { AttemptEnd, Attempt, Assignment, WorkerLink } from '../../src/worker/ports.ts';
-import type { ModelReport } from '../../src/protocol/messages.ts';
+import type { ModelReport, StoredVersion } from '../../src/protocol/messages.ts';
 import { createJournal } from './journal.ts';
 
-export interface RecordingLink extends Pick<WorkerLink, 'announce' | 'setCapacity' | 'progress' | 'partial' | 'end'> {
+export interface RecordingLink extends Pick<
+  WorkerLink,
+  'announce' | 'setCapacity' | 'busyRows' | 'progress' | 'partial' | 'end'
+> {
+  /** Rows that a test says are under way, by `model@version`; nothing unless it does. */
+  readonly busy: Map<string, number>;
+  /** What was last said of versions that are not loaded. */
+  stored(): readonly StoredVersion[];
   readonly announced: readonly ModelReport[][];
   /** Latest capacity by `model@version`. */
   readonly capacity: ReadonlyMap<string, number>;
@@ -30,6 +37,8 @@ export function createRecordingLink(): RecordingLink {
   const parts = new Map<string, { seq: number; contentType: string; text: string }[]>();
   let behind: Promise<void> | undefined;
   const journal = createJournal<void>();
+  const busy = new Map<string, number>();
+  let stored: readonly StoredVersion[] = [];
 
   return {
     announced,
@@ -45,8 +54,12 @@ export function createRecordingLink(): RecordingLink {
         resolve();
       };
     },
-    announce(models) {
+    busy,
+    stored: () => stored,
+    busyRows: (model, version) => busy.get(`${model}@${version}`) ?? 0,
+    announce(models, unloaded = []) {
       announced.push([...models]);
+      stored = unloaded;
       journal.add();
     },
     setCapacity: (model, version, rows) => void capacity.set(`${model}@${version}`, rows),
