@@ -63,6 +63,7 @@ export const ERROR_CODES = {
   overloaded: { status: 503, title: 'The gateway has no room for this request now', retryable: true },
   storage_full: { status: 503, title: 'The disk has no room for this', retryable: true },
   storage_failed: { status: 503, title: 'The disk did not keep this', retryable: true },
+  rollout_refused: { status: 409, title: 'The versions of this model cannot be changed so', retryable: false },
   // How a job ended.
   deadline_exceeded: { status: 504, title: 'The deadline passed', retryable: false },
   canceled: { status: 409, title: 'The prediction was canceled', retryable: false },

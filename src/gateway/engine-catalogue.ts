@@ -3,9 +3,11 @@
  * for one of these waits for its worker; any other name is unknown) and the last view of workers that are gone.
  */
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
+import type { Route } from '../dispatch/route.ts';
 import type { Session } from '../dispatch/session.ts';
 import type { SessionId } from '../dispatch/job.ts';
 import type { ModelReport, ModelState } from '../protocol/messages.ts';
+import { compareVersions } from '../protocol/version-order.ts';
 import { MAX_KNOWN_MODELS, type KnownModel } from '../store/known-models.ts';
 import type { ModelCounts } from '../store/store.ts';
 import type { GatewaySession, ModelView, WorkerView } from './ports.ts';
@@ -28,7 +30,11 @@ const BEST_FIRST: readonly ModelState[] = ['ready', 'draining', 'loading', 'fail
 
 export type Catalogue = ReturnType<typeof createCatalogue>;
 
-export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<SessionId, GatewaySession>) {
+export function createCatalogue(
+  dispatcher: Dispatcher,
+  sessions: ReadonlyMap<SessionId, GatewaySession>,
+  { routeOf }: { routeOf(model: string): Route | null },
+) {
   const known = new Map<string, Known>();
   const away = new Map<string, WorkerView>();
   const denied = new WeakMap<GatewaySession, readonly ModelReport[]>();
@@ -61,15 +67,18 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
     counts: ModelCounts | undefined,
   ): ModelView {
     const states = new Map<string, ModelState[]>();
+    const serving = new Map<string, number>();
     let seenAt = lastSeenAt;
     for (const session of dispatcher.sessions()) {
       if (session.state === 'away') continue;
       for (const offer of session.offers) {
         if (offer.model !== name || !offer.report) continue;
         states.set(offer.version, [...(states.get(offer.version) ?? []), offer.report.state]);
+        if (offer.servesFor !== null) serving.set(offer.version, (serving.get(offer.version) ?? 0) + 1);
         seenAt = Math.max(seenAt, sessions.get(session.id)?.lastSeenAt ?? 0);
       }
     }
+    const weights = routeOf(name)?.weights ?? newestOnly(serving.keys());
     return {
       name,
       description: report.description ?? null,
@@ -78,7 +87,9 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
       versions: [...versions].sort().flatMap((version) => {
         const of = states.get(version) ?? [];
         const state = best(of);
-        return state === null ? [] : [{ version, state, workers: of.length }];
+        if (state === null) return [];
+        const servingWorkers = serving.get(version) ?? 0;
+        return [{ version, state, workers: of.length, weight: weights.get(version) ?? 0, servingWorkers }];
       }),
       waitingJobs: counts?.waitingJobs ?? 0,
       processingJobs: counts?.processingJobs ?? 0,
@@ -86,7 +97,22 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
     };
   }
 
+  /** Without a decision each worker serves its newest; of several the newest of these is what most will get. */
+  function newestOnly(versions: Iterable<string>): ReadonlyMap<string, number> {
+    const newest = [...versions].sort(compareVersions).at(-1);
+    return new Map(newest === undefined ? [] : [[newest, 100]]);
+  }
+
   return {
+    /** Which versions of it are loaded on a worker that is connected, or were to be. */
+    loadedVersions(model: string): ReadonlySet<string> {
+      const loaded = new Set<string>();
+      for (const session of dispatcher.sessions()) {
+        if (session.state === 'away') continue;
+        for (const { report } of session.offers) if (report?.name === model) loaded.add(report.version);
+      }
+      return loaded;
+    },
     /** null: no worker ever announced it. */
     versionsOf: (model: string): ReadonlySet<string> | null => known.get(model)?.versions ?? null,
     /** `notAllowed`: what it announced and was not invited for. It does not make a model known. */
@@ -149,9 +175,10 @@ export function createCatalogue(dispatcher: Dispatcher, sessions: ReadonlyMap<Se
       let found: ModelReport | null = null;
       for (const session of dispatcher.sessions()) {
         if (session.state === 'away') continue;
-        for (const { model: name, report } of session.offers) {
+        for (const { model: name, report, servesFor } of session.offers) {
           if (name !== model || !report || (version !== null && report.version !== version)) continue;
-          if (report.state === 'ready' && session.state === 'connected') return { report, ready: true };
+          const serves = version !== null || servesFor !== null;
+          if (serves && report.state === 'ready' && session.state === 'connected') return { report, ready: true };
           found ??= report;
         }
       }

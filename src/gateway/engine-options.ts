@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { ConcurrencyLimits } from '../dispatch/limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Store } from '../store/store.ts';
+import type { RolloutBook } from './rollouts/book.ts';
 import type { Permissions } from './ports.ts';
 
 export interface EngineOptions {
@@ -14,6 +15,10 @@ export interface EngineOptions {
   /** How long a worker that is not heard keeps its attempts. Costs: a dead worker's jobs stand still for that long. */
   readonly leaseMs?: number;
   readonly limits?: ConcurrencyLimits;
+  /** Where it is kept which versions are deployed. Default: in memory. */
+  readonly rollouts?: RolloutBook;
+  /** How long a version that was replaced stays loaded. */
+  readonly soakMs?: number;
   /** Undecided jobs of a key that has no quota of its own. */
   readonly maxUndecidedJobsOfKey?: number;
   /** Another gateway on the store serves: `start` takes no part in giving out jobs, `activate` does. */

@@ -41,6 +41,8 @@ function fakeSession(id: string, previous: readonly string[] = []) {
     connectedAt: 0,
     lastSeenAt: 0,
     roundTripMs: null,
+    takesDeploy: false,
+    deploy: () => undefined,
     deny: () => undefined,
     request() {
       throw new Error('no exchanges here');

@@ -4,6 +4,7 @@ import type { Job } from '../dispatch/job.ts';
 import type { Store } from '../store/store.ts';
 import type { Turn } from './engine-turn.ts';
 import type { createModelMemory } from './model-memory.ts';
+import type { RolloutDesk } from './rollouts/rollouts.ts';
 import type { Streams } from './streams.ts';
 
 export interface SweepOptions {
@@ -11,6 +12,7 @@ export interface SweepOptions {
   readonly dispatcher: Dispatcher;
   readonly turn: Pick<Turn, 'schedule'>;
   readonly streams: Pick<Streams, 'prune'>;
+  readonly rollouts: Pick<RolloutDesk, 'tick'>;
   readonly modelMemory: Pick<ReturnType<typeof createModelMemory>, 'keep'>;
   readonly isStoreUp: () => Promise<boolean>;
   readonly heartbeats: () => Promise<void>;
@@ -41,6 +43,7 @@ export function createSweep(options: SweepOptions) {
       cameBack(reclaimed);
       cameBack(expired);
       dispatcher.tick();
+      options.rollouts.tick();
       streams.prune((id) => dispatcher.flight(id) !== undefined);
       for (const [model, { waitingRows, soloJobs }] of await store.counts()) {
         if (waitingRows + soloJobs > 0) dispatcher.seenWaiting(model, waitingRows, soloJobs);

@@ -7,11 +7,12 @@ import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { Fence, Job, JobId, JobTimings, Outcome, Payload, SessionId } from '../dispatch/job.ts';
 import type { Flight } from '../dispatch/session.ts';
 import { DEAD_MS } from '../protocol/limits.ts';
-import type { ModelReport, Timings } from '../protocol/messages.ts';
+import type { ModelReport, StoredVersion, Timings } from '../protocol/messages.ts';
 import type { Store } from '../store/store.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
 import type { Turn } from './engine-turn.ts';
 import type { GatewaySession, Permissions, SessionEvents } from './ports.ts';
+import type { RolloutDesk } from './rollouts/rollouts.ts';
 import type { Streams } from './streams.ts';
 
 export interface SessionEventsOptions {
@@ -24,12 +25,19 @@ export interface SessionEventsOptions {
   readonly sessions: Map<SessionId, GatewaySession>;
   readonly turn: Turn;
   readonly streams: Streams;
+  readonly rollouts: RolloutDesk;
   readonly leaseMs: number;
   /** Attempts ended without a word of the worker. */
   readonly cameBack: (jobs: readonly Job[]) => void;
   readonly storeFailed: (step: string, error: unknown) => void;
   /** Some worker grants more, or serves another list, or is gone. */
   readonly creditChanged: () => void;
+}
+
+/** What a worker says that it has: loaded, and not. */
+interface Announced {
+  readonly reports: readonly ModelReport[];
+  readonly stored: readonly StoredVersion[];
 }
 
 /** What a worker may say about an attempt; any other code becomes model_failed, so that it cannot speak for the gateway. */
@@ -54,6 +62,7 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 
 export function createSessionEvents(options: SessionEventsOptions) {
   const { clock, logger, store, dispatcher, catalogue, permissions, sessions, turn, streams, leaseMs } = options;
+  const { rollouts } = options;
   /** Monotonic time at which each session was heard, and whether the store knows. */
   const heard = new Map<SessionId, { atMs: number; told: boolean }>();
 
@@ -61,16 +70,20 @@ export function createSessionEvents(options: SessionEventsOptions) {
   const reconciling = new Map<GatewaySession, Set<JobId>>();
 
   /** What each connected worker serves by its own account. */
-  const announced = new Map<GatewaySession, readonly ModelReport[]>();
+  const announced = new Map<GatewaySession, Announced>();
 
   /** Passes on what the worker may be sent work for, and tells it of the rest. */
-  function offer(session: GatewaySession, reports: readonly ModelReport[]): void {
+  function offer(session: GatewaySession, { reports, stored }: Announced): void {
     const allowed = reports.filter(({ name }) => permissions.allows(session.worker, name));
     const denied = reports.filter((report) => !allowed.includes(report));
     const namesOf = (list: readonly ModelReport[]): string[] => [...new Set(list.map(({ name }) => name))];
     const [names, before] = [namesOf(denied), namesOf(catalogue.deniedTo(session))];
     catalogue.announced(session, allowed, denied);
     dispatcher.models(session.id, allowed);
+    rollouts.reported(
+      session,
+      stored.filter(({ name }) => permissions.allows(session.worker, name)),
+    );
     options.creditChanged();
     turn.schedule();
     if (names.join() === before.join()) return;
@@ -83,10 +96,12 @@ export function createSessionEvents(options: SessionEventsOptions) {
     for (const { id, worker, state } of [...dispatcher.sessions()]) {
       if (state === 'away' && permissions.isOut(worker)) dispatcher.closed(id, true);
     }
-    for (const [session, reports] of announced) {
+    for (const [session, list] of announced) {
       const denied = new Set(catalogue.deniedTo(session));
-      const changed = reports.some((report) => permissions.allows(session.worker, report.name) === denied.has(report));
-      if (changed) offer(session, reports);
+      const changed = list.reports.some(
+        (report) => permissions.allows(session.worker, report.name) === denied.has(report),
+      );
+      if (changed) offer(session, list);
     }
   }
 
@@ -171,10 +186,10 @@ export function createSessionEvents(options: SessionEventsOptions) {
       dispatcher.opened(session.id, session.worker, session.previous);
       logger.info('worker connected', { worker: session.worker, session: session.id, resumed });
     },
-    onModels(session, models) {
+    onModels(session, reports, stored = []) {
       if (!current(session)) return;
-      announced.set(session, models);
-      offer(session, models);
+      announced.set(session, { reports, stored });
+      offer(session, { reports, stored });
     },
     onGrant(session, model, version, rows) {
       if (!current(session)) return;

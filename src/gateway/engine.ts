@@ -25,12 +25,15 @@ import {
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
 import { createCatalogue } from './engine-catalogue.ts';
 import type { EngineOptions } from './engine-options.ts';
+import { refusalOf } from './engine-refusal.ts';
 import { createRetry } from './engine-retry.ts';
 import { createTotals, type EngineStats } from './engine-stats.ts';
 import { createLeaving } from './engine-leave.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
 import type { GatewaySession, Permissions, PredictionRequest, Predictions, Services, SessionEvents } from './ports.ts';
+import { createMemoryBook } from './rollouts/book.ts';
+import { createRollouts, DEFAULT_SOAK_MS, type RolloutDesk } from './rollouts/rollouts.ts';
 import { createElsewhere } from './elsewhere.ts';
 import { createModelMemory } from './model-memory.ts';
 import { createSweep } from './engine-sweep.ts';
@@ -45,6 +48,7 @@ export type { EngineOptions } from './engine-options.ts';
 
 export interface Engine extends Predictions, SessionEvents, Service {
   readonly services: Services;
+  readonly rollouts: RolloutDesk;
   stats(): EngineStats;
   /** Why the store does not keep anything now; null: it does. */
   storeFault(): PosternError | null;
@@ -89,6 +93,7 @@ export function createEngine(options: EngineOptions): Engine {
     monotonic: () => clock.monotonic(),
     leaseMs,
     limits: options.limits ?? NO_LIMITS,
+    routeOf: (model) => rollouts.routeOf(model),
     effects: {
       claim: (ask) => turn.claim(ask),
       assign({ fence, offer }, job) {
@@ -113,7 +118,19 @@ export function createEngine(options: EngineOptions): Engine {
       },
     },
   });
-  const catalogue = createCatalogue(dispatcher, sessions);
+  const rollouts = createRollouts({
+    book: options.rollouts ?? createMemoryBook(),
+    soakMs: options.soakMs ?? DEFAULT_SOAK_MS,
+    dispatcher,
+    sessions,
+    clock,
+    logger,
+    rerouted() {
+      services.changed();
+      turn.schedule();
+    },
+  });
+  const catalogue = createCatalogue(dispatcher, sessions, rollouts);
   const modelMemory = createModelMemory(catalogue, store);
   const health = createStoreHealth(store, logger);
   const storeFailed = (step: string, error: unknown): void => health.failed(step, error);
@@ -224,25 +241,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   // ---- callers -----------------------------------------------------------------------------------------------------
 
-  function refuse(request: PredictionRequest): PosternError | null {
-    if (isStopping || !leaving.takes(request.recorded !== false))
-      return new PosternError('draining', 'this gateway is about to stop: try again', { retryAfterS: 1 });
-    const versions = catalogue.versionsOf(request.model);
-    if (!versions) {
-      return new PosternError('model_not_found', `no worker ever announced ${request.model}: GET /v1/models lists all`);
-    }
-    if (request.version !== null && !versions.has(request.version)) {
-      const have = [...versions].join(', ');
-      return new PosternError('model_not_found', `${request.model} has no version ${request.version}, only ${have}`);
-    }
-    if (request.deadlineAt !== null && request.deadlineAt <= clock.now()) {
-      return new PosternError('deadline_in_past', 'the deadline must lie in the future');
-    }
-    return null;
-  }
-
   async function submit(request: PredictionRequest): Promise<Job> {
-    const refusal = refuse(request);
+    if (isStopping || !leaving.takes(request.recorded !== false))
+      throw new PosternError('draining', 'this gateway is about to stop: try again', { retryAfterS: 1 });
+    const refusal = refusalOf(request, catalogue, clock.now());
     if (refusal) throw refusal;
     const { model } = request;
     const outcome = await turn.submit({
@@ -305,6 +307,7 @@ export function createEngine(options: EngineOptions): Engine {
     sessions,
     turn,
     streams,
+    rollouts,
     leaseMs,
     cameBack,
     storeFailed,
@@ -331,6 +334,7 @@ export function createEngine(options: EngineOptions): Engine {
     dispatcher,
     turn,
     streams,
+    rollouts,
     modelMemory,
     isStoreUp: () => health.look(),
     heartbeats: () => events.heartbeats(),
@@ -353,6 +357,7 @@ export function createEngine(options: EngineOptions): Engine {
       await store.start();
       await modelMemory.restore().catch((error: unknown) => storeFailed('knownModels', error));
       elsewhere.start();
+      rollouts.start();
       if (options.standby !== true) await activate();
       endPermissions = permissions.onChange(events.permissionsChanged);
     },
@@ -366,6 +371,7 @@ export function createEngine(options: EngineOptions): Engine {
       streams.stop();
       wakeups.stop();
       elsewhere.stop();
+      rollouts.stop();
       await store.stop();
     },
   });
@@ -374,6 +380,7 @@ export function createEngine(options: EngineOptions): Engine {
     ...service,
     ...events.handlers,
     services,
+    rollouts,
     submit,
     wait,
     cancel,

@@ -12,7 +12,7 @@ import { createByteBudget } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { DEAD_MS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_CONNECTIONS_PER_SESSION, PING_MS } from '../protocol/limits.ts';
-import { checkHello, minLimits } from '../protocol/hello.ts';
+import { checkHello, DEPLOY, FEATURES, minLimits } from '../protocol/hello.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Hello, Message, Welcome } from '../protocol/messages.ts';
 import { equalSecrets } from '../secret.ts';
@@ -196,6 +196,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       deadMs: config.deadMs,
       leaseMs: config.leaseMs,
       gateways: [],
+      features: [...FEATURES],
     };
     connection.send(answer);
     connection.establish(hello.limits, { pingMs: config.pingMs, deadMs: config.deadMs });
@@ -228,6 +229,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       identity: arrival.worker,
       renew: renewerOf(arrival),
       control: connection,
+      takesDeploy: hello.features?.includes(DEPLOY) === true,
       heardBytes: () => arrival.socket.bytesRead,
       maxPayloadBytes: minLimits(config.limits, hello.limits).maxPayloadBytes,
       events,

@@ -12,7 +12,8 @@ import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../
 import type { DeliveryId, DeliveryView } from '../dispatch/delivery.ts';
 import type { Deliveries } from '../store/deliveries.ts';
 import type { Webhook } from '../dispatch/webhook.ts';
-import type { ModelReport, ModelState, Timings } from '../protocol/messages.ts';
+import type { ModelReport, ModelState, StoredVersion, Timings, WantedVersions } from '../protocol/messages.ts';
+import type { Decision, DeployOrder, Rollout } from './rollouts/rollout.ts';
 
 // ---- callers' side -----------------------------------------------------------------------------------------------
 
@@ -36,13 +37,24 @@ export interface PredictionRequest {
   readonly webhook?: Webhook | null;
 }
 
+export interface ServedVersion {
+  readonly version: string;
+  readonly state: ModelState;
+  /** Connected ones that have it loaded, or tried to. */
+  readonly workers: number;
+  /** Percent of the work that names no version, as it was decided. */
+  readonly weight: number;
+  /** Workers on which it gets such work now: it may not be ready on all of them yet. */
+  readonly servingWorkers: number;
+}
+
 export interface ModelView {
   readonly name: string;
   readonly description: string | null;
   readonly kind: string;
   /** ready when at least one connected worker serves it. */
   readonly state: ModelState | 'away';
-  readonly versions: readonly { readonly version: string; readonly state: ModelState; readonly workers: number }[];
+  readonly versions: readonly ServedVersion[];
   readonly waitingJobs: number;
   readonly processingJobs: number;
   /** Epoch ms when a worker with this model was last heard. */
@@ -111,6 +123,42 @@ export interface Predictions {
    */
   settled(model: string): Promise<void> | null;
   workers(): readonly WorkerView[];
+}
+
+// ---- versions ----------------------------------------------------------------------------------------------------
+
+/** One version on one worker. stored: it lies there and is not loaded. */
+export interface VersionOnWorker {
+  readonly version: string;
+  readonly state: ModelState | 'stored';
+  /** Gets work there that names no version. */
+  readonly serves: boolean;
+  readonly message: string | null;
+}
+
+export interface RolloutView {
+  readonly model: string;
+  /** What callers get who name no version; null: nothing serves. */
+  readonly serving: string | null;
+  /** What was decided; null: nothing ever was, and the newest version of each worker serves. */
+  readonly rollout: Rollout | null;
+  /** Connected ones that have any version of it. `takesDeploy`: it can be told what to load. */
+  readonly workers: readonly {
+    readonly name: string;
+    readonly takesDeploy: boolean;
+    readonly versions: readonly VersionOnWorker[];
+  }[];
+}
+
+/** Which versions are deployed. Decisions are durable when these return. */
+export interface Rollouts {
+  /** Throws model_not_found when no connected worker has it, rollout_refused. */
+  deploy(model: string, order: DeployOrder, decision: Decision): void;
+  /** Throws rollout_refused when there is no earlier version. */
+  rollback(model: string, decision: Decision): void;
+  /** null: nobody has this model, and nothing was decided about it. */
+  view(model: string): RolloutView | null;
+  views(): readonly RolloutView[];
 }
 
 // ---- webhooks ------------------------------------------------------------------------------------------------------
@@ -290,6 +338,10 @@ export interface GatewaySession {
   /** Any byte heard, on the monotonic clock translated to epoch ms. */
   readonly lastSeenAt: number;
   readonly roundTripMs: number | null;
+  /** It can be told which versions to load. */
+  readonly takesDeploy: boolean;
+  /** Which versions are to be loaded; replaces what was said before. */
+  deploy(models: readonly WantedVersions[]): void;
   assign(job: Job, version: string, timeoutMs: number | null): void;
   cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
   /** Passes on an HTTP request. */
@@ -317,7 +369,8 @@ export interface Permissions {
 export interface SessionEvents {
   /** A worker connected; `resumed` when the same session was known before (its attempts are still held). */
   onOpen(session: GatewaySession, resumed: boolean): void;
-  onModels(session: GatewaySession, models: readonly ModelReport[]): void;
+  /** `stored`: what lies there unloaded. */
+  onModels(session: GatewaySession, models: readonly ModelReport[], stored?: readonly StoredVersion[]): void;
   onGrant(session: GatewaySession, model: string, version: string, rows: number): void;
   /** After a reconnect: every attempt that the worker still holds. */
   onResume(session: GatewaySession, attempts: readonly (readonly [JobId, number])[]): void;

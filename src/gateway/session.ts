@@ -14,7 +14,7 @@ import type { Issued } from '../identity/enrolment.ts';
 import type { WorkerIdentity } from '../identity/peer.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { MAX_INLINE_BYTES } from '../protocol/limits.ts';
-import type { Assign, Message } from '../protocol/messages.ts';
+import type { Assign, Message, WantedVersions } from '../protocol/messages.ts';
 import type { Exchange, ExchangeEvents, ExchangeRequest, GatewaySession, SessionEvents } from './ports.ts';
 import { SessionExchanges } from './session-exchanges.ts';
 
@@ -31,6 +31,7 @@ export interface SessionParts {
   /** Makes the next certificate from a request. */
   readonly renew: (request: string) => Promise<Issued>;
   readonly control: Connection;
+  readonly takesDeploy: boolean;
   /** Bytes that the control connection has received so far: any growth is a sign of life. */
   readonly heardBytes: () => number;
   /** The largest payload that the worker takes. */
@@ -104,6 +105,10 @@ export class Session implements GatewaySession {
 
   get roundTripMs(): number | null {
     return this.#parts.control.roundTripMs;
+  }
+
+  get takesDeploy(): boolean {
+    return this.#parts.takesDeploy;
   }
 
   get ended(): boolean {
@@ -182,6 +187,11 @@ export class Session implements GatewaySession {
     this.end(code, reason, code === 'draining' ? null : new PosternError(code, reason));
   }
 
+  /** Which versions are to be loaded. */
+  deploy(models: readonly WantedVersions[]): void {
+    if (!this.#ended) this.#parts.control.send({ type: 'deploy', models: [...models] });
+  }
+
   /** Models that it announced and was not invited for. */
   deny(models: readonly string[]): void {
     if (!this.#ended) this.#parts.control.send({ type: 'denied', models: [...models] });
@@ -212,7 +222,7 @@ export class Session implements GatewaySession {
         this.#answerDrain();
         return;
       case 'models':
-        events.onModels(this, message.models);
+        events.onModels(this, message.models, message.stored ?? []);
         return;
       case 'resume':
         for (const [job, attempt] of message.attempts) this.#inFlight.set(job, { attempt, sent: null });

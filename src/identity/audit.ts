@@ -48,6 +48,9 @@ export type AuditAction =
   | 'key.revoke'
   | 'job.cancel'
   | 'job.retry'
+  | 'model.deploy'
+  | 'model.rollback'
+  | 'model.revert'
   | 'login.success'
   | 'login.failure'
   | 'login.end';

@@ -1,7 +1,7 @@
 /** Which versions a place has. */
 import { PosternError } from '../errors.ts';
 import { modelName, modelVersion } from '../protocol/messages.ts';
-import { compareVersions } from '../worker/repository.ts';
+import { compareVersions } from '../protocol/version-order.ts';
 import { manifestPath, MAX_STORED_MANIFEST_BYTES } from './manifest.ts';
 import type { ModelPlace } from './place.ts';
 

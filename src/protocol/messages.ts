@@ -111,6 +111,9 @@ const service = z.object({
   models: z.array(z.string().min(1).max(200)).max(64).optional(),
 });
 
+/** Grows with every decision about a model. */
+const revision = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+
 export const modelReport = z.object({
   name: modelName,
   version: modelVersion,
@@ -121,6 +124,8 @@ export const modelReport = z.object({
   maxRows: rows,
   /** Why it failed, when it did. */
   message: text.optional(),
+  /** Of a version that a `deploy` named: the revision of the latest one that the worker has acted on. */
+  revision: revision.optional(),
   /** Of a model that takes tensors, once it is known: what it is made for (`onnx_onnxv1`), its inputs and outputs. */
   platform: z.string().min(1).max(64).optional(),
   inputs: tensorSpecs.optional(),
@@ -147,8 +152,8 @@ export const models = z.object({
 /** Which versions of one model a worker is to keep loaded. */
 export const wantedVersions = z.object({
   name: modelName,
-  /** Grows with every decision about this model: a version that could not be loaded is tried again in a new one. */
-  revision: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
+  /** A version that could not be loaded is tried again in a new one. */
+  revision,
   /** To be served; the first is loaded first. */
   versions: z.array(modelVersion).min(1).max(8),
   /** They stay loaded where they are, are served as long as none of `versions` is, and give way to what needs their memory. */

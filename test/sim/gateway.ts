@@ -6,6 +6,8 @@ import { createEngine, type Engine } from '../../src/gateway/engine.ts';
 import type { GatewaySession } from '../../src/gateway/ports.ts';
 import { PosternError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
+import type { WantedVersions } from '../../src/protocol/messages.ts';
+import type { RolloutBook } from '../../src/gateway/rollouts/book.ts';
 import { DEAD_MS, PING_MS } from '../../src/protocol/limits.ts';
 import type { Fence, Job } from '../../src/dispatch/job.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -25,6 +27,7 @@ export interface SimPeer {
   /** Runs `fn` now, or when a paused worker goes on. */
   whenAwake(fn: () => void): void;
   onAssign(link: Link, job: Job, version: string): void;
+  onDeploy(link: Link, models: readonly WantedVersions[]): void;
   onCancel(link: Link, fence: Fence, reason: string): void;
   onAck(link: Link, fences: readonly Fence[]): void;
   onPong(link: Link): void;
@@ -52,6 +55,8 @@ export interface SimGatewayOptions {
   readonly world: World;
   readonly process: SimProcess;
   readonly store: Store;
+  /** Of all processes on this disk. */
+  readonly book: RolloutBook;
   readonly onDecided: (job: Job, gateway: string) => void;
   readonly onAck: (fences: readonly Fence[]) => void;
 }
@@ -63,7 +68,10 @@ interface Ending extends SimSession {
   end(error: PosternError | null): void;
 }
 
-export function createSimGateway({ world, process, store, onDecided, onAck }: SimGatewayOptions): SimGateway {
+/** Short enough that what was replaced is unloaded while faults go on. */
+const SOAK_MS = 4_000;
+
+export function createSimGateway({ world, process, store, book, onDecided, onAck }: SimGatewayOptions): SimGateway {
   const { random } = world;
   const { clock } = process;
   const known = new Map<string, Known & { readonly session: Ending }>();
@@ -72,6 +80,8 @@ export function createSimGateway({ world, process, store, onDecided, onAck }: Si
     clock,
     logger: silentLogger,
     store,
+    rollouts: { ...book, onChange: (observer) => book.onChange(() => process.whenAwake(observer)) },
+    soakMs: SOAK_MS,
     random: () => random.next(),
     randomBytes: (count) => random.bytes(count),
     defer: (flush) => process.defer(flush),
@@ -90,6 +100,7 @@ export function createSimGateway({ world, process, store, onDecided, onAck }: Si
       certificateEndsAt: 0,
       connectedAt: clock.now(),
       roundTripMs: null,
+      takesDeploy: true,
       link,
       ended: false,
       heardAt: clock.monotonic(),
@@ -97,6 +108,12 @@ export function createSimGateway({ world, process, store, onDecided, onAck }: Si
       assign(job, version) {
         world.trace(`assign ${job.id} ${job.attempt} ${worker.name}`);
         toWorker((to) => to.onAssign(link, job, version));
+      },
+      deploy(models) {
+        world.trace(
+          `deploy ${worker.name} ${models.map(({ name, versions }) => `${name}@${versions.join()}`).join(' ')}`,
+        );
+        toWorker((to) => to.onDeploy(link, models));
       },
       deny: () => undefined,
       request() {

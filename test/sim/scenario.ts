@@ -12,6 +12,7 @@ import { startCallers } from './callers.ts';
 import { createMemoryDisk, type SimDisk } from './disk.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { createHistory, type History } from './history.ts';
+import { startOperator } from './operator.ts';
 import { createSite, type Site } from './site.ts';
 import { createSqliteDisk, type SqliteDiskOptions, type WriterBugs } from './sqlite-disk.ts';
 import { SimWorker, type ServedModel } from './worker.ts';
@@ -94,6 +95,7 @@ export async function runScenario(seed: number, options: ScenarioOptions = {}): 
     isOver: () => faults.isOver,
   });
 
+  const operator = startOperator({ world, random: random.fork(), site, history, models, isOver: () => faults.isOver });
   site.start();
   for (const one of workers) world.after(random.next() * 1_000, () => one.start());
   faults.start(workers);
@@ -118,6 +120,7 @@ export async function runScenario(seed: number, options: ScenarioOptions = {}): 
     const healthy = workers.filter((_, index) => index === 0 || random.chance(0.6));
     faults.heal(workers.filter((one) => !healthy.includes(one)));
     for (const one of healthy) one.start();
+    operator.settle();
     let undecided = Infinity;
     const look = (): void => {
       void disk.committed.counts().then((counts) => {
@@ -136,6 +139,7 @@ export async function runScenario(seed: number, options: ScenarioOptions = {}): 
       if (!one.holdsNothing) history.violation(`${one.name} still holds attempts`);
     }
     checkCredit(site, healthy, history);
+    operator.check(healthy);
   }
 }
 
@@ -179,6 +183,7 @@ function someWorkers(of: {
       random: random.fork(),
       site,
       name,
+      isVersioned: (model) => models.filter((one) => one.name === model).length > 1,
       models: index === 0 ? models : models.filter(() => random.chance(0.6)),
       conditions: () => faults.conditions(name),
       calm: () => faults.isOver,

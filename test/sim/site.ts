@@ -3,6 +3,7 @@
  * switch of releases. New connections and new calls go to the newest; what an older one has begun, it ends, or dies with.
  */
 import type { Engine } from '../../src/gateway/engine.ts';
+import { createMemoryBook } from '../../src/gateway/rollouts/book.ts';
 import type { Fence, Job } from '../../src/dispatch/job.ts';
 import type { SimDisk } from './disk.ts';
 import { createSimGateway, type SimGateway, type SimPeer, type SimSession } from './gateway.ts';
@@ -46,12 +47,14 @@ export function createSite({ world, disk, onDecided, onAck }: SiteOptions): Site
   /** Told to drain; it may not have heard of it yet. */
   const leaving = new WeakSet<SimGateway>();
   let started = 0;
+  /** Flushed before a decision is answered: it outlives every process. */
+  const book = createMemoryBook();
 
   function launch(): SimGateway {
     started += 1;
     const process = createProcess(world, `gateway-${started}`);
     world.trace(`${process.name} starts`);
-    const gateway = createSimGateway({ world, process, store: disk.open(process), onDecided, onAck });
+    const gateway = createSimGateway({ world, process, store: disk.open(process), book, onDecided, onAck });
     process.onDeath(() => (gateways = gateways.filter((one) => one !== gateway)));
     gateways.push(gateway);
     return gateway;

@@ -4,12 +4,13 @@
  * more rows than granted, another model than announced, or an attempt twice are violations.
  */
 import type { Fence, Job } from '../../src/dispatch/job.ts';
-import type { ModelReport } from '../../src/protocol/messages.ts';
+import type { WantedVersions } from '../../src/protocol/messages.ts';
 import { DEAD_MS, PING_MS } from '../../src/protocol/limits.ts';
 import type { Random } from '../support/random.ts';
 import type { Engine } from '../../src/gateway/engine.ts';
 import type { SimPeer, SimSession } from './gateway.ts';
 import type { Site } from './site.ts';
+import { SimVersions } from './versions.ts';
 import { createLink, type Link, type WireConditions } from './wire.ts';
 import type { World } from './world.ts';
 
@@ -28,6 +29,7 @@ export interface SimWorkerOptions {
   readonly site: Site;
   readonly name: string;
   readonly models: readonly ServedModel[];
+  readonly isVersioned: (model: string) => boolean;
   readonly conditions: () => WireConditions & { readonly duplicate: number };
   /** The faults are over: slow jobs take no longer than others. */
   readonly calm: () => boolean;
@@ -67,13 +69,29 @@ export class SimWorker implements SimPeer {
   #running = new Map<string, Running>();
   #ended = new Map<string, Ended>();
 
+  readonly #versions: SimVersions;
+
   constructor(options: SimWorkerOptions) {
     this.#o = options;
     this.name = options.name;
+    this.#versions = new SimVersions({
+      models: options.models,
+      isVersioned: options.isVersioned,
+      random: options.random,
+      after: (delayMs, fn) => this.#after(delayMs, () => this.whenAwake(fn), this.#life),
+      calm: options.calm,
+      busyRows: (name, version) => this.#busyRows(name, version),
+      changed: () => this.#announce(),
+    });
   }
 
-  get serves(): readonly ServedModel[] {
+  get has(): readonly ServedModel[] {
     return this.#o.models;
+  }
+
+  /** What is ready now. */
+  get serves(): readonly ServedModel[] {
+    return this.#o.models.filter((one) => this.#versions.capacityRows(one) > 0);
   }
 
   get holdsNothing(): boolean {
@@ -94,6 +112,7 @@ export class SimWorker implements SimPeer {
     this.#wasConnected = false;
     this.#draining = false;
     this.#o.world.trace(`worker ${this.name} starts, run ${this.#life}`);
+    this.#versions.start();
     this.#dial();
   }
 
@@ -205,10 +224,7 @@ export class SimWorker implements SimPeer {
     }
     this.#wasConnected = true;
     for (const ended of this.#ended.values()) this.#transmit(ended);
-    const reports = this.#o.models.map(({ name, version, capacityRows }): ModelReport => {
-      return { name, version, state: 'ready', kind: 'echo', maxRows: capacityRows };
-    });
-    this.#say('control', (to, engine) => engine.onModels(to, reports));
+    this.#announce();
     if (this.#draining) this.#say('control', (to, engine) => engine.onDraining(to));
     this.#grantAll();
     this.#ping(link, life);
@@ -244,13 +260,37 @@ export class SimWorker implements SimPeer {
 
   // ---- credit ------------------------------------------------------------------------------------------------------
 
+  /** First the states, then credit for what is ready. */
+  #announce(): void {
+    const [reports, stored] = [this.#versions.reports(), this.#versions.stored()];
+    this.#say('control', (to, engine) => engine.onModels(to, reports, stored));
+    this.#grantAll();
+  }
+
+  #busyRows(name: string, version: string): number {
+    let busy = 0;
+    for (const one of this.#running.values()) if (one.job.model === name && one.version === version) busy += one.rows;
+    return busy;
+  }
+
+  onDeploy(link: Link, models: readonly WantedVersions[]): void {
+    if (this.#hears(link)) this.#versions.want(models);
+  }
+
+  /** Something ended: rows are free, and what drains may be idle. */
+  #freed(): void {
+    const before = JSON.stringify(this.#versions.reports());
+    this.#versions.step();
+    if (JSON.stringify(this.#versions.reports()) === before) this.#grantAll();
+    else this.#announce();
+  }
+
   #grantAll(): void {
     if (this.#draining || this.#gatewayDrains || !this.#session) return;
-    for (const { name, version, capacityRows } of this.#o.models) {
+    for (const one of this.#o.models) {
+      const { name, version } = one;
       const of = `${name}@${version}`;
-      let busy = 0;
-      for (const one of this.#running.values()) if (one.job.model === name && one.version === version) busy += one.rows;
-      const due = capacityRows - busy - (this.#granted.get(of) ?? 0);
+      const due = this.#versions.capacityRows(one) - this.#busyRows(name, version) - (this.#granted.get(of) ?? 0);
       if (due <= 0) continue;
       this.#granted.set(of, (this.#granted.get(of) ?? 0) + due);
       this.#say('control', (to, engine) => engine.onGrant(to, name, version, due));
@@ -270,6 +310,16 @@ export class SimWorker implements SimPeer {
     const id = key(job.id, job.attempt);
     if (this.#running.has(id) || this.#ended.has(id)) violation(`${id} was sent twice`);
     this.#granted.set(of, granted - job.rows);
+    if (!this.#versions.isLoaded(job.model, version)) {
+      // It was on its way while the version was unloaded: it goes back.
+      const fence = this.#fence(job);
+      this.#ended.set(id, {
+        fence,
+        send: () => this.#say('control', (to, engine) => engine.onFailure(to, fence, 'draining', 'not loaded', true)),
+      });
+      this.#transmit(this.#ended.get(id)!);
+      return;
+    }
     this.#running.set(id, { job, version, rows: job.rows });
     this.#o.onStart(job, this.#sessionId);
     const nature = Buffer.from(job.input.bytes).toString() as Nature;
@@ -313,7 +363,7 @@ export class SimWorker implements SimPeer {
     this.#running.delete(id);
     this.#ended.set(id, ended);
     this.#transmit(ended);
-    this.#grantAll();
+    this.#freed();
   }
 
   #transmit(ended: Ended): void {
@@ -333,7 +383,7 @@ export class SimWorker implements SimPeer {
         if (!this.#running.delete(id)) return;
         this.#o.world.trace(`canceled ${id}`);
         this.#say('control', (to, engine) => engine.onCanceled(to, fence));
-        this.#grantAll();
+        this.#freed();
       },
       life,
     );

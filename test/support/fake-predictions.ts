@@ -195,7 +195,7 @@ function viewOf(name: string): ModelView {
     description: `The model ${name}`,
     kind: 'image-classification',
     state: 'ready',
-    versions: [{ version: '1', state: 'ready', workers: 1 }],
+    versions: [{ version: '1', state: 'ready', workers: 1, weight: 100, servingWorkers: 1 }],
     waitingJobs: 0,
     processingJobs: 0,
     lastSeenAt: 1_700_000_000_000,

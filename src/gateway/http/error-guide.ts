@@ -181,6 +181,11 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'As many jobs wait for this model as are allowed to.',
     todo: 'Wait as long as `Retry-After` says, then try again.',
   },
+  rollout_refused: {
+    meaning:
+      'There is no earlier version to go back to, no other version to share the work with, or somebody else changed the versions in the same moment.',
+    todo: 'Read `detail`, and look at `postern models versions` for what is deployed and what each worker has.',
+  },
   no_worker: {
     meaning: 'No connected worker serves this model, and the request is not of the kind that is kept until one does.',
     todo: 'Try again later; see `GET /v1/models` for when one was last seen.',

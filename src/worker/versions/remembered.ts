@@ -3,7 +3,7 @@
  * served, before any gateway has spoken. Writes are made one after another; only the latest matters.
  */
 import { z } from 'zod';
-import { PUBLIC_MODE, readStateFile, writeStateFile } from '../../identity/state-file.ts';
+import { PUBLIC_MODE, readStateFile, writeStateFile } from '../../state-file.ts';
 import type { Logger } from '../../logger.ts';
 import { wantedVersions } from '../../protocol/messages.ts';
 import type { WantedVersions } from '../../protocol/messages.ts';

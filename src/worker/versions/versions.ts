@@ -69,10 +69,13 @@ export class Versions {
   }
 
   reports(): ModelReport[] {
-    return [...this.#shelves.values()].flatMap(({ slots, failed }) => [
-      ...[...slots.values()].map((slot) => slot.report()),
-      ...failed.values(),
-    ]);
+    return [...this.#shelves.values()].flatMap(({ slots, failed, wish }) =>
+      [...[...slots.values()].map((slot) => slot.report()), ...failed.values()].map((report) => {
+        if (wish === null) return report;
+        const isNamed = wish.versions.includes(report.version) || wish.standby.includes(report.version);
+        return isNamed ? { ...report, revision: wish.revision } : report;
+      }),
+    );
   }
 
   stored(): StoredVersion[] {
