@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   webhook_refused: { status: 400, title: 'The address of the webhook is not one that is called', retryable: false },
   webhook_unverified: { status: 401, title: 'The webhook is not from whom it says', retryable: false },
   idempotency_mismatch: { status: 422, title: 'The idempotency key was used with another body', retryable: false },
+  rollout_refused: { status: 409, title: 'The versions of this model cannot be changed so', retryable: false },
   retry_refused: { status: 409, title: 'The prediction cannot be tried again', retryable: false },
   // What the input turned out to be, found by the worker.
   not_an_image: { status: 422, title: 'The input is not an image that can be decoded', retryable: false },
@@ -63,7 +64,6 @@ export const ERROR_CODES = {
   overloaded: { status: 503, title: 'The gateway has no room for this request now', retryable: true },
   storage_full: { status: 503, title: 'The disk has no room for this', retryable: true },
   storage_failed: { status: 503, title: 'The disk did not keep this', retryable: true },
-  rollout_refused: { status: 409, title: 'The versions of this model cannot be changed so', retryable: false },
   // How a job ended.
   deadline_exceeded: { status: 504, title: 'The deadline passed', retryable: false },
   canceled: { status: 409, title: 'The prediction was canceled', retryable: false },

@@ -67,6 +67,8 @@ void test('an empty environment gives the defaults of the table', () => {
       webDir: '/srv/web/dist',
       guide: { photoTtlMs: 2_592_000_000, recordTtlMs: 31_536_000_000 },
       modelsDir: '/srv/models',
+      modelsWatch: 'list',
+      modelSoakMs: 600_000,
       python: 'python3',
       pythonEnvironment: {},
       identityDir: '/srv/data/worker',

@@ -17,6 +17,7 @@ import {
   isSettingKey,
   SETTINGS,
   type LOG_LEVELS,
+  type MODELS_WATCH,
   type PKI_NAMES,
   type Setting,
   type SettingKey,
@@ -81,6 +82,8 @@ export interface Config {
   readonly webDir: string;
   readonly guide: { readonly photoTtlMs: number; readonly recordTtlMs: number };
   readonly modelsDir: string;
+  readonly modelsWatch: (typeof MODELS_WATCH)[number];
+  readonly modelSoakMs: number;
   readonly python: string;
   /** What models in Python see of the environment. */
   readonly pythonEnvironment: Readonly<Record<string, string>>;
@@ -295,6 +298,8 @@ export function parseConfig(env: Environment, folder: string): Config {
       recordTtlMs: Number(required('POSTERN_GUIDE_RECORD_TTL_S')) * 1_000,
     }),
     modelsDir: path('POSTERN_MODELS_DIR'),
+    modelsWatch: required('POSTERN_MODELS_WATCH') as Config['modelsWatch'],
+    modelSoakMs: Number(required('POSTERN_MODEL_SOAK_MS')),
     python: python.includes('/') ? resolve(folder, python) : python,
     pythonEnvironment: pythonEnvironment(env, text('POSTERN_PYTHON_ENV')),
     identityDir: identityDir === null ? resolve(dataDir, 'worker') : resolve(folder, identityDir),

@@ -74,6 +74,7 @@ async function startOver(
           ? { driver: config.store }
           : { driver: 'postgres', url: config.databaseUrl, listenUrl: config.databaseListenUrl },
       blobs: config.blobs,
+      models: { soakMs: config.modelSoakMs },
       jobs: { maxQueueJobs: config.queueLimitJobs, ...config.jobs },
       ...(config.limitsFile === null ? {} : { limits: readLimits(config.limitsFile) }),
       outbound: { allow: [...config.outboundAllow], plainHttp: config.outboundHttp },

@@ -43,6 +43,7 @@ export interface Setting {
 
 export const STORES = ['sqlite', 'memory'] as const;
 export const PKI_NAMES = ['uri', 'cn'] as const;
+export const MODELS_WATCH = ['off', 'list', 'deploy'] as const;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export const SETTINGS = {
@@ -342,6 +343,20 @@ export const SETTINGS = {
     use: 'worker',
     fallback: './models',
     about: 'The model repository: `<name>/<version>/postern.yaml`.',
+  },
+  POSTERN_MODELS_WATCH: {
+    kind: { type: 'choice', choices: MODELS_WATCH },
+    use: 'worker',
+    fallback: 'list',
+    about:
+      'What becomes of a version that appears in the repository while the worker runs. `list`: it can be deployed (`postern models deploy`). `deploy`: it is, if it is newer than all before. `off`: nobody looks.',
+  },
+  POSTERN_MODEL_SOAK_MS: {
+    kind: { type: 'integer', min: 0, max: 2_592_000_000 },
+    use: 'gateway',
+    fallback: '600000',
+    about:
+      'How long a version stays loaded after another one took its place, so that `postern models rollback` works at once. Costs its memory for that long.',
   },
   POSTERN_PYTHON: {
     kind: { type: 'program' },

@@ -2,6 +2,7 @@
  * The HTTP client of a gateway. Only what browsers have as well (fetch, FormData, AbortSignal): no Node imports. Errors
  * are PosternErrors with the gateway's codes; `unreachable` when nothing answered.
  */
+import type { DeployedModel, DeployOptions } from './rollouts.ts';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_RETRY, send, type CallBody, type RetryPolicy, type Transport } from './http.ts';
 import { streamPrediction, type PredictionEvent, type StreamOptions } from './stream.ts';
@@ -70,6 +71,12 @@ export interface Client {
   workers(signal?: AbortSignal): Promise<readonly WorkerSummary[]>;
   /** Those without a session too. For administrators. */
   allWorkers(signal?: AbortSignal): Promise<readonly WorkerAccount[]>;
+  /** Which versions are deployed, and what each worker has. For administrators, as the next three. */
+  deployedModels(signal?: AbortSignal): Promise<readonly DeployedModel[]>;
+  deployedModel(name: string, signal?: AbortSignal): Promise<DeployedModel>;
+  /** Answers when it is decided; each worker changes over when its own copy is ready. */
+  deployModel(name: string, version: string, options?: DeployOptions): Promise<DeployedModel>;
+  rollbackModel(name: string, signal?: AbortSignal): Promise<DeployedModel>;
   /** What became of webhooks, newest first: one page. */
   webhookDeliveries(options?: WebhookListOptions): Promise<readonly WebhookDelivery[]>;
   /** A failed delivery begins anew. */
@@ -147,6 +154,22 @@ export function createClient(options: ClientOptions): Client {
     async resendWebhook(id, signal) {
       const path = `/v1/webhooks/deliveries/${encodeURIComponent(id)}/resend`;
       return readJson(await send(transport, { method: 'POST', path, repeatable: true, signal }), transport.base);
+    },
+    deployedModels: async (signal) => (await getJson<{ results: DeployedModel[] }>('/v1/admin/models', signal)).results,
+    deployedModel: (name, signal) => getJson<DeployedModel>(`/v1/admin/models/${encodeURIComponent(name)}`, signal),
+    async deployModel(name, version, { weight = 100, allowDowntime = false, signal } = {}) {
+      const path = `/v1/admin/models/${encodeURIComponent(name)}/deploy`;
+      const body = new Blob([JSON.stringify({ version, weight, allow_downtime: allowDowntime })]);
+      const headers = { 'content-type': 'application/json' };
+      return readJson(
+        await send(transport, { method: 'POST', path, headers, body, repeatable: true, signal }),
+        transport.base,
+      );
+    },
+    async rollbackModel(name, signal) {
+      // A second one goes forward again, so it is never repeated by itself.
+      const path = `/v1/admin/models/${encodeURIComponent(name)}/rollback`;
+      return readJson(await send(transport, { method: 'POST', path, repeatable: false, signal }), transport.base);
     },
     workers: async (signal) => (await getJson<{ results: WorkerSummary[] }>('/v1/workers', signal)).results,
     allWorkers: async (signal) => (await getJson<{ results: WorkerAccount[] }>('/v1/admin/workers', signal)).results,

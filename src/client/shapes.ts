@@ -51,7 +51,15 @@ export interface ModelSummary {
   readonly description: string | null;
   readonly kind: string;
   readonly state: ModelState | 'away';
-  readonly versions: readonly { readonly version: string; readonly state: ModelState; readonly workers: number }[];
+  readonly versions: readonly {
+    readonly version: string;
+    readonly state: ModelState;
+    readonly workers: number;
+    /** Percent of the predictions that name no version. */
+    readonly weight: number;
+    /** Workers on which it gets such predictions now. */
+    readonly serving_workers: number;
+  }[];
   readonly waiting_jobs: number;
   readonly processing_jobs: number;
   readonly last_seen_at: string | null;

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { PosternError } from '../errors.ts';
 import { Secret } from '../secret.ts';
 import { DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_LIMIT, DEFAULT_WAIT_TTL_MS } from '../dispatch/job.ts';
+import { DEFAULT_SOAK_MS } from './rollouts/rollouts.ts';
 import { parseAllowRule, type OutboundRules } from './outbound/rules.ts';
 import type { ConcurrencyLimits } from '../dispatch/limits.ts';
 import { DRAIN_MS, MAX_CREDIT_ROWS, MAX_PAYLOAD_BYTES } from '../protocol/limits.ts';
@@ -111,6 +112,11 @@ const jobs = z.strictObject({
   blobGraceMs: z.int().min(1000).default(600_000),
 });
 
+const models = z.strictObject({
+  /** How long a version that was replaced stays loaded, so that one can go back to it at once. Costs its memory for so long. */
+  soakMs: z.int().min(0).max(2_592_000_000).default(DEFAULT_SOAK_MS),
+});
+
 const files = z.strictObject({
   /** How long an uploaded file is kept. */
   ttlMs: z.int().min(1000).default(86_400_000),
@@ -166,6 +172,7 @@ const schema = z.strictObject({
   tunnel: tunnel.prefault({}),
   jobs: jobs.prefault({}),
   limits: limits.prefault({}),
+  models: models.prefault({}),
   store: store.prefault({}),
   /** null: in a folder under `dataDir`. */
   blobs,

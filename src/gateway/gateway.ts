@@ -17,6 +17,7 @@ import type { Door } from './door.ts';
 import type { App, AppHost } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { createOutbound } from './outbound/outbound.ts';
+import { openRolloutBook } from './rollouts/records.ts';
 import { createGatewayStore } from './store.ts';
 import { createWebhookSecrets, webhookKeysPath } from './webhooks/secrets.ts';
 import { createWebhookSender } from './webhooks/sender.ts';
@@ -83,6 +84,8 @@ export function createGateway({
     permissions: identity.access,
     leaseMs: jobs.leaseMs,
     standby: handOver !== null,
+    rollouts: openRolloutBook(records),
+    soakMs: config.models.soakMs,
     limits: concurrencyOf(config.limits),
     maxUndecidedJobsOfKey: jobs.maxJobsOfKey ?? Math.ceil(jobs.maxQueueJobs / 2),
   });
@@ -120,6 +123,7 @@ export function createGateway({
     },
     predictions: engine,
     services: engine.services,
+    rollouts: engine.rollouts,
     apps,
     fault: () => engine.storeFault(),
     onDecided: (observer) => engine.onDecided(observer),

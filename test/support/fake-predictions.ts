@@ -4,7 +4,14 @@ import type { Job, JobTimings, Outcome, Payload } from '../../src/dispatch/job.t
 import { TERMINAL } from '../../src/dispatch/job.ts';
 import { PosternError } from '../../src/errors.ts';
 import { createTotals, type ModelTotals } from '../../src/gateway/engine-stats.ts';
-import type { ModelView, PredictionRequest, Predictions, Services, WorkerView } from '../../src/gateway/ports.ts';
+import type {
+  ModelView,
+  PredictionRequest,
+  Predictions,
+  Rollouts,
+  Services,
+  WorkerView,
+} from '../../src/gateway/ports.ts';
 
 export interface FakePredictions extends Predictions {
   /** Every request submitted, in order. */
@@ -201,6 +208,18 @@ function viewOf(name: string): ModelView {
     lastSeenAt: 1_700_000_000_000,
   };
 }
+
+/** A gateway that nobody deploys anything on. */
+export const noRollouts: Rollouts = {
+  deploy(model) {
+    throw new PosternError('model_not_found', `no connected worker has the model "${model}"`);
+  },
+  rollback(model) {
+    throw new PosternError('rollout_refused', `${model} has no earlier version to go back to`);
+  },
+  view: () => null,
+  views: () => [],
+};
 
 /** A gateway whose workers have no services. */
 export const noServices: Services = {

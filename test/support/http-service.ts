@@ -16,7 +16,7 @@ import type { App, Webhooks } from '../../src/gateway/ports.ts';
 import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
 import { silentLogger, type LogFields, type Logger } from '../../src/logger.ts';
-import { createFakePredictions, type FakePredictions, noServices } from './fake-predictions.ts';
+import { createFakePredictions, type FakePredictions, noRollouts, noServices } from './fake-predictions.ts';
 
 export interface RunningHttp {
   readonly base: string;
@@ -93,6 +93,7 @@ export async function startHttp(
     callers: createCallers({ records, clock: systemClock, logger }),
     predictions: fake,
     services: noServices,
+    rollouts: noRollouts,
     apps,
     fault: () => null,
     onDecided: fake.onDecided,

@@ -8,20 +8,25 @@ import {
   keyFileOption,
   type CallerOptions,
 } from '../options.ts';
+import type { ModelSummary } from '../../client/shapes.ts';
 import { addModelStore } from './model-store.ts';
 import { addModelTune } from './model-tune.ts';
+import { addModelVersions } from './model-versions.ts';
 import { paint, printable, table } from '../terminal.ts';
 
 export function addModels(program: Command): void {
   const models = program
     .command('models')
-    .description('list the models that the gateway knows, and their states; or move models about')
+    .description('list the models that the gateway knows, and their states; deploy versions; move models about')
     .enablePositionalOptions()
     .helpCommand(false)
     .addOption(gatewayOption())
     .addOption(keyFileOption())
     .addOption(jsonOption('print JSON'))
-    .addHelpText('after', `\nExamples:\n  postern models\n  postern models --json | jq '.[].name'\n${EXIT_CODES_HELP}`)
+    .addHelpText(
+      'after',
+      `\nExamples:\n  postern models\n  postern models --json | jq '.[].name'\n  postern models deploy plants@2\n${EXIT_CODES_HELP}`,
+    )
     .action(async (options: CallerOptions) => {
       const known = await clientFor(options).models();
       if (options.json === true) {
@@ -34,7 +39,7 @@ export function addModels(program: Command): void {
       }
       const rows = known.map((model) => [
         printable(model.name),
-        model.versions.map(({ version }) => printable(version)).join(', '),
+        versionsText(model),
         paint(process.stdout, model.state === 'ready' ? 'green' : 'yellow', model.state),
         printable(model.kind),
         String(model.versions.reduce((sum, version) => sum + version.workers, 0)),
@@ -46,7 +51,7 @@ export function addModels(program: Command): void {
         table(
           [
             { title: 'MODEL' },
-            { title: 'VERSION' },
+            { title: 'VERSIONS' },
             { title: 'STATE' },
             { title: 'KIND' },
             { title: 'WORKERS', ...right },
@@ -57,6 +62,18 @@ export function addModels(program: Command): void {
         ),
       );
     });
+  addModelVersions(models);
   addModelStore(models);
   addModelTune(models);
+}
+
+/** What serves first, with its share where there are several; what does not serve, with its state unless it is only ready. */
+function versionsText({ versions }: ModelSummary): string {
+  return [...versions]
+    .sort((a, b) => b.weight - a.weight)
+    .map(({ version, state, weight }) => {
+      const share = weight > 0 && versions.length > 1 ? ` ${weight} %` : '';
+      return `${printable(version)}${share}${state === 'ready' ? '' : ` ${state}`}`;
+    })
+    .join(', ');
 }

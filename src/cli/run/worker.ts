@@ -22,6 +22,8 @@ export async function worker(): Promise<void> {
       targetHost: target.host,
       targetPort: target.port,
       modelsDir: config.modelsDir,
+      watchModels: config.modelsWatch,
+      deployedFile: join(config.dataDir, 'deployed', `${identity.name}.json`),
       python: config.python,
       pythonEnvironment: config.pythonEnvironment,
       drainMs: config.drainMs,

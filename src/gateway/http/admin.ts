@@ -6,8 +6,9 @@ import { auditHead, formatHead, listAudit, type Act } from '../../identity/audit
 import type { Callers } from '../../identity/callers.ts';
 import { keyEntry, type KeyWish } from '../../identity/keys/key.ts';
 import { createKey, listKeys, revokeKey } from '../../identity/keys/records.ts';
-import type { Predictions } from '../ports.ts';
+import type { Predictions, Rollouts } from '../ports.ts';
 import { ANONYMOUS } from './access.ts';
+import { adminModelRoutes } from './admin-models.ts';
 import { adminWorkerRoutes } from './admin-workers.ts';
 import { adminPredictionRoutes } from './admin-predictions.ts';
 import type { BodyBudget } from './budget.ts';
@@ -21,6 +22,7 @@ import { readSmallJson } from './small-json.ts';
 export interface AdminRoutesOptions {
   readonly callers: Callers;
   readonly predictions: Predictions;
+  readonly rollouts: Rollouts;
   readonly budget: BodyBudget;
   readonly clock: Clock;
 }
@@ -28,7 +30,7 @@ export interface AdminRoutesOptions {
 const DEFAULT_ENTRIES = 50;
 const MAX_ENTRIES = 500;
 
-export function adminRoutes({ callers, predictions, budget, clock }: AdminRoutesOptions): Route[] {
+export function adminRoutes({ callers, predictions, rollouts, budget, clock }: AdminRoutesOptions): Route[] {
   const { records, sessions } = callers;
   const act = ({ caller }: Call): Act => ({
     actor: caller === ANONYMOUS ? 'anonymous' : `key:${caller}`,
@@ -90,6 +92,7 @@ export function adminRoutes({ callers, predictions, budget, clock }: AdminRoutes
     { method: 'POST', path: '/v1/admin/keys', scope: 'admin', handle: makeKey },
     { method: 'POST', path: '/v1/admin/keys/:id/revoke', scope: 'admin', handle: endKey },
     { method: 'GET', path: '/v1/admin/audit', scope: 'admin', handle: audit },
+    ...adminModelRoutes({ rollouts, budget, actOf: act }),
     ...adminWorkerRoutes({ records, predictions, clock, actOf: act }),
     ...adminPredictionRoutes({ records, keys: callers.keys, predictions, actOf: act }),
   ];

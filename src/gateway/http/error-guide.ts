@@ -143,6 +143,11 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The `Idempotency-Key` was used before with a different request.',
     todo: 'Use a new key for a new request; repeat a request unchanged.',
   },
+  rollout_refused: {
+    meaning:
+      'There is no earlier version to go back to, no other version to share the work with, or somebody else changed the versions in the same moment.',
+    todo: 'Read `detail`, and look at `postern models versions` for what is deployed and what each worker has.',
+  },
   retry_refused: {
     meaning:
       'Only a prediction that failed or was aborted is tried again, and only while its input is kept: as long as the prediction, the newest inputs first (`POSTERN_MAX_FAILED_INPUT_BYTES`).',
@@ -180,11 +185,6 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
   queue_full: {
     meaning: 'As many jobs wait for this model as are allowed to.',
     todo: 'Wait as long as `Retry-After` says, then try again.',
-  },
-  rollout_refused: {
-    meaning:
-      'There is no earlier version to go back to, no other version to share the work with, or somebody else changed the versions in the same moment.',
-    todo: 'Read `detail`, and look at `postern models versions` for what is deployed and what each worker has.',
   },
   no_worker: {
     meaning: 'No connected worker serves this model, and the request is not of the kind that is kept until one does.',

@@ -6,7 +6,13 @@ import { describe, test } from 'node:test';
 import { systemClock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
-import { createFakePredictions, noServices, ROSE, succeeded } from '../../../test/support/fake-predictions.ts';
+import {
+  createFakePredictions,
+  noRollouts,
+  noServices,
+  ROSE,
+  succeeded,
+} from '../../../test/support/fake-predictions.ts';
 import { fakeWebhooks, openTestFiles, openTestRecords, startHttp, until } from '../../../test/support/http-service.ts';
 import { parseGatewayConfig } from '../config.ts';
 import { createOutbound } from '../outbound/outbound.ts';
@@ -378,6 +384,7 @@ describe('running the service', () => {
       callers: createCallers({ records: openTestRecords(t), clock: systemClock, logger: silentLogger }),
       predictions: fake,
       services: noServices,
+      rollouts: noRollouts,
       fault: () => null,
       onDecided: fake.onDecided,
       stats: () => ({ totals: new Map() }),

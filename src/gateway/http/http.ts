@@ -12,7 +12,7 @@ import type { Logger } from '../../logger.ts';
 import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import type { App, Predictions, Services, Webhooks } from '../ports.ts';
+import type { App, Predictions, Rollouts, Services, Webhooks } from '../ports.ts';
 import type { RouteScope } from './access.ts';
 import { parseProxies } from './address.ts';
 import { createActivity, type ActivityOptions, type AnswerCounts } from '../activity/activity.ts';
@@ -46,6 +46,7 @@ import { streamRoutes } from './stream.ts';
 export interface HttpServiceOptions {
   readonly predictions: Predictions;
   readonly services: Services;
+  readonly rollouts: Rollouts;
   /** Started already. */
   readonly apps?: readonly App[];
   /** Why nothing can be kept now; null: it can. */
@@ -226,7 +227,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
           release: handOver?.release ?? null,
         }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
-        ...adminRoutes({ callers: options.callers, predictions, budget, clock }),
+        ...adminRoutes({ callers: options.callers, predictions, rollouts: options.rollouts, budget, clock }),
         ...live.routes,
         ...apps.flatMap((app) => app.routes(appDesk)),
         ...(await pageRoutes(

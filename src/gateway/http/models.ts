@@ -1,5 +1,6 @@
 /** `/v1/models` and `/v1/workers`: what is served, and by whom. */
 import { PosternError } from '../../errors.ts';
+import { compareVersions } from '../../protocol/version-order.ts';
 import type { ModelView, Predictions, WorkerView } from '../ports.ts';
 import { clip } from './parameters.ts';
 import { mayUseModel } from './access.ts';
@@ -45,7 +46,7 @@ export function modelRoutes({
       scope: 'predict',
       async handle(call) {
         const model = await find(call);
-        const results = newestFirst(model).map((version) => versionBody(model, version));
+        const results = servedFirst(model).map((version) => versionBody(model, version));
         return json(200, JSON.stringify({ results, next: null, previous: null }));
       },
     },
@@ -74,21 +75,26 @@ export function modelRoutes({
   ];
 }
 
+const servedBody = ({ version, state, workers, weight, servingWorkers }: VersionView): object => ({
+  version,
+  state,
+  workers,
+  weight,
+  serving_workers: servingWorkers,
+});
+
 type VersionView = ModelView['versions'][number];
 
-/** What callers get who name no version comes first. */
-function newestFirst({ versions }: ModelView): VersionView[] {
-  const order = new Intl.Collator('en', { numeric: true });
-  return [...versions].sort((a, b) => order.compare(b.version, a.version));
+/** What most callers get who name no version comes first, then the newest. */
+function servedFirst({ versions }: ModelView): VersionView[] {
+  return [...versions].sort((a, b) => b.weight - a.weight || compareVersions(b.version, a.version));
 }
 
 /** A version's id names its model too: Replicate's clients send nothing else. */
-function versionBody({ name }: ModelView, { version, state, workers }: VersionView): object {
+function versionBody({ name }: ModelView, served: VersionView): object {
   return {
-    id: `${name}@${version}`,
-    version,
-    state,
-    workers,
+    id: `${name}@${served.version}`,
+    ...servedBody(served),
     created_at: null,
     cog_version: null,
     openapi_schema: null,
@@ -96,7 +102,7 @@ function versionBody({ name }: ModelView, { version, state, workers }: VersionVi
 }
 
 export function modelBody(model: ModelView, base: string): object {
-  const [latest] = newestFirst(model);
+  const [latest] = servedFirst(model);
   return {
     owner: 'local',
     name: model.name,
@@ -105,7 +111,7 @@ export function modelBody(model: ModelView, base: string): object {
     kind: model.kind,
     state: model.state,
     visibility: 'private',
-    versions: model.versions,
+    versions: model.versions.map(servedBody),
     latest_version: latest === undefined ? null : versionBody(model, latest),
     waiting_jobs: model.waitingJobs,
     processing_jobs: model.processingJobs,

@@ -1,4 +1,6 @@
 /** The shapes of the administrator's part. */
+import { ROLLOUT_SCHEMAS } from './openapi-rollout-schemas.ts';
+
 import { COLUMNS, PERIOD_MS } from '../activity/series.ts';
 
 const text = (description: string): object => ({ type: 'string', description });
@@ -107,6 +109,7 @@ const PREDICTION = {
 };
 
 export const ADMIN_SCHEMAS: Readonly<Record<string, object>> = {
+  ...ROLLOUT_SCHEMAS,
   Login: object(
     { key: text('An API key with the scope `admin`.') },
     { required: ['key'], additionalProperties: false },

@@ -1,5 +1,6 @@
 /** The administrator's part of the OpenAPI document. */
 import { answer, JSON_TYPE, plain, problems } from './openapi-answers.ts';
+import { ROLLOUT_PATHS } from './openapi-rollouts.ts';
 import { PARAMETERS, ref } from './openapi-schemas.ts';
 
 const body = (schema: object): object => ({ required: true, content: { [JSON_TYPE]: { schema } } });
@@ -55,6 +56,7 @@ export const ADMIN_PATHS: Readonly<Record<string, Readonly<Record<string, object
       responses: { 200: answer('It, as it stands now.', ref('Key')), ...problems('not_found') },
     },
   },
+  ...ROLLOUT_PATHS,
   '/v1/admin/workers': {
     get: {
       tags,

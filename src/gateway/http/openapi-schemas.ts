@@ -182,7 +182,15 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     state: text('`ready` when a connected worker serves it; `away` when none is connected.', {
       enum: ['loading', 'ready', 'draining', 'failed', 'away'],
     }),
-    versions: list(object({ version: text('Name.'), state: text('As above.'), workers: { type: 'integer' } })),
+    versions: list(
+      object({
+        version: text('Name.'),
+        state: text('As above.'),
+        workers: { type: 'integer', description: 'Workers that have it loaded, or tried to.' },
+        weight: { type: 'integer', description: 'Percent of the predictions that name no version.' },
+        serving_workers: { type: 'integer', description: 'Workers on which it gets such predictions now.' },
+      }),
+    ),
     waiting_jobs: { type: 'integer' },
     processing_jobs: { type: 'integer' },
     last_seen_at: time('When a worker with this model was last heard.'),
