@@ -315,7 +315,7 @@ export function createDispatcher(options: DispatcherOptions) {
     draining,
     tick,
     models,
-    rerouted: routing.rerouted,
+    rerouted: (model: string): void => routing.rerouted(model),
     granted,
     arrived,
     soloArrived,

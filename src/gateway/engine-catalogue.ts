@@ -33,7 +33,7 @@ export type Catalogue = ReturnType<typeof createCatalogue>;
 export function createCatalogue(
   dispatcher: Dispatcher,
   sessions: ReadonlyMap<SessionId, GatewaySession>,
-  { routeOf }: { routeOf(model: string): Route | null },
+  { routeOf }: { readonly routeOf: (model: string) => Route | null },
 ) {
   const known = new Map<string, Known>();
   const away = new Map<string, WorkerView>();

@@ -147,9 +147,10 @@ function outcome({ name, rollout, workers }: DeployedModel, version: string): st
 }
 
 function soak(rollout: DeployedModel['rollout']): string[] {
-  if (rollout === null || rollout.previous === null || rollout.soak_until === null || rollout.weight < 100) return [];
-  const leftS = (Date.parse(rollout.soak_until) - systemClock.now()) / 1_000;
-  return leftS > 0 ? [`Version ${rollout.previous} stays loaded for ${duration(leftS)}: postern models rollback`] : [];
+  const { previous = null, soak_until: until = null, weight = 0 } = rollout ?? {};
+  if (previous === null || until === null || weight < 100) return [];
+  const leftS = (Date.parse(until) - systemClock.now()) / 1_000;
+  return leftS > 0 ? [`Version ${previous} stays loaded for ${duration(leftS)}: postern models rollback`] : [];
 }
 
 const COLOURS = { ready: 'green', loading: 'yellow', draining: 'yellow', failed: 'red', stored: 'dim' } as const;

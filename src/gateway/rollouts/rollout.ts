@@ -82,7 +82,7 @@ export function deployed(
 
 /** All of the work goes back to the version before; what it is taken from stays loaded, so that one can go forward again. */
 export function rolledBack(model: string, current: Rollout | null, { actor, at }: Decision): Rollout {
-  if (current === null || current.previous === null) {
+  if (!current?.previous) {
     throw refuse(`${model} has no earlier version to go back to: deploy the one that is wanted`);
   }
   return {
