@@ -348,15 +348,13 @@ export const SETTINGS = {
     kind: { type: 'choice', choices: MODELS_WATCH },
     use: 'worker',
     fallback: 'list',
-    about:
-      'What becomes of a version that appears in the repository while the worker runs. `list`: it can be deployed (`postern models deploy`). `deploy`: it is, if it is newer than all before. `off`: nobody looks.',
+    about: 'Versions that appear while the worker runs: `list` them, `deploy` them if newer than all before, or `off`.',
   },
   POSTERN_MODEL_SOAK_MS: {
     kind: { type: 'integer', min: 0, max: 2_592_000_000 },
     use: 'gateway',
     fallback: '600000',
-    about:
-      'How long a version stays loaded after another one took its place, so that `postern models rollback` works at once. Costs its memory for that long.',
+    about: 'How long a replaced version stays loaded, so that a rollback works at once. Costs its memory.',
   },
   POSTERN_PYTHON: {
     kind: { type: 'program' },

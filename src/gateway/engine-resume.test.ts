@@ -24,8 +24,6 @@ void test('a resume that the store could not answer ends the connection, so that
     connectedAt: 0,
     lastSeenAt: 0,
     roundTripMs: null,
-    takesDeploy: false,
-    deploy: () => undefined,
     assign: () => undefined,
     deny: () => undefined,
     request: () => assert.fail('no exchanges here'),

@@ -41,8 +41,6 @@ function fakeSession(id: string, previous: readonly string[] = []) {
     connectedAt: 0,
     lastSeenAt: 0,
     roundTripMs: null,
-    takesDeploy: false,
-    deploy: () => undefined,
     deny: () => undefined,
     request() {
       throw new Error('no exchanges here');

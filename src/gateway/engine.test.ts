@@ -39,8 +39,6 @@ function fakeSession(id: string, worker = 'gpu-1', previous: readonly string[] =
     connectedAt: 0,
     lastSeenAt: 0,
     roundTripMs: null,
-    takesDeploy: false,
-    deploy: () => undefined,
     assign: (job, version, timeoutMs) => void sent.push({ job, version, timeoutMs }),
     deny: () => undefined,
     request: () => assert.fail('no exchanges here'),

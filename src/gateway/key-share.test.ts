@@ -15,8 +15,6 @@ const SESSION: GatewaySession = {
   connectedAt: 0,
   lastSeenAt: 0,
   roundTripMs: null,
-  takesDeploy: false,
-  deploy: () => undefined,
   previous: [],
   assign: () => undefined,
   cancel: () => undefined,

@@ -55,8 +55,6 @@ for (const [how, deaths] of [
         connectedAt: 0,
         lastSeenAt: 0,
         roundTripMs: null,
-        takesDeploy: false,
-        deploy: () => undefined,
         deny: () => undefined,
         request() {
           throw new Error('no exchanges here');

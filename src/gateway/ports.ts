@@ -338,10 +338,8 @@ export interface GatewaySession {
   /** Any byte heard, on the monotonic clock translated to epoch ms. */
   readonly lastSeenAt: number;
   readonly roundTripMs: number | null;
-  /** It can be told which versions to load. */
-  readonly takesDeploy: boolean;
-  /** Which versions are to be loaded; replaces what was said before. */
-  deploy(models: readonly WantedVersions[]): void;
+  /** Which versions are to be loaded; replaces what was said before. Absent: it is a worker that cannot be told. */
+  readonly deploy?: ((models: readonly WantedVersions[]) => void) | undefined;
   assign(job: Job, version: string, timeoutMs: number | null): void;
   cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
   /** Passes on an HTTP request. */

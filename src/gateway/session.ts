@@ -107,10 +107,6 @@ export class Session implements GatewaySession {
     return this.#parts.control.roundTripMs;
   }
 
-  get takesDeploy(): boolean {
-    return this.#parts.takesDeploy;
-  }
-
   get ended(): boolean {
     return this.#ended;
   }
@@ -187,10 +183,13 @@ export class Session implements GatewaySession {
     this.end(code, reason, code === 'draining' ? null : new PosternError(code, reason));
   }
 
-  /** Which versions are to be loaded. */
-  deploy(models: readonly WantedVersions[]): void {
-    if (!this.#ended) this.#parts.control.send({ type: 'deploy', models: [...models] });
+  get deploy(): ((models: readonly WantedVersions[]) => void) | undefined {
+    return this.#parts.takesDeploy ? this.#sendDeploy : undefined;
   }
+
+  readonly #sendDeploy = (models: readonly WantedVersions[]): void => {
+    if (!this.#ended) this.#parts.control.send({ type: 'deploy', models: [...models] });
+  };
 
   /** Models that it announced and was not invited for. */
   deny(models: readonly string[]): void {

@@ -38,8 +38,6 @@ function sessionOf(id: string, lastSeenAt = 0): { session: GatewaySession; sent:
     connectedAt: 0,
     lastSeenAt,
     roundTripMs: null,
-    takesDeploy: false,
-    deploy: () => undefined,
     previous: [],
     assign: (job) => void sent.push(job),
     cancel: () => undefined,

@@ -5,7 +5,7 @@ import { PosternError, toPosternError } from '../errors.ts';
 import type { ByteBudget } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
-import { checkWelcome, makeHello } from '../protocol/hello.ts';
+import { checkWelcome, FEATURES, makeHello } from '../protocol/hello.ts';
 import type { HelloFields } from '../protocol/hello.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Message, Welcome } from '../protocol/messages.ts';
@@ -59,7 +59,7 @@ export function greet(socket: TLSSocket, options: GreetOptions): Promise<Connect
       const reason = `the gateway did not answer the hello within ${options.timeoutMs} ms`;
       connection.destroy(new PosternError('handshake_timeout', reason));
     });
-    connection.send(makeHello({ ...options.hello, limits: options.limits }));
+    connection.send(makeHello({ ...options.hello, limits: options.limits, features: [...FEATURES] }));
   });
 }
 

@@ -12,7 +12,7 @@ import { PosternError, toPosternError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { createByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
-import { FEATURES, minLimits } from '../protocol/hello.ts';
+import { minLimits } from '../protocol/hello.ts';
 import { DEFAULT_LIMITS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Assign, Hello, Message, Welcome } from '../protocol/messages.ts';
 import { createService } from '../service.ts';
@@ -131,7 +131,6 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     const helloEpoch = epoch;
     const previous = role === 'control' ? outbox.previous() : [];
     const more = {
-      ...(role === 'control' ? { features: [...FEATURES] } : {}),
       ...(ticket === undefined ? {} : { ticket }),
       ...(previous.length === 0 ? {} : { previous: [...previous] }),
     };

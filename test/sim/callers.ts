@@ -4,7 +4,8 @@ import type { Store } from '../../src/store/store.ts';
 import type { Random } from '../support/random.ts';
 import type { History } from './history.ts';
 import type { Site } from './site.ts';
-import type { Nature, ServedModel } from './worker.ts';
+import type { ServedModel } from './versions.ts';
+import type { Nature } from './worker.ts';
 import type { World } from './world.ts';
 
 export interface CallersOptions {

@@ -100,7 +100,6 @@ export function createSimGateway({ world, process, store, book, onDecided, onAck
       certificateEndsAt: 0,
       connectedAt: clock.now(),
       roundTripMs: null,
-      takesDeploy: true,
       link,
       ended: false,
       heardAt: clock.monotonic(),

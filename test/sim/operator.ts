@@ -5,7 +5,8 @@
 import type { Random } from '../support/random.ts';
 import type { History } from './history.ts';
 import type { Site } from './site.ts';
-import type { ServedModel, SimWorker } from './worker.ts';
+import type { ServedModel } from './versions.ts';
+import type { SimWorker } from './worker.ts';
 import type { World } from './world.ts';
 
 export interface OperatorOptions {

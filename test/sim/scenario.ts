@@ -15,7 +15,8 @@ import { createHistory, type History } from './history.ts';
 import { startOperator } from './operator.ts';
 import { createSite, type Site } from './site.ts';
 import { createSqliteDisk, type SqliteDiskOptions, type WriterBugs } from './sqlite-disk.ts';
-import { SimWorker, type ServedModel } from './worker.ts';
+import type { ServedModel } from './versions.ts';
+import { SimWorker } from './worker.ts';
 import { createWorld, type World } from './world.ts';
 
 export type Driver = 'memory' | 'sqlite';

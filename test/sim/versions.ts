@@ -6,7 +6,12 @@ import { nextStep } from '../../src/worker/versions/plan.ts';
 import type { LoadedState, Wish } from '../../src/worker/versions/plan.ts';
 import type { ModelReport, ModelState, StoredVersion, WantedVersions } from '../../src/protocol/messages.ts';
 import type { Random } from '../support/random.ts';
-import type { ServedModel } from './worker.ts';
+
+export interface ServedModel {
+  readonly name: string;
+  readonly version: string;
+  readonly capacityRows: number;
+}
 
 export interface SimVersionsOptions {
   readonly models: readonly ServedModel[];

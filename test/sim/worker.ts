@@ -10,18 +10,12 @@ import type { Random } from '../support/random.ts';
 import type { Engine } from '../../src/gateway/engine.ts';
 import type { SimPeer, SimSession } from './gateway.ts';
 import type { Site } from './site.ts';
-import { SimVersions } from './versions.ts';
+import { SimVersions, type ServedModel } from './versions.ts';
 import { createLink, type Link, type WireConditions } from './wire.ts';
 import type { World } from './world.ts';
 
 /** What a job's input tells the worker to do. */
 export type Nature = 'good' | 'slow' | 'flaky' | 'bad' | 'poison';
-
-export interface ServedModel {
-  readonly name: string;
-  readonly version: string;
-  readonly capacityRows: number;
-}
 
 export interface SimWorkerOptions {
   readonly world: World;

@@ -98,7 +98,7 @@ export function createRollouts(options: RolloutsOptions): RolloutDesk {
 
   /** Tells a session what is to be loaded, when that is another thing than it was told last. */
   function tell(session: GatewaySession): void {
-    if (!session.takesDeploy) return;
+    if (!session.deploy) return;
     const names = new Set((stored.get(session) ?? []).map(({ name }) => name));
     for (const { report } of dispatcher.session(session.id)?.offers ?? []) if (report) names.add(report.name);
     const models = [...names].sort().flatMap((name) => {
@@ -195,7 +195,9 @@ export function createRollouts(options: RolloutsOptions): RolloutDesk {
   function view(model: string): RolloutView | null {
     const workers = [...connected()].flatMap((session) => {
       const versions = versionsOf(session, model);
-      return versions.length === 0 ? [] : [{ name: session.worker, takesDeploy: session.takesDeploy, versions }];
+      return versions.length === 0
+        ? []
+        : [{ name: session.worker, takesDeploy: session.deploy !== undefined, versions }];
     });
     const rollout = book.get(model);
     return rollout === null && workers.length === 0 ? null : { model, serving: servingOf(model), rollout, workers };
