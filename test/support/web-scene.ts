@@ -1,18 +1,17 @@
 /** The field guide as people meet it: a gateway with its pages, a worker with the real models, a browser, and photos. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { noBrowser, startBrowser } from './browser.ts';
-import { lacking } from './needs.ts';
 import { PosternSystem, untilModel, type Gateway, type Process } from './postern.ts';
+import { needsSamples, sample } from './samples.ts';
 
-/** Photos of the test split; they are not part of the project. */
-const SAMPLES = new URL('../../../shared/data/samples', import.meta.url).pathname;
+export const noScene = (): false | string => noBrowser() || needsSamples();
 
-export const noPhotos = (): false | string =>
-  !existsSync(SAMPLES) && lacking(`there are no sample photos in ${SAMPLES}`);
-export const noScene = (): false | string => noBrowser() || noPhotos();
-export const sample = (name: string): string => join(SAMPLES, `${name}.jpg`);
+/** A photo as a file that somebody chooses. */
+export const photoFile = (name: string): { name: string; mimeType: string; buffer: Buffer } => ({
+  name: `${name}.jpg`,
+  mimeType: 'image/jpeg',
+  buffer: sample(name),
+});
 
 export interface WebScene {
   readonly system: PosternSystem;

@@ -1,18 +1,10 @@
 /** Reading the guide in a real browser: search as one types, all of it by scrolling, filters in the address, every page without barriers. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, suite, test } from 'node:test';
 import type { Page } from 'playwright-core';
+import { axeViolations } from '../../support/axe.ts';
 import { keepScreenshot, noBrowser, overflowOf, PHONE, SMALL_PHONE, untilIn, visit } from '../../support/browser.ts';
 import { startWebScene, type WebScene } from '../../support/web-scene.ts';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-interface Violation {
-  readonly id: string;
-  readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
-}
 
 suite('the guide in the browser', { skip: noBrowser(), timeout: 280_000 }, () => {
   let scene: WebScene;
@@ -184,7 +176,7 @@ suite('the guide in the browser', { skip: noBrowser(), timeout: 280_000 }, () =>
         for (const path of PAGES) {
           await open(page, path);
           await untilIn(page, 'the skeletons to go', `document.querySelector('.skeleton') === null`);
-          assert.deepEqual(await violations(page), [], path);
+          assert.deepEqual(await axeViolations(page), [], path);
           const name = path.replace(/^\/(g\/)?/, '').replaceAll(/[/?=]/g, '-');
           await keepScreenshot(page, `${name}-${locale.slice(0, 2)}-${colorScheme}`);
         }
@@ -192,7 +184,7 @@ suite('the guide in the browser', { skip: noBrowser(), timeout: 280_000 }, () =>
         await open(page, '/g/plants/guide');
         await field(page).fill('a');
         await page.getByRole('listbox').waitFor();
-        assert.deepEqual(await violations(page), [], 'search');
+        assert.deepEqual(await axeViolations(page), [], 'search');
         assert.deepEqual(complaints, []);
       });
     }
@@ -228,14 +220,4 @@ suite('the guide in the browser', { skip: noBrowser(), timeout: 280_000 }, () =>
     await page.getByRole('heading', { level: 1, name: '은방울꽃' }).waitFor();
     assert.equal(await page.locator('dialog[open]').count(), 0);
   });
-
-  async function violations(page: Page): Promise<string[]> {
-    await page.evaluate(AXE);
-    const found = await page.evaluate<Violation[]>(
-      `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then((r) => r.violations)`,
-    );
-    return found.map(({ id, nodes }) =>
-      `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`.slice(0, 600),
-    );
-  }
 });

@@ -5,7 +5,8 @@ import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { DESK, keepScreenshot, listen, overflowOf, PHONE, shellKept, untilIn, visit } from '../../support/browser.ts';
 import { until } from '../../support/postern.ts';
-import { noScene, sample, startWebScene, type WebScene } from '../../support/web-scene.ts';
+import { sample } from '../../support/samples.ts';
+import { noScene, photoFile, startWebScene, type WebScene } from '../../support/web-scene.ts';
 
 suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () => {
   let scene: WebScene;
@@ -13,7 +14,7 @@ suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () =>
   after(() => scene?.stop());
 
   const choose = async (page: Page, ...names: string[]): Promise<void> => {
-    await page.setInputFiles('#choose', names.map(sample));
+    await page.setInputFiles('#choose', names.map(photoFile));
     await page.locator('button', { hasText: 'Identify' }).last().waitFor();
     await page.getByRole('button', { name: 'Identify', exact: true }).click();
   };
@@ -158,9 +159,9 @@ suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () =>
   test('several photos of one plant are one identification; what shows no plant is left out', async (t) => {
     const { page } = await visit(t, scene.browser);
     await open(page);
-    await page.setInputFiles('#choose', [sample('lily_of_the_valley_0'), sample('lily_of_the_valley_1')]);
+    await page.setInputFiles('#choose', [photoFile('lily_of_the_valley_0'), photoFile('lily_of_the_valley_1')]);
     await page.getByRole('button', { name: 'Remove photo 2' }).waitFor();
-    await page.setInputFiles('#choose', sample('not_a_plant_0'));
+    await page.setInputFiles('#choose', photoFile('not_a_plant_0'));
     await page.getByRole('button', { name: 'Remove photo 3' }).waitFor();
     await keepScreenshot(page, 'tray');
     await page.getByRole('button', { name: 'Identify', exact: true }).click();
@@ -223,7 +224,7 @@ suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () =>
 
   test('takes a photo that is pasted or dropped', async (t) => {
     const { page } = await visit(t, scene.browser);
-    const buffer = await sharp(sample('common_dandelion_0')).jpeg().toBuffer();
+    const buffer = sample('common_dandelion_0');
     for (const type of ['paste', 'drop']) {
       await open(page);
       await page.evaluate(`{
@@ -290,7 +291,7 @@ suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () =>
     const { page, complaints } = await visit(t, scene.browser, { locale: 'ko-KR' });
     await open(page, '/g/clothes');
     assert.equal(await page.innerText('h1'), '이 옷은 어떤 옷일까요?');
-    await page.setInputFiles('#choose', sample('clothes_dress'));
+    await page.setInputFiles('#choose', photoFile('clothes_dress'));
     await page.getByRole('button', { name: '알아보기', exact: true }).click();
     await page.waitForSelector('#candidates');
     assert.equal(await page.locator('#verdict').count(), 0);

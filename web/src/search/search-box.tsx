@@ -54,7 +54,9 @@ export function SearchBox({ shortcut = false, autoFocus = false, onLeave }: Sear
   const choose = (index: number): void => {
     const item = items[index];
     if (item) leave(paths.entry(guide.id, item.id));
-    else if (query !== '') leave(`${paths.entries(guide.id)}?${new URLSearchParams({ q: query })}`);
+    // What stands in the field, and not what the list is about: who types quickly is ahead of it.
+    else if (text.trim() !== '')
+      leave(`${paths.entries(guide.id)}?${new URLSearchParams({ q: text.trim() }).toString()}`);
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
