@@ -1,6 +1,6 @@
 /** One guide in memory: its entries by id, in order, and by whatever somebody types. It never changes. */
 import type { Hit } from '../search/scores.ts';
-import { createSearch } from '../search/search.ts';
+import { openSearch } from '../search/open-search.ts';
 import type { DrawingsFile, EntriesFile, Entry, GuideFile, SourcesFile } from './format.ts';
 
 export const LANGUAGES = ['en', 'ko'] as const;
@@ -48,7 +48,7 @@ export interface Guide extends Pick<GuideFile, 'id' | 'model' | 'levels' | 'text
   /** By the first name in that language. */
   list(language: Language, request: PageRequest): Page;
   /** By how well the names fit. */
-  search(query: string, request: PageRequest): Page;
+  search(query: string, request: PageRequest): Promise<Page>;
 }
 
 /** What a guide may bring beside its entries. */
@@ -65,11 +65,14 @@ export function createGuide(file: GuideFile, { entries, outcomes }: EntriesFile,
   const all = new Map(entries.map((entry) => [entry.id, entry]));
   const get = (id: string): Entry | null => byId.get(id) ?? owners.get(id) ?? null;
 
-  const search = createSearch(
+  // Of a large guide it is made beside everything else: whoever searches before waits for it.
+  const opening = openSearch(
     listed.map((entry) => ({
       names: [entry, ...entry.members.flatMap((id) => all.get(id) ?? [])].flatMap(namesOf),
     })),
   );
+  // Told to those who search.
+  opening.catch(() => undefined);
   const indexOf = new Map(listed.map(({ id }, index) => [id, index]));
   const orders = { en: createOrder(listed, 'en'), ko: createOrder(listed, 'ko') };
 
@@ -90,7 +93,8 @@ export function createGuide(file: GuideFile, { entries, outcomes }: EntriesFile,
     similar: (entry) =>
       [...new Set(entry.lookalikes.flatMap((id) => get(id) ?? []))].filter((other) => other !== entry),
     list: (language, request) => orders[language](request),
-    search(query, { limit, after, ...filter }) {
+    async search(query, { limit, after, ...filter }) {
+      const search = await opening;
       const from = after === null ? null : hitOf(after, indexOf);
       // One more than asked for tells whether there is a next page.
       const hits = search.find(query, limit + 1, from, (index) => passes(listed[index]!, filter));

@@ -32,11 +32,22 @@ describe('a guide', () => {
   test('is a folder with two small files', async (t) => {
     const loaded = await loadGuide(folderWith(t, { 'guide.json': guide, 'entries.json': entries }));
     assert.equal(loaded.size, 2);
-    assert.equal(loaded.search('rnfEnrto', { limit: 1, after: null }).entries[0]?.id, 'wren');
+    assert.equal((await loaded.search('rnfEnrto', { limit: 1, after: null })).entries[0]?.id, 'wren');
     assert.deepEqual(
       loaded.similar(loaded.get('wren')!).map(({ id }) => id),
       ['robin'],
     );
+  });
+
+  test('of 20,000 entries is loaded before its names are indexed, and then searched', async (t) => {
+    const many = Array.from({ length: 20_000 }, (_, n) => {
+      return { id: `e${n}`, names: { en: [`Thing number ${n}`], ko: [`물건${n}`] }, text };
+    });
+    const folder = folderWith(t, { 'guide.json': guide, 'entries.json': { ...entries, entries: many } });
+    const loaded = await loadGuide(folder);
+    assert.equal(loaded.list('en', { limit: 1, after: null }).entries.length, 1);
+    const { entries: found } = await loaded.search('thing number 19999', { limit: 1, after: null });
+    assert.equal(found[0]?.id, 'e19999');
   });
 
   for (const name of ['plants', 'clothes']) {

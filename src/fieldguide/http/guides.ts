@@ -26,10 +26,10 @@ export function guideRoutes(guides: ReadonlyMap<string, Guide>): Route[] {
     };
   const guideOf = guideFinder(guides);
 
-  const entries = (call: Call): Answer => {
+  const entries = async (call: Call): Promise<Answer> => {
     const guide = guideOf(call);
     const query = parseQuery(call, guide);
-    const page = query.text === null ? guide.list(query.language, query) : guide.search(query.text, query);
+    const page = query.text === null ? guide.list(query.language, query) : await guide.search(query.text, query);
     const next = page.next === null ? null : entryCursor.write([page.next.id, page.next.score]);
     return cached(call, { items: page.entries.map(summary(guide)), next }, MAX_AGE_S);
   };

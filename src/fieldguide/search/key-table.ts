@@ -11,13 +11,17 @@ export interface Key {
   readonly base: number;
 }
 
-export interface KeyTable {
+/** What a table consists of: plain columns, which another thread can make and hand over. */
+export interface KeyColumns {
   readonly size: number;
   /** All symbols, one key after the other; key k is `pool[starts[k]] … pool[starts[k + 1] − 1]`. Keys are in order. */
-  readonly pool: Uint16Array;
-  readonly starts: Int32Array;
-  readonly entries: Int32Array;
-  readonly bases: Float32Array;
+  readonly pool: Uint16Array<ArrayBuffer>;
+  readonly starts: Int32Array<ArrayBuffer>;
+  readonly entries: Int32Array<ArrayBuffer>;
+  readonly bases: Float32Array<ArrayBuffer>;
+}
+
+export interface KeyTable extends KeyColumns {
   /** The keys that begin with the first `length` of these symbols: `from … to − 1`, the shortest first. */
   beginning(symbols: readonly number[], length?: number): { readonly from: number; readonly to: number };
 }
@@ -42,7 +46,7 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return a.length - b.length;
 }
 
-export function createKeyTable(unsorted: Iterable<Key>): KeyTable {
+export function sortKeys(unsorted: Iterable<Key>): KeyColumns {
   const keys = [...unsorted].map((key) => ({ key, packed: pack(key.symbols) }));
   keys.sort((a, b) => a.packed - b.packed || compare(a.key.symbols, b.key.symbols));
   const size = keys.length;
@@ -56,6 +60,11 @@ export function createKeyTable(unsorted: Iterable<Key>): KeyTable {
   });
   const pool = new Uint16Array(starts[size]!);
   keys.forEach(({ key }, index) => pool.set(key.symbols, starts[index]));
+  return { size, pool, starts, entries, bases };
+}
+
+export function createKeyTable(columns: KeyColumns): KeyTable {
+  const { size, pool, starts } = columns;
 
   /** Negative when the key lies before all that begin so, 0 when it begins so, positive after. */
   function side(key: number, symbols: readonly number[], length: number): number {
@@ -81,11 +90,7 @@ export function createKeyTable(unsorted: Iterable<Key>): KeyTable {
   }
 
   return {
-    size,
-    pool,
-    starts,
-    entries,
-    bases,
+    ...columns,
     beginning: (symbols, length = symbols.length) => ({
       from: firstKey(symbols, length, 0),
       to: firstKey(symbols, length, 1),

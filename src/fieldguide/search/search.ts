@@ -5,7 +5,7 @@
  */
 import { createAlike } from './alike.ts';
 import { createMeasure } from './distance.ts';
-import { createKeyTable, type KeyTable } from './key-table.ts';
+import { createKeyTable, sortKeys, type KeyColumns, type KeyTable } from './key-table.ts';
 import { innerPartsOf, initialsOf, namesOf, type Named } from './names.ts';
 import { readingsOf } from './readings.ts';
 import { createScores, type Hit, type Scores } from './scores.ts';
@@ -38,14 +38,31 @@ const ENOUGH = 50;
 
 type Symbols = readonly number[];
 
-export function createSearch(entries: readonly Named[]): Search {
-  const names = createKeyTable(entries.flatMap(namesOf));
-  const inner = createKeyTable(entries.flatMap(innerPartsOf));
-  const initials = createKeyTable(entries.flatMap(initialsOf));
+/** Everything that takes long to make of the names of a guide. */
+export interface SearchIndex {
+  readonly entryCount: number;
+  readonly names: KeyColumns;
+  readonly inner: KeyColumns;
+  readonly initials: KeyColumns;
+}
+
+export const indexNames = (entries: readonly Named[]): SearchIndex => ({
+  entryCount: entries.length,
+  names: sortKeys(entries.flatMap(namesOf)),
+  inner: sortKeys(entries.flatMap(innerPartsOf)),
+  initials: sortKeys(entries.flatMap(initialsOf)),
+});
+
+export const createSearch = (entries: readonly Named[]): Search => searchIn(indexNames(entries));
+
+export function searchIn(index: SearchIndex): Search {
+  const names = createKeyTable(index.names);
+  const inner = createKeyTable(index.inner);
+  const initials = createKeyTable(index.initials);
   const alike = createAlike(names);
   const measure = createMeasure();
-  const found = createScores(entries.length);
-  const ofWords = createWordScores(entries.length);
+  const found = createScores(index.entryCount);
+  const ofWords = createWordScores(index.entryCount);
 
   /** Returns how many keys begin so. */
   function beginnings(table: KeyTable, symbols: Symbols, base: number, scores: Scores): number {
