@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { assemble, disassemble } from 'es-hangul';
+import fc from 'fast-check';
 import { createRandom, type Random } from '../../../test/support/random.ts';
 import { createSearch } from './search.ts';
 import type { Hit } from './scores.ts';
@@ -36,6 +37,26 @@ describe('search by name', () => {
     assert.deepEqual(missed, []);
   });
 
+  test('in any list of names, however alike, each one typed exactly leads to an entry that has it', () => {
+    const syllable = fc.constantFrom(...'가각간나낙다달라마막바박사삭아안자차카타파하');
+    const korean = fc.string({ unit: syllable, minLength: 1, maxLength: 4 });
+    const latin = fc.string({ unit: fc.constantFrom(...'aeirstl'), minLength: 1, maxLength: 6 });
+    const names = fc.array(fc.array(fc.oneof(korean, latin), { minLength: 1, maxLength: 3 }), {
+      minLength: 1,
+      maxLength: 40,
+    });
+    fc.assert(
+      fc.property(names, (lists) => {
+        const own = createSearch(lists.map((of) => ({ names: of })));
+        for (const name of lists.flat()) {
+          const [hit] = own.find(name, 1);
+          assert.ok(hit && lists[hit.entry]?.includes(name), name);
+        }
+      }),
+      { numRuns: 100, seed: 7 },
+    );
+  });
+
   test('capitals, accents, spaces and signs make no difference', () => {
     for (const query of ['FOXGLOVE', 'Fóxglove', ' foxglove ', 'colts-foot', 'COLT’S FOOT', 'jack in the pulpit']) {
       assert.notDeepEqual(first(query), [], query);
@@ -65,7 +86,7 @@ describe('search by name', () => {
     assert.ok(hasName(first('sunf'), 'sunflower'));
   });
 
-  for (const list of ['typing-errors', 'typing-errors.held-out']) {
+  for (const list of ['typing-errors', 'typing-errors.held-out', 'typing-errors.third']) {
     test(`at least 97 % of ${list}.tsv come first`, () => {
       const cases = read(`test/search/${list}.tsv`)
         .split('\n')
