@@ -23,6 +23,8 @@ export interface EngineOptions {
   readonly maxUndecidedJobsOfKey?: number;
   /** Another gateway on the store serves: `start` takes no part in giving out jobs, `activate` does. */
   readonly standby?: boolean;
+  /** With `standby`: how long after `activate` the other one may still hold jobs of the store. */
+  readonly besideMs?: number;
   /** Callers that wait at once. */
   readonly maxWaiters?: number;
   /** Callers that read along at once. */

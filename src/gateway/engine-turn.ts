@@ -5,6 +5,7 @@
  */
 import { PosternError, toPosternError } from '../errors.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
+import { isUnrecorded } from '../dispatch/id.ts';
 import type { Fence, Job, Outcome } from '../dispatch/job.ts';
 import type { Ask } from '../dispatch/session.ts';
 import type { FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store/store.ts';
@@ -115,9 +116,19 @@ export function createTurn(options: TurnOptions) {
     for (const [session, fences] of bySession) session.ack(fences);
   }
 
+  /**
+   * What is not recorded is there at once, and what is recorded after a flush: as one question, the first could be claimed, run and
+   * decided while the second is waited for, before anybody here knew that it was accepted.
+   */
   function submitAll(): void {
     const batch = submissions;
     submissions = [];
+    const unrecorded = batch.filter(({ job }) => isUnrecorded(job.id));
+    const recorded = unrecorded.length === 0 ? batch : batch.filter(({ job }) => !isUnrecorded(job.id));
+    for (const part of [unrecorded, recorded]) if (part.length > 0) submitPart(part);
+  }
+
+  function submitPart(batch: readonly Submission[]): void {
     questionsOut += 1;
     store
       .submit(batch.map(({ job }) => job))

@@ -12,22 +12,16 @@ import { createService, type Service } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
 import { NO_LIMITS } from '../dispatch/limits.ts';
 import { LOST_ON_THE_WAY, NOT_ALLOWED } from '../dispatch/endings.ts';
-import { createIds } from '../dispatch/id.ts';
-import {
-  ANONYMOUS,
-  DEFAULT_LEASE_MS,
-  TERMINAL,
-  type Fence,
-  type Job,
-  type JobId,
-  type SessionId,
-} from '../dispatch/job.ts';
+import { createIds, isUnrecorded } from '../dispatch/id.ts';
+import { DEFAULT_LEASE_MS, TERMINAL, type Fence, type Job, type JobId, type SessionId } from '../dispatch/job.ts';
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
+import { createBeside } from './beside.ts';
 import { createCatalogue } from './engine-catalogue.ts';
 import type { EngineOptions } from './engine-options.ts';
 import { refusalOf } from './engine-refusal.ts';
 import { createRetry } from './engine-retry.ts';
 import { createTotals, type EngineStats } from './engine-stats.ts';
+import { submissionOf } from './engine-submission.ts';
 import { createLeaving } from './engine-leave.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
@@ -67,6 +61,8 @@ export interface Engine extends Predictions, SessionEvents, Service {
 
 const ALL_ALLOWED: Permissions = { allows: () => true, isOut: () => false, onChange: () => () => undefined };
 const SWEEP_MS = 1_000;
+/** A drain, and what it takes beside. */
+const DEFAULT_BESIDE_MS = 45_000;
 
 export function createEngine(options: EngineOptions): Engine {
   const { clock, logger, store } = options;
@@ -134,17 +130,25 @@ export function createEngine(options: EngineOptions): Engine {
   const modelMemory = createModelMemory(catalogue, store);
   const health = createStoreHealth(store, logger);
   const storeFailed = (step: string, error: unknown): void => health.failed(step, error);
-  const elsewhere = createElsewhere({
+  /** Another process decided it, and did not say so. */
+  function decidedElsewhere(job: Job): void {
+    undecided.delete(job.id);
+    waiters.decided(job);
+    streams.changed(job);
+  }
+  const asElsewhere = {
     clock,
     store,
     waiters,
-    isHere: (id) => (sweeper.claims && leaving.claims && undecided.has(id)) || dispatcher.flight(id) !== undefined,
-    decided(job) {
-      undecided.delete(job.id);
-      waiters.decided(job);
-    },
-    failed: (error) => storeFailed('decidedAmong', error),
-  });
+    decided: decidedElsewhere,
+    failed: (error: unknown) => storeFailed('decidedAmong', error),
+  };
+  const beside = createBeside({ ...asElsewhere, undecided });
+  /** Will this process hear of what becomes of the job? */
+  const isHere = (id: JobId): boolean =>
+    dispatcher.flight(id) !== undefined ||
+    (undecided.has(id) && (isUnrecorded(id) || (sweeper.claims && leaving.claims && beside.isOver)));
+  const elsewhere = createElsewhere({ ...asElsewhere, isHere });
   const wakeups = createWakeups({ clock, due: waitsAgain });
   const settling = createSettling({ clock, isServed: (model) => catalogue.report(model, null)?.ready === true });
   const services = createServices({
@@ -161,7 +165,7 @@ export function createEngine(options: EngineOptions): Engine {
     clock,
     logger,
     read: (id) => store.get(id),
-    isHere: (id) => undecided.has(id) || dispatcher.flight(id) !== undefined,
+    isHere,
     maxWatches: options.maxWatches ?? 1_000,
   });
 
@@ -247,20 +251,7 @@ export function createEngine(options: EngineOptions): Engine {
     const refusal = refusalOf(request, catalogue, clock.now());
     if (refusal) throw refusal;
     const { model } = request;
-    const outcome = await turn.submit({
-      id: nextId(request.recorded),
-      model,
-      version: request.version,
-      input: request.input,
-      parameters: request.parameters,
-      rows: request.rows ?? 1,
-      priority: request.priority,
-      caller: request.caller,
-      maxUndecidedJobs: request.maxUndecidedJobs ?? (request.caller === ANONYMOUS ? null : maxUndecidedJobsOfKey),
-      deadlineAt: request.deadlineAt,
-      idempotencyKey: request.idempotencyKey,
-      webhook: request.webhook ?? null,
-    });
+    const outcome = await turn.submit(submissionOf(request, nextId(request.recorded), maxUndecidedJobsOfKey));
     if (outcome.type !== 'refused') return outcome.job;
     counters.of(model).refused += 1;
     const { error } = outcome;
@@ -350,6 +341,7 @@ export function createEngine(options: EngineOptions): Engine {
     // What the gateway before heard of since this one started.
     await modelMemory.restoreAgain().catch((error: unknown) => storeFailed('knownModels', error));
     settling.begin();
+    beside.begin(options.besideMs ?? DEFAULT_BESIDE_MS);
   }
 
   const service = createService({
@@ -368,6 +360,7 @@ export function createEngine(options: EngineOptions): Engine {
       waiters.stop();
       services.stop();
       settling.end();
+      beside.stop();
       streams.stop();
       wakeups.stop();
       elsewhere.stop();

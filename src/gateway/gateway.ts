@@ -66,6 +66,9 @@ export interface Gateway extends Service {
   closeDoor(): void;
 }
 
+/** From the command to leave to the end of a gateway, beside its drain. */
+const BESIDE_SLACK_MS = 15_000;
+
 export function createGateway({
   config,
   identity,
@@ -86,6 +89,7 @@ export function createGateway({
     standby: handOver !== null,
     rollouts: openRolloutBook(records),
     soakMs: config.models.soakMs,
+    besideMs: config.drainMs + BESIDE_SLACK_MS,
     limits: concurrencyOf(config.limits),
     maxUndecidedJobsOfKey: jobs.maxJobsOfKey ?? Math.ceil(jobs.maxQueueJobs / 2),
   });

@@ -5,6 +5,7 @@ import { createManualClock } from '../../test/support/manual-clock.ts';
 import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { createMemoryStore } from '../store/memory.ts';
+import { createSplitStore } from '../store/split.ts';
 import type { Store } from '../store/store.ts';
 import { createEngine } from './engine.ts';
 import type { GatewaySession, PredictionRequest } from './ports.ts';
@@ -158,4 +159,37 @@ test('a gateway that starts knows the models of its last life, and when their wo
   await assert.rejects(second.submit({ ...REQUEST, model: 'unheard' }), { code: 'model_not_found' });
   await assert.rejects(second.submit({ ...REQUEST, version: '7' }), { code: 'model_not_found' });
   await second.stop();
+});
+
+test('what is not recorded is known here before it can be decided, though what is recorded is still being flushed', async () => {
+  const clock = createManualClock();
+  const unrecorded = createMemoryStore({ clock, maxResults: 0 });
+  const recorded = createMemoryStore({ clock });
+  const flushed = Promise.withResolvers<void>();
+  const slow: Store = {
+    ...recorded,
+    submit: async (jobs) => {
+      await flushed.promise;
+      return recorded.submit(jobs);
+    },
+  };
+  const { engine } = engineOn(createSplitStore({ recorded: slow, unrecorded }), clock);
+  await engine.start();
+  const { session, sent } = sessionOf('s1');
+  engine.onOpen(session, false);
+  engine.onModels(session, [REPORT]);
+  engine.onGrant(session, 'plants', '1', 8);
+  // In one turn of the event loop, so that they reach the store together.
+  const kept = engine.submit(REQUEST);
+  const passing = engine.submit({ ...REQUEST, recorded: false });
+  await settle();
+  assert.equal(sent.length, 1, 'the one that waits for no flush is with the worker');
+  const { id } = await passing;
+  const waited = engine.wait(id, 60_000);
+  const fence = { job: id, attempt: 1, session: 's1' };
+  engine.onResult(session, fence, { contentType: 'text/plain', bytes: Buffer.from('red') }, TIMINGS);
+  assert.equal((await waited)?.status, 'succeeded');
+  flushed.resolve();
+  assert.equal((await kept).status, 'starting');
+  await engine.stop();
 });

@@ -8,6 +8,8 @@ import { createBackoff } from './backoff.ts';
 
 /** A connection that lasted this long was stable: the next loss begins with the quick tries again. */
 const STABLE_MS = 60_000;
+/** A gateway that lets its workers go to another release is no link that fails: also several times a minute. */
+const HANDED_OVER_MS = 1_000;
 /** The gateway answered and said no: hurrying back cannot help. */
 const REFUSALS: ReadonlySet<string> = new Set([
   'handshake_refused',
@@ -61,7 +63,8 @@ export function createRedial({ clock, random, connect, onGone }: RedialOptions):
         dialing = new AbortController();
         const { error, connectedMs } = await connect(dialing.signal);
         if (stopping.signal.aborted) return;
-        if (connectedMs >= STABLE_MS) backoff.reset();
+        const isHandedOver = error === null || error.code === 'draining';
+        if (connectedMs >= (isHandedOver ? HANDED_OVER_MS : STABLE_MS)) backoff.reset();
         if (error && REFUSALS.has(error.code)) backoff.discourage();
         const delayMs = backoff.next();
         onGone(error, delayMs);
