@@ -105,6 +105,7 @@ export const ERROR_CODES = {
   supervisor_unreachable: { status: 503, title: 'No supervisor answers', retryable: true },
   model_store_failed: { status: 502, title: 'The store of models did not do this', retryable: true },
   address_in_use: { status: 500, title: 'The address is already in use', retryable: false },
+  deploy_failed: { status: 500, title: 'A step of the deploy failed', retryable: true },
   unreachable: { status: 502, title: 'The gateway could not be reached', retryable: true },
   internal: { status: 500, title: 'Something went wrong inside Postern', retryable: true },
 } as const satisfies Record<string, ErrorKind>;

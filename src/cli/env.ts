@@ -20,6 +20,11 @@ export function isSet(key: SettingKey): boolean {
   return (process.env[key] ?? readEnvFile(join(process.cwd(), '.env'))[key] ?? '') !== '';
 }
 
+/** What somebody chose for this setting, as it is written; null: it was left to its default. */
+export function chosen(key: SettingKey): string | null {
+  return (process.env[key] ?? readEnvFile(join(process.cwd(), '.env'))[key] ?? '') || null;
+}
+
 /** The environment for a child process: this one's, with `changes`. */
 export function childEnvironment(changes: Record<string, string>): Record<string, string | undefined> {
   return { ...process.env, ...changes };

@@ -7,6 +7,7 @@ import { PosternError, toPosternError } from '../errors.ts';
 import { addAudit } from './commands/audit.ts';
 import { addAllow } from './commands/allow.ts';
 import { addBackup, addRestore } from './commands/backup.ts';
+import { addDeploy } from './commands/deploy.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEval } from './commands/eval.ts';
 import { addGateway } from './commands/gateway.ts';
@@ -80,6 +81,7 @@ function buildProgram(): Command {
     addEval,
     addSupervise,
     addReleases,
+    addDeploy,
     addBackup,
     addRestore,
   ]) {

@@ -67,6 +67,9 @@ async function takeTurn(): Promise<FileHandle | null> {
   return null;
 }
 
+/** Is what is there made of the sources that are there? */
+export const isBuilt = async (): Promise<boolean> => (await stampOf(BUILT_FOLDER)) === (await sourcesDigest());
+
 async function stampOf(folder: string): Promise<string | null> {
   return readFile(join(folder, STAMP), 'utf8').catch(() => null);
 }

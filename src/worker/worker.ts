@@ -19,6 +19,8 @@ export interface WorkerOptions {
   readonly clock: Clock;
   /** Uniform in [0, 1): the jitter of back-offs. */
   readonly random: () => number;
+  /** Told when the link comes and goes. */
+  readonly onLink?: (state: WorkerLink['state']) => void;
 }
 
 /** Start returns when the link dials and the models load; neither is waited for. */
@@ -50,7 +52,7 @@ export function createWorker(options: WorkerOptions): Worker {
       onFreed: (model, version) => executor.onFreed(model, version),
       // The link stops granting and logs both; what runs is finished all the same.
       onDrain: () => undefined,
-      onState: () => undefined,
+      onState: (state) => options.onLink?.(state),
     },
   });
   const executor = createExecutor({ config, link, clock, random, logger });

@@ -12,6 +12,7 @@ export function addSupervise(program: Command): void {
     .option('--nginx-config <server-name>', 'print a configuration for nginx in front of it, and end')
     .option('--certificate <path>', 'with --nginx-config: the certificate chain; default: that of certbot')
     .option('--certificate-key <path>', 'with --nginx-config: its key')
+    .option('--print-unit [user]', 'print the systemd unit that runs it as this user (postern) in this folder, and end')
     .addHelpText(
       'after',
       `
@@ -21,6 +22,7 @@ running, and finds it again when it is started. SIGTERM drains everything.
 Examples:
   postern supervise
   POSTERN_DEPLOY_DIR=/opt/postern postern supervise
+  postern supervise --print-unit > /etc/systemd/system/postern.service
   postern supervise --nginx-config api.example.org > /etc/nginx/conf.d/postern.conf
 ${EXIT_CODES_HELP}`,
     )

@@ -10,13 +10,17 @@ import { layoutOf, type Layout } from '../../deploy/layout.ts';
 import { RELEASE_ID } from '../../deploy/manifest.ts';
 import { nginxConfiguration } from '../../deploy/nginx-config.ts';
 import { createSupervisor } from '../../deploy/supervisor.ts';
+import { unitText } from '../../deploy/systemd/unit.ts';
 import { PosternError } from '../../errors.ts';
 import type { Config } from '../config.ts';
 import { childEnvironment, isSet, loadConfig } from '../env.ts';
 import { untilAskedToEnd, writeReadyFile } from '../lifetime.ts';
 import { createLogger } from '../logging.ts';
+import { checkUserName } from '../make-release.ts';
 
 export interface SuperviseFlags {
+  /** true: without a name. */
+  readonly printUnit?: string | true;
   readonly readyFile?: string;
   readonly json?: boolean;
   readonly nginxConfig?: string;
@@ -29,6 +33,11 @@ export async function supervise(flags: SuperviseFlags): Promise<void> {
   const layout = layoutOf(config.deployDir);
   if (flags.nginxConfig !== undefined) {
     process.stdout.write(await nginxConfigurationOf(config, layout, flags.nginxConfig, flags));
+    return;
+  }
+  if (flags.printUnit !== undefined) {
+    const user = checkUserName(flags.printUnit === true ? 'postern' : flags.printUnit);
+    process.stdout.write(unitText({ type: 'gateway', dir: layout.root, work: process.cwd(), user }));
     return;
   }
   if (config.store === 'memory') {
@@ -46,7 +55,10 @@ export async function supervise(flags: SuperviseFlags): Promise<void> {
     front,
     tunnel,
     environment: (folder) =>
-      childEnvironment(isSet('POSTERN_GUIDES_DIR') ? {} : { POSTERN_GUIDES_DIR: join(folder, 'guides') }),
+      childEnvironment({
+        ...(isSet('POSTERN_GUIDES_DIR') ? {} : { POSTERN_GUIDES_DIR: join(folder, 'guides') }),
+        ...(isSet('POSTERN_WEB_DIR') ? {} : { POSTERN_WEB_DIR: join(folder, 'web/dist') }),
+      }),
     drainMs: config.drainMs,
     soakMs: config.soakMs,
     ownRelease: ownRelease(),

@@ -1,16 +1,22 @@
 /** Runs the worker until somebody asks it to end; then drains it. */
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { systemClock } from '../../clock.ts';
 import { readWorkerIdentity } from '../../identity/worker.ts';
 import { parseWorkerConfig } from '../../worker/config.ts';
-import { createWorker } from '../../worker/worker.ts';
+import type { WorkerReady } from '../../deploy/worker/ready.ts';
+import { createWorker, type Worker } from '../../worker/worker.ts';
 import { createCredentials } from '../../worker/credentials.ts';
 import { loadConfig } from '../env.ts';
 import { gatewayRuleOf, targetOf } from '../target.ts';
-import { untilAskedToEnd } from '../lifetime.ts';
+import { untilAskedToEnd, writeReadyFile } from '../lifetime.ts';
 import { createLogger } from '../logging.ts';
 
-export async function worker(): Promise<void> {
+export interface WorkerFlags {
+  readonly readyFile?: string;
+}
+
+export async function worker({ readyFile }: WorkerFlags): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel ?? 'info');
   const ending = untilAskedToEnd();
@@ -41,8 +47,19 @@ export async function worker(): Promise<void> {
     logger,
     clock: systemClock,
     random: Math.random,
+    onLink: () => report(),
+  });
+  let settled = false;
+  const report = (): void => {
+    if (readyFile !== undefined) writeReadyFile(readyFile, readyOf(service, settled));
+  };
+  if (readyFile !== undefined) rmSync(readyFile, { force: true });
+  void service.settled.then(() => {
+    settled = true;
+    report();
   });
   await service.start();
+  report();
   logger.info('worker started', { worker: identity.name, target: `${target.host}:${target.port}` });
   const reason = await ending;
   logger.info('worker draining', { reason, drain_ms: config.drainMs });
@@ -50,3 +67,16 @@ export async function worker(): Promise<void> {
   await service.stop();
   logger.info('worker stopped');
 }
+
+const readyOf = (worker: Worker, settled: boolean): WorkerReady => ({
+  pid: process.pid,
+  program: PROGRAM_ROOT,
+  link: worker.link.state,
+  settled,
+  ready: worker
+    .models()
+    .filter(({ state }) => state === 'ready')
+    .map(({ name, version }) => `${name}/${version}`),
+});
+
+const PROGRAM_ROOT = resolve(import.meta.dirname, '../../..');

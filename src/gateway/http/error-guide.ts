@@ -337,6 +337,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
     meaning: 'The release would change the database so that the one that serves now could not go on working.',
     todo: 'Deploy the release between them first; docs/architecture/releases.md explains the rule.',
   },
+  deploy_failed: {
+    meaning: 'A step of `postern deploy` or `postern worker install` failed on the machine that it works on.',
+    todo: 'Read which step and why; what served before serves. Run the command again when the cause is gone.',
+  },
   supervisor_unreachable: {
     meaning: 'No supervisor listens on the control socket of this folder.',
     todo: 'Start it (`postern supervise`, or its unit), or correct `POSTERN_DEPLOY_DIR`.',
