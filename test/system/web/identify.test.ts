@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
+import { axeViolations } from '../../support/axe.ts';
 import { DESK, keepScreenshot, listen, overflowOf, PHONE, shellKept, untilIn, visit } from '../../support/browser.ts';
 import { until } from '../../support/postern.ts';
 import { sample } from '../../support/samples.ts';
@@ -297,5 +298,58 @@ suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () =>
     assert.equal(await page.locator('#verdict').count(), 0);
     await keepScreenshot(page, 'clothes-result', true);
     assert.deepEqual(complaints, []);
+  });
+
+  test('results, one’s own list and shared links are free of barriers that axe finds, in both languages and themes', async (t) => {
+    const { page } = await visit(t, scene.browser, { reducedMotion: 'reduce' });
+    const addresses: string[] = [];
+    for (const [photo, ready] of [
+      ['lily_of_the_valley_0', '#verdict'],
+      ['not_a_plant_2', 'details'],
+    ] as const) {
+      await open(page);
+      await choose(page, photo);
+      await page.waitForSelector(ready);
+      addresses.push(new URL(page.url()).pathname);
+    }
+    await page.goto(scene.gateway.url + addresses[0]);
+    await page.getByRole('button', { name: 'Share' }).click();
+    await page.getByRole('button', { name: 'Make a link' }).click();
+    const link = await page.getByLabel('Link', { exact: true }).inputValue();
+    assert.deepEqual(await axeViolations(page), [], 'the share dialog');
+    addresses.push(new URL(link).pathname, '/g/plants/mine', '/g/plants');
+    for (const language of ['en', 'ko']) {
+      await page.evaluate(`localStorage.setItem('postern.language', '${language}')`);
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+        for (const [index, address] of addresses.entries()) {
+          await open(page, address);
+          await untilIn(page, 'the skeletons to go', `document.querySelector('.skeleton') === null`);
+          assert.deepEqual(await axeViolations(page), [], `${language} ${colorScheme} ${address}`);
+          await keepScreenshot(page, `own-${index}-${language}-${colorScheme}`, true);
+        }
+      }
+    }
+  });
+
+  // The last, because from the first key on nobody sends photos without one.
+  test('asks for a key when the gateway does, and keeps it to its tab', async (t) => {
+    const { page, context } = await visit(t, scene.browser);
+    const { key } = JSON.parse(scene.system.command('gateway', ['keys', 'create', 'web', '--json'])) as { key: string };
+    await until('the gateway to ask for keys', 30_000, async () =>
+      (await fetch(`${scene.gateway.url}/v1/models`)).status === 401 ? true : null,
+    );
+    await open(page);
+    await choose(page, 'lily_of_the_valley_0');
+    await page.getByText('This gateway asks for a key').waitFor();
+    await keepScreenshot(page, 'key');
+    await page.locator('input[type=password]').fill('postern_nobody_has_this');
+    await page.getByRole('button', { name: 'Use this key' }).click();
+    await page.getByText('This gateway asks for a key').waitFor();
+    await page.locator('input[type=password]').fill(key);
+    await page.getByRole('button', { name: 'Use this key' }).click();
+    await page.waitForSelector('#verdict');
+    assert.equal(await page.evaluate(`Object.values(localStorage).includes('${key}')`), false);
+    for (const one of context.pages()) assert.ok(!one.url().includes(key));
   });
 });
