@@ -50,6 +50,7 @@ if [ -n "$AUTHORITY_SECRET" ]; then
     base64 --decode | tar --extract --gzip --no-same-owner --directory "$WORK/data"
 fi
 {
+  echo "POSTERN_DEPLOY_DIR=$DIR"
   echo "POSTERN_DATA_DIR=$WORK/data"
   echo "POSTERN_HTTP_HOST=0.0.0.0"
   echo "POSTERN_HTTP_PORT=$HTTP_PORT"
@@ -72,12 +73,7 @@ chown -R postern:postern "$WORK"
 
 # ---- the service -------------------------------------------------------------------------------------------------------
 NODE="$DIR/current/runtime/bin/node $DIR/current/bin/postern.mjs"
-$NODE supervise --print-unit --dir "$DIR" --work "$WORK" --user postern >/etc/systemd/system/postern.service
-install -d /etc/systemd/system/postern.service.d
-cat >/etc/systemd/system/postern.service.d/releases.conf <<UNIT
-[Service]
-Environment=POSTERN_DEPLOY_DIR=$DIR
-UNIT
+(cd "$WORK" && $NODE supervise --print-unit postern) >/etc/systemd/system/postern.service
 if [ -n "$DATABASE_SECRET" ]; then
   (cd "$WORK" && runuser -u postern -- $NODE migrate)
 fi

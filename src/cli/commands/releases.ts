@@ -2,7 +2,7 @@
  * `postern releases`, `switch`, `rollback`, `lock`, `unlock`, `maintenance`: beside the supervisor of this machine, or, when a
  * machine is named, over SSH by the release that serves there.
  */
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { personHere } from '../person.ts';
 import { EXIT_CODES_HELP, jsonOption } from '../options.ts';
 import type { ThereFlags } from '../run/there.ts';
@@ -44,6 +44,26 @@ export function addReleases(program: Command): void {
     .addOption(jsonOption('print JSON'))
     .addHelpText('after', `\nExamples:\n  postern releases describe --json\n${EXIT_CODES_HELP}`)
     .action(async () => (await import('../run/releases.ts')).describe());
+  releases
+    .command('pack')
+    .description('make a release of this clone and write it into a folder, for machines that fetch it themselves')
+    .requiredOption('--out <folder>', 'where release.json and layers/ go; layers that are there already stay')
+    .option('--source <folder>', 'the clone to make the release of, after npm ci (default: the one of this program)')
+    .addOption(new Option('--cpu <name>', 'of the machines that will run it').choices(['x64', 'arm64']))
+    .addOption(jsonOption('print release.json'))
+    .addHelpText(
+      'after',
+      `
+A layer is named by the SHA-256 of its archive (gzip, tar), and release.json lists them: unpacked one after another into one
+folder they are the release. The same clone gives the same bytes.
+
+Examples:
+  postern releases pack --out release
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (_flags: object, command: Command) =>
+      (await import('../run/pack.ts')).pack(command.optsWithGlobals()),
+    );
   releases
     .command('prune')
     .description('remove releases that nobody needs; a switch does so by itself')
