@@ -15,6 +15,7 @@ import { addInit } from './commands/init.ts';
 import { addInvite } from './commands/invite.ts';
 import { addJoin } from './commands/join.ts';
 import { addKeys } from './commands/keys.ts';
+import { addMigrate } from './commands/migrate.ts';
 import { addModels } from './commands/models.ts';
 import { addPredict } from './commands/predict.ts';
 import { addReleases } from './commands/releases.ts';
@@ -84,6 +85,7 @@ function buildProgram(): Command {
     addDeploy,
     addBackup,
     addRestore,
+    addMigrate,
   ]) {
     add(program);
   }

@@ -14,6 +14,7 @@ import type { SubmitOutcome, SubmittedJob } from '../store.ts';
 import { hostOf } from '../../dispatch/delivery.ts';
 import type { Connection, Row, Run, Statement } from './connection.ts';
 import { LOCK_SPACE, type PostgresLimits, type Times } from './options.ts';
+import { MAX_INLINE_BYTES } from '../payload-blobs.ts';
 import type { Payloads } from './payloads.ts';
 import { createQueue } from './queue.ts';
 import type { Read, Reads } from './reads.ts';
@@ -59,6 +60,14 @@ const refused = (code: PosternError['code'], message: string): SubmitOutcome => 
 });
 /** Of a lock: all gateways must choose the same. */
 const lockOf = ({ kind, name }: Bound): number => createHash('sha1').update(`${kind} ${name}`).digest().readInt32BE(0);
+
+/** A large input counts by the name that a blob store gives it, wherever it is kept: the same in every configuration, and in SQLite. */
+function digestOf(job: SubmittedJob): string {
+  const { contentType, bytes } = job.input;
+  if (bytes.byteLength <= MAX_INLINE_BYTES) return bodyDigest(job);
+  const name = createHash('sha256').update(bytes).digest('hex');
+  return bodyDigest({ ...job, input: { contentType, bytes: Buffer.from(name) } });
+}
 
 export function createSubmits(options: SubmitsOptions) {
   const { connection, read, reads, payloads, limits, times, slot } = options;
@@ -302,10 +311,7 @@ export function createSubmits(options: SubmitsOptions) {
       if (refusal !== null) return refusal;
     }
     const blob = put === null ? null : await put();
-    // What is in a blob is named by its digest already.
-    const body =
-      blob === null ? job : { ...job, input: { contentType: job.input.contentType, bytes: Buffer.from(blob) } };
-    return queue.call({ job, blob, digest: job.idempotencyKey === null ? null : bodyDigest(body) });
+    return queue.call({ job, blob, digest: job.idempotencyKey === null ? null : digestOf(job) });
   }
 
   return {

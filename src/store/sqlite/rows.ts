@@ -69,6 +69,10 @@ export const webhookText = (row: JobRow): string | null => (row[ROW_WEBHOOK] ?? 
 /** A row without payloads as text, and back. */
 export const snapshotOf = (row: JobRow): string => JSON.stringify(row.slice(0, COLUMNS.length));
 export const rowOfSnapshot = (text: string): JobRow => JSON.parse(text) as JobRow;
+/** The same by the names of the columns. */
+export function namedSnapshot(text: string): Record<string, SQLOutputValue> {
+  return Object.fromEntries(rowOfSnapshot(text).map((value, position) => [COLUMNS[position]!, value]));
+}
 
 /** Changes columns of a row that was read, as the statement beside it changes them on the disk. */
 export function patchRow(row: JobRow, changes: Partial<Record<(typeof COLUMNS)[number], SQLOutputValue>>): JobRow {

@@ -181,6 +181,14 @@ CREATE INDEX delivery_ended ON postern.delivery (due_at, seq) WHERE status <> 'p
 CREATE INDEX delivery_job ON postern.delivery (job);
 CREATE INDEX delivery_blob ON postern.delivery (output_blob) WHERE output_blob IS NOT NULL;
 
+-- How far a store in SQLite has been moved here: see move.ts.
+CREATE TABLE postern.move (
+  one            boolean PRIMARY KEY DEFAULT true CHECK (one),
+  after_job      bigint NOT NULL DEFAULT 0,
+  after_delivery bigint NOT NULL DEFAULT 0,
+  is_done        boolean NOT NULL DEFAULT false
+);
+
 -- Models that were announced: see known-models.ts of the port.
 CREATE TABLE postern.known_model (
   name         text COLLATE "C" PRIMARY KEY,
