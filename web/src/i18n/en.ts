@@ -144,6 +144,8 @@ export const en = {
     mayBeDangerous: 'May be dangerous',
     candidates: 'What it may be',
     guesses: 'Our guesses',
+    unlikely_one: '{{count}} unlikely name',
+    unlikely_other: '{{count}} unlikely names',
     otherwise: 'What it would be otherwise',
     calibrated: 'Of answers with 80 %, about eight in ten are right.',
     likelihood: 'Likelihood',

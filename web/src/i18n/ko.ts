@@ -146,6 +146,8 @@ export const ko: Texts = {
     mayBeDangerous: '위험할 수 있음',
     candidates: '가능성이 높은 이름',
     guesses: '추측한 이름',
+    unlikely_one: '가능성이 낮은 이름 {{count}}개',
+    unlikely_other: '가능성이 낮은 이름 {{count}}개',
     otherwise: '그래도 이름을 붙인다면',
     calibrated: '80%라고 답한 것 가운데 열에 여덟은 맞습니다.',
     likelihood: '가능성',

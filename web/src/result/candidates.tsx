@@ -11,12 +11,41 @@ import { nameOf, otherName } from '../guide/names.ts';
 import { useLanguage } from '../i18n/use-language.ts';
 import { percent } from './headline.ts';
 
+/** Below it a name is there for completeness: folded away, so that it does not look like an answer. */
+const LIKELY = 0.01;
+
 export function Candidates({ candidates }: { readonly candidates: readonly Candidate[] }): ReactElement {
+  const { t } = useTranslation();
+  const likely = candidates.filter(({ score }, index) => index === 0 || score >= LIKELY);
+  const others = candidates.slice(likely.length);
+  return (
+    <>
+      <CandidateList id="candidates" candidates={likely} first />
+      {others.length > 0 && (
+        <details className="mt-3">
+          <summary className="min-h-11 py-2.5 text-sm font-semibold text-leaf">
+            {t('result.unlikely', { count: others.length })}
+          </summary>
+          <CandidateList id="unlikely" candidates={others} />
+        </details>
+      )}
+    </>
+  );
+}
+
+interface CandidateListProps {
+  readonly id: string;
+  readonly candidates: readonly Candidate[];
+  /** Does it begin with the best one, which is shown larger? */
+  readonly first?: boolean;
+}
+
+function CandidateList({ id, candidates, first = false }: CandidateListProps): ReactElement {
   const { t } = useTranslation();
   const { guide } = useGuide();
   const lang = useLanguage();
   return (
-    <ol className="mt-4 space-y-3" id="candidates">
+    <ol className="mt-4 space-y-3" id={id}>
       {candidates.map(({ entry, score }, index) => (
         <li key={entry.id}>
           <Link
@@ -25,11 +54,11 @@ export function Candidates({ candidates }: { readonly candidates: readonly Candi
           >
             <Drawing
               entry={entry}
-              className={`shrink-0 rounded-sm bg-plate ${index === 0 ? 'h-28 w-24' : 'h-18 w-15'}`}
+              className={`shrink-0 rounded-sm bg-plate ${first && index === 0 ? 'h-28 w-24' : 'h-18 w-15'}`}
             />
             <span className="min-w-0 grow">
               <span className="flex flex-wrap items-baseline gap-x-3">
-                <strong className={index === 0 ? 'text-lg' : ''}>{nameOf(entry.names, lang)}</strong>
+                <strong className={first && index === 0 ? 'text-lg' : ''}>{nameOf(entry.names, lang)}</strong>
                 <span className="text-sm text-soft">
                   {entry.scientific_name === null ? (
                     otherName(entry.names, lang)
