@@ -15,6 +15,7 @@ import { shareRoutes } from './http/shares.ts';
 import { createFollow } from './identify/follow.ts';
 import { createIdentifications } from './identify/identifications.ts';
 import { createWorkerStates } from './identify/worker-state.ts';
+import { createIncoming } from './photos/incoming.ts';
 import { createPhotos } from './photos/photos.ts';
 import { createPreparer } from './photos/preparer.ts';
 import { createRanking } from './ranking/ranking.ts';
@@ -53,6 +54,8 @@ export function createFieldGuide(options: FieldGuideOptions, host: AppHost): App
   });
   const ranking = createRanking({ host, guides, records });
   const workers = createWorkerStates(host);
+  let maxPhotoBytes = 0;
+  const incoming = createIncoming(blobs, () => maxPhotoBytes);
   let timers: Timer[] = [];
 
   const quietly = (what: string, work: () => Promise<void>): void => {
@@ -71,6 +74,7 @@ export function createFieldGuide(options: FieldGuideOptions, host: AppHost): App
         }
         await blobs.start();
         await records.start();
+        await incoming.start();
       },
       async stop() {
         for (const timer of timers) timer.cancel();
@@ -90,7 +94,11 @@ export function createFieldGuide(options: FieldGuideOptions, host: AppHost): App
       ];
       quietly('left behind', () => photos.dropLeftBehind());
     },
+    get uploadOrigin() {
+      return incoming.origin;
+    },
     routes(desk) {
+      maxPhotoBytes = desk.maxBodyBytes;
       const owners = createOwners({ records, desk, clock });
       return [
         ...guideRoutes(guides),
@@ -102,6 +110,7 @@ export function createFieldGuide(options: FieldGuideOptions, host: AppHost): App
           photos,
           owners,
           workers,
+          incoming,
           photoTtlMs,
           recordTtlMs,
         }),

@@ -282,6 +282,8 @@ export interface AppDesk {
    * unsupported_media_type, missing_input, overloaded, request_timeout.
    */
   withFiles<T>(call: Call, shape: FilesShape, use: (files: readonly FormFile[]) => Promise<T>): Promise<T>;
+  /** Work with bytes that came another way: `count` takes them from the memory for bodies, until it is over. Throws overloaded. */
+  withMemory<T>(use: (count: (bytes: number) => void) => Promise<T>): Promise<T>;
   /** A JSON object of at most 16 KiB. */
   readJson(request: IncomingMessage): Promise<Record<string, unknown>>;
   /** Whoever counts as one caller: an IPv4 address, or an IPv6 /64. */
@@ -318,6 +320,8 @@ export interface ThrottleLimits {
  */
 export interface App extends Service {
   activate(): Promise<void>;
+  /** After start: where its pages send to beside the gateway; null: nowhere. */
+  readonly uploadOrigin: string | null;
   routes(desk: AppDesk): Route[];
   readonly openApi: OpenApiPart;
 }

@@ -264,7 +264,7 @@ describe('photos', () => {
       400,
       'bad_multipart',
     ],
-    ['JSON', () => '{"photo":"data:image/png;base64,AA=="}', 415, 'unsupported_media_type'],
+    ['JSON', () => '{"photo":"data:image/png;base64,AA=="}', 400, 'bad_parameter'],
     ['more bytes than a body may have', () => Promise.resolve([Buffer.alloc(200_000)]), 413, 'body_too_large'],
   ];
   for (const [what, body, status, code] of bad) {

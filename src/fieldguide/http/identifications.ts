@@ -9,13 +9,15 @@ import { MAX_PHOTOS, OF_ADDRESS, OF_OWNER, SMALL_WRITES } from '../identify/limi
 import { progressOf } from '../identify/progress.ts';
 import type { WorkerStates } from '../identify/worker-state.ts';
 import { MAX_PIXELS } from '../photos/prepare.ts';
+import type { Incoming } from '../photos/incoming.ts';
 import type { Photos } from '../photos/photos.ts';
 import type { Identification } from '../records/records.ts';
 import { done, entityTag, fresh, get, guideFinder, photoAnswer, post, remove } from './answers.ts';
 import { listCursor } from './cursor.ts';
 import type { Owners } from './owner.ts';
-import { bad, choiceOf, limitOf, refuseOthers, single, waitOf } from './parameters.ts';
+import { bad, bodyOf, choiceOf, limitOf, refuseOthers, single, waitOf } from './parameters.ts';
 import { moment, renderIdentification, shareOf } from './render.ts';
+import { createUploads, PHOTO_TYPES } from './uploads.ts';
 
 export interface IdentificationRoutesOptions {
   readonly host: AppHost;
@@ -25,6 +27,7 @@ export interface IdentificationRoutesOptions {
   readonly photos: Photos;
   readonly owners: Owners;
   readonly workers: WorkerStates;
+  readonly incoming: Incoming;
   readonly photoTtlMs: number;
   readonly recordTtlMs: number;
 }
@@ -33,7 +36,6 @@ const DAY_MS = 86_400_000;
 const DEFAULT_PAGE = 20;
 const MAX_PAGE = 50;
 const MAX_KEY_CHARS = 255;
-const TYPES = ['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/tiff', 'image/avif'];
 /** Of the owner alone: no cache between may keep it, the browser may. */
 const OWN_PHOTO = 'private, max-age=86400';
 
@@ -49,6 +51,7 @@ export function identificationRoutes(options: IdentificationRoutesOptions): Rout
   const ofAddress = desk.throttle(OF_ADDRESS);
   const ofOwner = desk.throttle(OF_OWNER);
   const small = desk.throttle(SMALL_WRITES);
+  const uploads = createUploads({ desk, incoming: options.incoming, clock: host.clock });
 
   function take(throttle: ReturnType<AppDesk['throttle']>, name: string, what: string): void {
     const waitMs = throttle.take(name);
@@ -76,11 +79,11 @@ export function identificationRoutes(options: IdentificationRoutesOptions): Rout
       worker: { state: worker.state, last_seen_at: moment(worker.lastSeenAt) },
       waiting: worker.waitingJobs,
       upload: {
-        mode: 'form',
+        mode: options.incoming.origin === null ? 'form' : 'presigned',
         max_photos: MAX_PHOTOS,
         max_bytes: desk.maxBodyBytes,
         max_pixels: MAX_PIXELS,
-        types: TYPES,
+        types: PHOTO_TYPES,
       },
       photo_days: options.photoTtlMs / DAY_MS,
       record_days: options.recordTtlMs / DAY_MS,
@@ -94,9 +97,7 @@ export function identificationRoutes(options: IdentificationRoutesOptions): Rout
     take(ofAddress, desk.addressGroup(call.request), 'Too many photos come from this address.');
     const { owner, headers } = await owners.require(call);
     take(ofOwner, owner, 'You send photos faster than anybody takes them.');
-    const made = await desk.withFiles(call, { field: 'photo', maxFiles: MAX_PHOTOS }, (files) =>
-      identifications.create({ guide, owner, idempotencyKey, files: files.map(({ bytes }) => bytes) }),
-    );
+    const made = await uploads.take(call, (files) => identifications.create({ guide, owner, idempotencyKey, files }));
     return fresh(202, await rendered(made), ['location', `/api/identifications/${made.id}`, ...headers]);
   }
 
@@ -166,6 +167,16 @@ export function identificationRoutes(options: IdentificationRoutesOptions): Rout
   return [
     get('/api/guides/:guide/status', status),
     { method: 'POST', path: '/api/guides/:guide/identifications', scope: 'guest', handle: create },
+    {
+      method: 'POST',
+      path: '/api/guides/:guide/uploads',
+      scope: 'guest',
+      handle(call) {
+        guideOf(call);
+        takeSmall(call);
+        return uploads.offer(call);
+      },
+    },
     get('/api/identifications', list),
     remove('/api/identifications', async (call) => {
       takeSmall(call);
@@ -215,11 +226,4 @@ function keyOf({ request }: Call): string | null {
   if (key === undefined) return null;
   if (typeof key === 'string' && key.length <= MAX_KEY_CHARS && /^[\x21-\x7e]+$/.test(key)) return key;
   throw bad(`Idempotency-Key: expected 1 to ${MAX_KEY_CHARS} visible ASCII characters`);
-}
-
-function bodyOf<T>(shape: z.ZodType<T>, value: unknown): T {
-  const parsed = shape.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw bad(`${issue?.path.join('.') || 'the body'}: ${issue?.message ?? 'cannot be used'}`);
 }

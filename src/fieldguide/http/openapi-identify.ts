@@ -1,23 +1,6 @@
 /** Identifications, shares and the ranking in the OpenAPI document. */
 import type { OpenApiPart } from '../../gateway/ports.ts';
-
-const text = { type: 'string' };
-const time = { type: 'string', format: 'date-time' };
-const timeOrNull = { type: ['string', 'null'], format: 'date-time' };
-const textOrNull = { type: ['string', 'null'] };
-const flag = { type: 'boolean' };
-const count = { type: 'integer', minimum: 0 };
-const probability = { type: 'number', minimum: 0, maximum: 1 };
-const both = { type: 'object', required: ['en', 'ko'], properties: { en: text, ko: text } };
-const ref = (name: string): object => ({ $ref: `#/components/schemas/${name}` });
-const orNull = (schema: object): object => ({ oneOf: [schema, { type: 'null' }] });
-const list = (items: object): object => ({ type: 'array', items });
-/** Every member is always there. */
-const whole = (properties: Readonly<Record<string, object>>): object => ({
-  type: 'object',
-  required: Object.keys(properties),
-  properties,
-});
+import { text, time, textOrNull, flag, count, ref, list, whole } from './openapi-shapes.ts';
 
 const path = (name: string, description: string): object => ({
   name,
@@ -81,78 +64,6 @@ function operation(
 
 const json = (schema: object): object => ({ required: true, content: { 'application/json': { schema } } });
 
-export const IDENTIFY_SCHEMAS: OpenApiPart['schemas'] = {
-  GuideWorker: whole({
-    state: { type: 'string', enum: ['ready', 'busy', 'away', 'never'] },
-    last_seen_at: timeOrNull,
-  }),
-  GuideStatus: whole({
-    guide: text,
-    model: text,
-    worker: ref('GuideWorker'),
-    waiting: count,
-    upload: whole({
-      mode: { type: 'string', enum: ['form', 'presigned'] },
-      max_photos: count,
-      max_bytes: count,
-      max_pixels: count,
-      types: list(text),
-    }),
-    photo_days: { type: 'number' },
-    record_days: { type: 'number' },
-  }),
-  GuidePhoto: whole({
-    n: count,
-    width: count,
-    height: count,
-    state: { type: 'string', enum: ['waiting', 'processing', 'used', 'left_out', 'failed'] },
-    note: textOrNull,
-    url: textOrNull,
-    thumb: textOrNull,
-  }),
-  GuideDanger: whole({
-    verdict: { type: 'string', enum: ['dangerous', 'unknown', 'none'] },
-    probability,
-    level: textOrNull,
-    causes: list(
-      whole({ group: textOrNull, entry: text, names: both, level: textOrNull, probability, parts: orNull(both) }),
-    ),
-  }),
-  GuideOutcome: {
-    oneOf: [
-      whole({
-        type: { type: 'string', enum: ['candidates', 'unsure', 'not_a_plant'] },
-        candidates: list(whole({ entry: ref('GuideEntrySummary'), score: probability })),
-        danger: orNull(ref('GuideDanger')),
-        label: { type: ['object', 'null'] },
-        photos_used: count,
-        photos_left_out: count,
-        model: whole({ name: text, version: textOrNull }),
-      }),
-      whole({ type: { type: 'string', const: 'failed' }, code: text, title: text, detail: text, retryable: flag }),
-    ],
-  },
-  GuideShareLink: whole({ token: text, url: text, photos: flag }),
-  GuideIdentification: whole({
-    id: text,
-    guide: text,
-    status: { type: 'string', enum: ['waiting', 'processing', 'decided'] },
-    created_at: time,
-    decided_at: timeOrNull,
-    expires_at: time,
-    photos_expire_at: time,
-    photos: list(ref('GuidePhoto')),
-    progress: orNull(
-      whole({ done: count, of: count, queue_position: { type: ['integer', 'null'] }, fraction: probability }),
-    ),
-    worker: orNull(ref('GuideWorker')),
-    outcome: orNull(ref('GuideOutcome')),
-    feedback: orNull(whole({ verdict: { type: 'string', enum: ['right', 'wrong'] }, entry: textOrNull, at: time })),
-    share: orNull(ref('GuideShareLink')),
-    poll_after_ms: { type: ['integer', 'null'] },
-  }),
-};
-
 const identification = answer(ref('GuideIdentification'));
 
 export const IDENTIFY_PATHS: OpenApiPart['paths'] = {
@@ -193,6 +104,13 @@ export const IDENTIFY_PATHS: OpenApiPart['paths'] = {
         {
           required: true,
           content: {
+            'application/json': {
+              schema: {
+                type: 'object',
+                required: ['uploads'],
+                properties: { uploads: { ...list(text), minItems: 1, maxItems: 5 } },
+              },
+            },
             'multipart/form-data': {
               schema: {
                 type: 'object',
@@ -204,6 +122,40 @@ export const IDENTIFY_PATHS: OpenApiPart['paths'] = {
             },
           },
         },
+      ),
+      security: [{}, { key: [] }],
+    },
+  },
+  '/api/guides/{guide}/uploads': {
+    post: {
+      ...operation(
+        'Forms with which photos are sent to S3 directly, where `upload.mode` is `presigned`',
+        [guide],
+        {
+          201: answer(
+            whole({
+              items: list(whole({ upload: text, url: text, fields: { type: 'object' }, expires_at: time })),
+            }),
+            'One for each photo. Send all `fields`, then `file`; then name the uploads.',
+          ),
+          ...noBody,
+          401: problem('unauthorized'),
+          ...foreign,
+          ...noGuide,
+          ...limited,
+          ...storage,
+        },
+        json({
+          type: 'object',
+          required: ['photos'],
+          properties: {
+            photos: {
+              ...list(whole({ type: text, bytes: { type: 'integer', minimum: 1 } })),
+              minItems: 1,
+              maxItems: 5,
+            },
+          },
+        }),
       ),
       security: [{}, { key: [] }],
     },

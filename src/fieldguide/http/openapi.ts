@@ -1,6 +1,7 @@
 /** The field guide's part of the OpenAPI document. */
 import type { OpenApiPart } from '../../gateway/ports.ts';
-import { IDENTIFY_PATHS, IDENTIFY_SCHEMAS } from './openapi-identify.ts';
+import { IDENTIFY_PATHS } from './openapi-identify.ts';
+import { IDENTIFY_SCHEMAS } from './openapi-identify-schemas.ts';
 
 const text = { type: 'string' };
 const both = { type: 'object', required: ['en', 'ko'], properties: { en: text, ko: text } };

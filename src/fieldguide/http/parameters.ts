@@ -1,4 +1,5 @@
 /** What stands in the query of the field guide's routes. Unknown names are refused: a misspelt one must not be ignored in silence. */
+import type { z } from 'zod';
 import { PosternError } from '../../errors.ts';
 import type { Call } from '../../gateway/http/route.ts';
 
@@ -42,4 +43,12 @@ export function waitOf(query: Query): number {
   const seconds = text === '' ? NaN : Number(text);
   if (!(seconds >= 0 && seconds <= MAX_WAIT_S)) throw bad(`wait: expected 0 to ${MAX_WAIT_S} seconds`);
   return seconds * 1_000;
+}
+
+/** Throws bad_parameter that names the first thing that is wrong. */
+export function bodyOf<T>(shape: z.ZodType<T>, value: unknown): T {
+  const parsed = shape.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw bad(`${issue?.path.join('.') || 'the body'}: ${issue?.message ?? 'cannot be used'}`);
 }

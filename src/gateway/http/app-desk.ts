@@ -49,6 +49,14 @@ export function createAppDesk(options: AppDeskOptions): AppDesk {
         share.release();
       }
     },
+    async withMemory(use) {
+      const share = budget.open();
+      try {
+        return await use((bytes) => share.take(bytes));
+      } finally {
+        share.release();
+      }
+    },
     readJson: (request) => readSmallJson(request, budget),
     addressGroup: (request) => addressGroup(proxies.clientOf(request)),
     isHttps: (request) => publicUrl?.startsWith('https:') === true || proxies.isHttps(request),

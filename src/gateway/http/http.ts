@@ -200,7 +200,8 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         corsOrigins,
         draining: () => phase === 'draining',
       });
-      const web = config.webDir === null ? null : await loadWebApp(config.webDir);
+      const sendTo = apps.flatMap(({ uploadOrigin }) => uploadOrigin ?? []);
+      const web = config.webDir === null ? null : await loadWebApp(config.webDir, sendTo);
       routes = [
         ...predictionRoutes({
           predictions,

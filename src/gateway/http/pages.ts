@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { OpenApiPart } from '../ports.ts';
 import { renderErrorsPage } from './error-pages.ts';
-import { PAGE_HEADERS } from './page-headers.ts';
+import { pageHeaders } from './page-headers.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Answer, Call, Route } from './route.ts';
 
@@ -34,7 +34,7 @@ export async function pageRoutes(parts: readonly OpenApiPart[], hasApp: boolean)
 /** A file that does not change while the process lives: checked by its tag on every visit, sent only when it is new. */
 export function fixed(address: string, contentType: string, body: Uint8Array | string): Route {
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-  const headers = ['content-type', contentType, 'cache-control', 'no-cache', 'etag', etag, ...PAGE_HEADERS];
+  const headers = ['content-type', contentType, 'cache-control', 'no-cache', 'etag', etag, ...pageHeaders()];
   const full: Answer = { status: 200, headers, body };
   const unchanged: Answer = { status: 304, headers, body: '' };
   return {

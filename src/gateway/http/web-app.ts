@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { PosternError } from '../../errors.ts';
-import { PAGE_HEADERS } from './page-headers.ts';
+import { pageHeaders } from './page-headers.ts';
 import type { Answer, Call, Route } from './route.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -49,8 +49,13 @@ interface WebFile {
   readonly packed: readonly { readonly encoding: string; readonly bytes: Buffer }[];
 }
 
-/** null: there is no app in that folder. Throws config_invalid when there is more than an app. */
-export async function loadWebApp(folder: string): Promise<WebApp | null> {
+/**
+ * null: there is no app in that folder. Throws config_invalid when there is more than an app.
+ * @param sendTo origins beside this one to which its pages send photos
+ */
+export async function loadWebApp(folder: string, sendTo: readonly string[] = []): Promise<WebApp | null> {
+  const security = pageHeaders(sendTo);
+  const send = (call: Call, file: WebFile): Answer => sendFile(call, file, security);
   const files = await readFiles(folder);
   const index = files.get('index.html');
   if (index === undefined) return null;
@@ -86,8 +91,12 @@ function isNavigation({ request: { method, headers, url = '/' } }: Call): boolea
   return (headers.accept ?? '').includes('text/html') && !NOT_PAGES.test(url);
 }
 
-function send({ request: { headers } }: Call, { type, etag, cacheControl, plain, packed }: WebFile): Answer {
-  const lines = ['content-type', type, 'cache-control', cacheControl, 'etag', etag, ...PAGE_HEADERS];
+function sendFile(
+  { request: { headers } }: Call,
+  { type, etag, cacheControl, plain, packed }: WebFile,
+  security: readonly string[],
+): Answer {
+  const lines = ['content-type', type, 'cache-control', cacheControl, 'etag', etag, ...security];
   if (packed.length > 0) lines.push('vary', 'accept-encoding');
   if (headers['if-none-match'] === etag) return { status: 304, headers: lines, body: '' };
   const accepted = String(headers['accept-encoding'] ?? '');
