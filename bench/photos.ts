@@ -10,37 +10,16 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import sharp from 'sharp';
 import { PosternSystem, untilModel } from '../test/support/postern.ts';
 import { load } from './support/load.ts';
+import { examplePhoto } from './support/photo.ts';
 import { cpuSeconds, start } from './support/process.ts';
 import { atLeast, median, record, storeUsed } from './support/record.ts';
 
 const seconds = Number(process.argv[2] ?? 6);
 const rounds = Number(process.argv[3] ?? 3);
 
-/** A picture with the detail of a photo: noise at several scales compresses to the 200–300 KB of a phone's megapixel. */
-async function photo(): Promise<Buffer> {
-  const [width, height] = [1_152, 864];
-  const grain = {
-    width,
-    height,
-    channels: 3 as const,
-    background: '#4d7a3a',
-    noise: { type: 'gaussian' as const, mean: 110, sigma: 35 },
-  };
-  const soft = await sharp({ create: grain }).blur(2).png().toBuffer();
-  const large = await sharp({ create: { ...grain, width: 72, height: 54 } })
-    .resize(width, height, { kernel: 'cubic' })
-    .png()
-    .toBuffer();
-  return sharp(soft)
-    .composite([{ input: large, blend: 'overlay' }])
-    .jpeg({ quality: 85 })
-    .toBuffer();
-}
-
-const body = await photo();
+const body = await examplePhoto();
 const system = new PosternSystem({ env: { POSTERN_LOG_LEVEL: 'warn' } });
 const photoFile = join(system.folder, 'photo.jpg');
 writeFileSync(photoFile, body);
