@@ -2,18 +2,20 @@
  * What does `/services` cost beside the local server itself? The same requests, directly and through gateway, tunnel and
  * worker, in turn, on the same cores. Every process here shares them: what the chain computes, the server cannot.
  *
- *   npm run bench:services
+ *   npm run bench:services      (needs wrk)
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PosternSystem, untilModel } from '../test/support/postern.ts';
-import { start } from './support/process.ts';
+import { load } from './support/load.ts';
+import { cpuSeconds, start } from './support/process.ts';
 import { atLeast, atMost, median, record } from './support/record.ts';
 
 const ROUNDS = 3;
-const CALLS = 600;
+const CALLS = 150;
+const LOAD_S = 3;
 const CONNECTIONS = 16;
 const body = Buffer.alloc(1_024, 'x');
 const agent = new Agent({ keepAlive: true });
@@ -44,18 +46,17 @@ function ask(url: string): Promise<Times> {
 
 async function one(url: string, of: keyof Times): Promise<number> {
   const times: number[] = [];
-  for (let n = 0; n < CALLS / 4; n += 1) times.push((await ask(url))[of]);
+  for (let n = 0; n < CALLS; n += 1) times.push((await ask(url))[of]);
   return median(times);
 }
 
-async function perSecond(url: string): Promise<number> {
-  const began = performance.now();
-  let left = CALLS;
-  const loop = async (): Promise<void> => {
-    while (left-- > 0) await ask(url);
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, loop));
-  return (CALLS * 1_000) / (performance.now() - began);
+/** Load by wrk, so that the caller's own work takes little of the cores, and what each process spent on a request. */
+async function perSecond(url: string): Promise<{ perSecond: number; cpuUs: number[] }> {
+  const before = processes.map(({ pid }) => cpuSeconds(pid));
+  const headers = { 'Content-Type': 'application/json' };
+  const { requests, requestsPerSecond } = await load({ url, connections: CONNECTIONS, seconds: LOAD_S, body, headers });
+  const cpuUs = processes.map(({ pid }, index) => ((cpuSeconds(pid) - before[index]!) * 1e6) / requests);
+  return { perSecond: requestsPerSecond, cpuUs };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-bench-services-'));
@@ -69,9 +70,11 @@ writeFileSync(
   `{postern: 1, name: bench, version: "1", kind: service, runner: http, url: "${direct}", allow: [{methods: [POST, GET], path: "/**"}]}`,
 );
 const system = new PosternSystem({ modelsDir: folder });
+let processes: { readonly pid: number }[] = [];
 try {
   const gateway = await system.gateway();
-  system.worker(gateway, system.issue('gpu-1'));
+  const worker = system.worker(gateway, system.issue('gpu-1'));
+  processes = [gateway, worker, server];
   await untilModel(gateway.url, 'bench');
   const through = `${gateway.url}/services/bench`;
   for (const base of [direct, through]) await perSecond(`${base}/small`);
@@ -88,9 +91,9 @@ try {
     const [dm, tm] = [await perSecond(`${direct}/model`), await perSecond(`${through}/model`)];
     added.push(t - d);
     addedFirst.push(ts - ds);
-    smallShare.push((100 * tr) / dr);
-    modelShare.push((100 * tm) / dm);
-    figures.push({ p50Ms: [d, t], firstTokenMs: [ds, ts], smallPerSecond: [dr, tr], modelPerSecond: [dm, tm] });
+    smallShare.push((100 * tr.perSecond) / dr.perSecond);
+    modelShare.push((100 * tm.perSecond) / dm.perSecond);
+    figures.push({ p50Ms: [d, t], firstTokenMs: [ds, ts], small: [dr, tr], model: [dm, tm] });
   }
   record(
     'services',
@@ -100,7 +103,12 @@ try {
       atLeast('throughput of a model of 2 ms, of the direct', median(modelShare), '%', 70),
       atLeast('throughput of an empty handler, of the direct', median(smallShare), '%', 70),
     ],
-    { directAndThrough: figures, connections: CONNECTIONS, loadAverage: loadavg()[0] },
+    {
+      cpuOf: ['gateway', 'worker', 'server'],
+      directAndThrough: figures,
+      connections: CONNECTIONS,
+      loadAverage: loadavg()[0],
+    },
   );
 } finally {
   agent.destroy();

@@ -9,11 +9,13 @@
  * `npm run bench:tensors`. Needs wrk.
  */
 import { Agent, request } from 'node:http';
+import { loadavg } from 'node:os';
 import * as onnxruntime from 'onnxruntime-node';
 import { colourModel, identityModel } from '../test/support/onnx.ts';
 import { PosternSystem, untilModel } from '../test/support/postern.ts';
 import { makeTensorModels } from '../test/support/tensor-models.ts';
 import { load } from './support/load.ts';
+import { cpuSeconds } from './support/process.ts';
 import { atLeast, median, record } from './support/record.ts';
 
 const SIDE_PX = 64;
@@ -87,7 +89,7 @@ async function roundTrip(url: string, bytes: number, count: number): Promise<{ r
 
 /** Rows per second at the batch size that is best. */
 async function rawRowsPerSecond(session: onnxruntime.InferenceSession, batches: readonly number[]) {
-  let best = { batch: 0, rowsPerSecond: 0 };
+  let best = { batch: 0, rowsPerSecond: 0, rows: 0 };
   for (const batch of batches) {
     const dims = [batch, 3, SIDE_PX, SIDE_PX];
     const data = new Float32Array(batch * 3 * SIDE_PX * SIDE_PX).fill(0.5);
@@ -100,7 +102,7 @@ async function rawRowsPerSecond(session: onnxruntime.InferenceSession, batches: 
       rows += batch;
     }
     const rowsPerSecond = (rows * 1_000) / (performance.now() - begun);
-    if (rowsPerSecond > best.rowsPerSecond) best = { batch, rowsPerSecond };
+    if (rowsPerSecond > best.rowsPerSecond) best = { batch, rowsPerSecond, rows };
   }
   return best;
 }
@@ -112,7 +114,8 @@ const models = await makeTensorModels([
 const system = new PosternSystem({ modelsDir: models.path });
 try {
   const gateway = await system.gateway();
-  system.worker(gateway, system.issue('gpu-1'));
+  const worker = system.worker(gateway, system.issue('gpu-1'));
+  const pids = [process.pid, gateway.pid, worker.pid];
   for (const name of ['copy', 'colours']) await untilModel(gateway.url, name);
 
   const small = await roundTrip(gateway.url, 1_024, 500);
@@ -125,25 +128,35 @@ try {
     [1, 3, SIDE_PX, SIDE_PX],
     new Float32Array(3 * SIDE_PX * SIDE_PX).fill(0.5),
   );
-  const rounds: { raw: number; postern: number; ratio: number }[] = [];
+  const rounds: object[] = [];
+  const ratios: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const raw = (await rawRowsPerSecond(session, [batch])).rowsPerSecond;
-    const { requestsPerSecond: postern } = await load({
+    const cpu = [pids.map(cpuSeconds)];
+    const { rowsPerSecond: raw, rows } = await rawRowsPerSecond(session, [batch]);
+    cpu.push(pids.map(cpuSeconds));
+    const { requestsPerSecond: postern, requests } = await load({
       url: `${gateway.url}/v2/models/colours/infer`,
       connections: 2 * MAX_ROWS,
       seconds: ROUND_S,
       body,
       headers: { 'Inference-Header-Content-Length': String(headerBytes) },
     });
-    rounds.push({ raw, postern, ratio: postern / raw });
+    cpu.push(pids.map(cpuSeconds));
+    // Processor time says what a full machine's clock cannot: what a row costs, and where.
+    const spentMs = (at: number, of: number, count: number): number =>
+      ((cpu[at]![of]! - cpu[at - 1]![of]!) * 1_000) / count;
+    const cpuMsOfRow = { raw: spentMs(1, 0, rows), gateway: spentMs(2, 1, requests), worker: spentMs(2, 2, requests) };
+    rounds.push({ raw, postern, ratio: postern / raw, cpuMsOfRow });
+    ratios.push(postern / raw);
   }
-  const share = 100 * median(rounds.map(({ ratio }) => ratio));
+  const share = 100 * median(ratios);
   console.log('p50 of one call, raw and through Postern, ms', { small, large });
   record('tensors', [atLeast('batchable load, share of the raw loop', share, '%', 90)], {
     small,
     large,
     batch,
     rounds,
+    loadAverage: loadavg()[0],
   });
 } finally {
   await system.remove();

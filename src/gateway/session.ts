@@ -69,6 +69,7 @@ export class Session implements GatewaySession {
   #acks: [JobId, number][] = [];
   /** The highest part to be acked, by job. */
   #partAcks = new Map<JobId, [JobId, number, number]>();
+  #turnPick: Connection | null = null;
   #heardBytes = 0;
   #lastSeenAt: number;
   #identity: WorkerIdentity;
@@ -134,13 +135,16 @@ export class Session implements GatewaySession {
     this.#parts.control.send({ type: 'cancel', job: fence.job, attempt: fence.attempt, reason });
   }
 
-  /** By the least busy data connection, so that bodies hold up no control message. */
+  /**
+   * By the least busy data connection, so that bodies hold up no control message. What comes in one turn of the event loop shares
+   * one, so that it leaves in one write; a body that is still coming has its own choice.
+   */
   request(request: ExchangeRequest, events: ExchangeEvents): Exchange {
     const onOver = (): void => {
       events.onOver();
       this.#answerDrain();
     };
-    return this.#exchanges.open(this.#pick(Infinity), request, {
+    return this.#exchanges.open(request.more ? this.#pick(Infinity) : this.#pickOfTurn(), request, {
       onResponse: (response) => events.onResponse(response),
       onBody: (bytes, more) => events.onBody(bytes, more),
       onRoom: () => events.onRoom(),
@@ -336,6 +340,14 @@ export class Session implements GatewaySession {
       bestBytes = connection.queuedBytes;
     }
     return best;
+  }
+
+  #pickOfTurn(): Connection {
+    if (this.#turnPick === null || this.#turnPick.closed) {
+      this.#turnPick = this.#pick(Infinity);
+      setImmediate(() => (this.#turnPick = null));
+    }
+    return this.#turnPick;
   }
 
   #fence(message: { job: JobId; attempt: number; session?: string | undefined }): Fence {

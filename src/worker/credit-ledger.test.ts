@@ -15,6 +15,21 @@ void test('capacity is granted once, used by work, and granted again when the wo
   assert.deepEqual(ledger.due(), [{ model: 'm', version: '1', rows: 3 }]);
 });
 
+void test('it presses when the gateway has less than half in hand and there is something to grant', () => {
+  const ledger = createCreditLedger();
+  ledger.setCapacity('m', '1', 8);
+  assert.equal(ledger.isPressing, true);
+  ledger.due();
+  assert.equal(ledger.isPressing, false, 'all is granted');
+  ledger.take('m', '1', 4);
+  ledger.release('m', '1', 1);
+  assert.equal(ledger.isPressing, false, 'half of it is in hand');
+  ledger.take('m', '1', 1);
+  assert.equal(ledger.isPressing, true);
+  ledger.due();
+  assert.equal(ledger.isPressing, false);
+});
+
 void test('a new connection begins with what is really free', () => {
   const ledger = createCreditLedger();
   ledger.setCapacity('m', '1', 4);

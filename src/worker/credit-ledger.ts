@@ -28,6 +28,8 @@ export interface CreditLedger {
   busyRows(model: string, version: string): number;
   /** The grants that are due now; they count as given. */
   due(): Grant[];
+  /** Does the gateway have less than half of a model's rows in hand, while more could be granted? */
+  readonly isPressing: boolean;
   /** A new connection: credit granted on the old one is void. */
   restart(): void;
 }
@@ -76,6 +78,10 @@ export function createCreditLedger(): CreditLedger {
       }
       changed.clear();
       return grants;
+    },
+    get isPressing() {
+      for (const { grantedRows, capacityRows } of changed) if (grantedRows * 2 < capacityRows) return true;
+      return false;
     },
     restart() {
       for (const account of accounts.values()) {

@@ -7,9 +7,8 @@
  * next connection begins with `resume`, the unacked results, the models, and only then new credit.
  */
 import { randomUUID } from 'node:crypto';
-import type { Clock, Timer } from '../clock.ts';
+import type { Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import { createByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { minLimits } from '../protocol/hello.ts';
@@ -21,33 +20,20 @@ import { createBackoff } from './backoff.ts';
 import { createCreditLedger } from './credit-ledger.ts';
 import { createDataConnections } from './data-connections.ts';
 import type { DataConnections } from './data-connections.ts';
-import type { LinkCredentials } from './credentials.ts';
 import { dialGateway } from './dial.ts';
 import { createExchanges } from './exchanges.ts';
+import { createGrantPace } from './grant-pace.ts';
 import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
 import { createModelList } from './model-list.ts';
 import { createOutbox } from './outbox.ts';
 import { LINK_DEFAULTS } from './link-config.ts';
-import type { WorkerLinkConfig } from './link-config.ts';
+import type { WorkerLinkOptions } from './link-config.ts';
 import { createPartSender } from './part-sender.ts';
-import type { Attempt, AttemptEnd, LinkEvents, WorkerLink } from './ports.ts';
+import type { Attempt, AttemptEnd, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
-import type { Spool } from './spool.ts';
 
 export type { WorkerLinkConfig } from './link-config.ts';
-
-export interface WorkerLinkOptions {
-  readonly config: WorkerLinkConfig;
-  readonly credentials: LinkCredentials;
-  readonly events: LinkEvents;
-  readonly logger: Logger;
-  readonly clock: Clock;
-  /** Numbers in [0, 1): jitter. */
-  readonly random: () => number;
-  /** Where ends wait for their acks beside the memory. Without one they die with the process. */
-  readonly spool?: Spool | null;
-}
 
 export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const { clock, credentials, events, logger, random } = options;
@@ -60,12 +46,13 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   const outbox = createOutbox({ attempts, session, clock, spool: options.spool ?? null, send: sendPayload });
   const exchanges = createExchanges({
     take: (model, version) => ledger.take(model, version, 1),
-    release: (model, version) => freed(model, version, 1),
+    release: (model, version) => freed(model, version, 1, true),
     onRequest(exchange) {
       data?.want();
       events.onRequest(exchange);
     },
   });
+  const grantPace = createGrantPace(clock, scheduleFlush);
   const redial = createRedial({ clock, random, connect, onGone });
   const budget = createByteBudget();
   let state: WorkerLink['state'] = 'connecting';
@@ -329,10 +316,11 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     }
   }
 
-  /** Rows are free again, whatever ended what took them. */
-  function freed(model: string, version: string, rows: number): void {
+  /** Rows are free again, whatever ended what took them. While the gateway has plenty, their grant may wait for others. */
+  function freed(model: string, version: string, rows: number, mayWait = false): void {
     ledger.release(model, version, rows);
-    scheduleFlush();
+    if (mayWait && !ledger.isPressing && gatewayDrain === null && ownDrain === null) grantPace.later();
+    else scheduleFlush();
     events.onFreed(model, version);
   }
 
@@ -366,6 +354,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       stopping = true;
       jumps?.cancel();
       ownDrain?.timer.cancel();
+      grantPace.stop();
       redial.stop();
       control?.close('draining', 'the worker stops');
       await running;
