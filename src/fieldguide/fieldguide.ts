@@ -12,6 +12,7 @@ import { FIELD_GUIDE_OPENAPI } from './http/openapi.ts';
 import { createOwners } from './http/owner.ts';
 import { rankingRoutes } from './http/ranking.ts';
 import { shareRoutes } from './http/shares.ts';
+import { createClear } from './identify/clear.ts';
 import { createFollow } from './identify/follow.ts';
 import { createIdentifications } from './identify/identifications.ts';
 import { createWorkerStates } from './identify/worker-state.ts';
@@ -43,12 +44,14 @@ export function createFieldGuide(options: FieldGuideOptions, host: AppHost): App
   const photos = createPhotos({ blobs, records, clock });
   const preparer = createPreparer({ clock });
   const follow = createFollow({ host, guides, records, photos });
+  const clear = createClear({ host, photos });
   const identifications = createIdentifications({
     host,
     records,
     photos,
     preparer,
     follow,
+    clear,
     photoTtlMs,
     recordTtlMs,
   });
@@ -89,7 +92,7 @@ export function createFieldGuide(options: FieldGuideOptions, host: AppHost): App
       await follow.start();
       await ranking.start();
       timers = [
-        clock.every(SWEEP_MS, () => quietly('ended', () => sweep({ records, photos, clock }))),
+        clock.every(SWEEP_MS, () => quietly('ended', () => sweep({ records, clear, clock }))),
         clock.every(LEFT_BEHIND_MS, () => quietly('left behind', () => photos.dropLeftBehind())),
       ];
       quietly('left behind', () => photos.dropLeftBehind());

@@ -108,7 +108,13 @@ export function createGateway({
   });
   const callers = createCallers({ records, clock, logger });
   const files = createFiles({ dataDir: config.dataDir, clock, logger, ...config.files });
-  const host: AppHost = { predictions: engine, onDecided: (observer) => engine.onDecided(observer), clock, logger };
+  const host: AppHost = {
+    predictions: engine,
+    onDecided: (observer) => engine.onDecided(observer),
+    dropFailedInputs: (jobs) => store.dropFailedInputs(jobs),
+    clock,
+    logger,
+  };
   const apps = (options.apps ?? []).map((make) => make(host));
   const http = createHttpService({
     callers,

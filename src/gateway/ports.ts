@@ -264,6 +264,8 @@ export interface AppHost {
   readonly predictions: Predictions;
   /** Calls `observer` with every job that is decided by this process; returns what takes it off. */
   onDecided(observer: (job: Job) => void): () => void;
+  /** Inputs that are kept of predictions that failed, for an administrator's retry: these are to be gone, bytes and all. */
+  dropFailedInputs(jobs: readonly JobId[]): Promise<unknown>;
   readonly clock: Clock;
   readonly logger: Logger;
 }

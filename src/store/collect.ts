@@ -53,6 +53,21 @@ export function createCollector({ blobs, clock, graceMs, names }: CollectorOptio
   }
 
   return {
+    /**
+     * Removes the blobs of inputs that were dropped just now, without the grace: somebody wants them gone. A blob that was put after the
+     * job was accepted is in somebody's hands, and one that a row names is in use: those end as all others do. What was put before that
+     * had the job's whole life to get its row.
+     */
+    async removeDropped(
+      inputs: readonly { readonly createdAt: number; readonly blob: string | null }[],
+    ): Promise<void> {
+      for (const { blob, createdAt } of inputs) {
+        if (blob === null || isStopping) continue;
+        // The row is committed in the millisecond of the put, or later.
+        const isGone = await blobs.removeUnused(blob, { putBefore: createdAt + 1, isUsed });
+        if (isGone) await names.dropUnnamed([blob]);
+      }
+    },
     /** One round; while one runs, that one. */
     run(): Promise<void> {
       if (isStopping) return Promise.resolve();

@@ -7,18 +7,20 @@ export function createMemoryFailedInputs(maxBytes: number) {
   const inputs = new Map<JobId, Payload>();
   let bytes = 0;
 
-  function drop(id: JobId): void {
+  /** False: there was none. */
+  function drop(id: JobId): boolean {
     const input = inputs.get(id);
-    if (input === undefined) return;
+    if (input === undefined) return false;
     inputs.delete(id);
     bytes -= input.bytes.byteLength;
+    return true;
   }
 
   return {
     /** `input`: of a job that was decided just now. */
-    add({ id, status }: Pick<Job, 'id' | 'status'>, input: Payload): void {
+    add({ id, status, cancelRequested }: Pick<Job, 'id' | 'status' | 'cancelRequested'>, input: Payload): void {
       const { byteLength } = input.bytes;
-      if (!keepsInput(status, byteLength, maxBytes)) return;
+      if (!keepsInput({ status, cancelRequested, bytes: byteLength }, maxBytes)) return;
       // A copy: they may be a view on a receive buffer, which they would keep alive.
       inputs.set(id, { contentType: input.contentType, bytes: input.bytes.slice() });
       bytes += byteLength;

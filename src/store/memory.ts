@@ -376,6 +376,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       return Promise.resolve(stored ? read(stored) : null);
     },
     failedInput: (id) => Promise.resolve(failedInputs.get(id)),
+    dropFailedInputs: (ids) => Promise.resolve(ids.filter(failedInputs.drop)),
     decidedAmong: (ids) => Promise.resolve(ids.filter((id) => entries.get(id)?.live === null)),
     probe: () => Promise.resolve(),
     knownModels: () => Promise.resolve(known.all()),

@@ -130,6 +130,7 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
     },
     get: (id): Promise<Job | null> => homeOf(id).get(id),
     failedInput: (id) => homeOf(id).failedInput(id),
+    dropFailedInputs: (ids) => recorded.dropFailedInputs(ids.filter((id) => !isUnrecorded(id))),
     // Of the store that outlives this process.
     probe: () => recorded.probe(),
     knownModels: () => recorded.knownModels(),

@@ -124,6 +124,9 @@ export interface Store extends Service {
   /** The input of a job that failed or was aborted, for as long as it is kept (by bytes, the newest first) for another try; of
    * any other job null. */
   failedInput(id: JobId): Promise<Payload | null>;
+  /** Drops inputs that are kept of decided jobs, bytes and all, whatever may still be tried again; returns whose there were. A job
+   * that is not decided has none here: cancel it first, and none will be kept of it. */
+  dropFailedInputs(ids: readonly JobId[]): Promise<JobId[]>;
   /** Which of these are decided, by whichever process: for callers who wait for what runs elsewhere. */
   decidedAmong(ids: readonly JobId[]): Promise<JobId[]>;
   /** Writes something and has it flushed; rejects while the store cannot. Whoever was told of a failure asks until it is well. */

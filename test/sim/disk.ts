@@ -149,6 +149,7 @@ export function createMemoryDisk(world: World, limits: DiskLimits, sabotage?: (s
         stopClaiming: () => Promise.resolve(),
         get: read((id) => store.get(id)),
         failedInput: read((id) => store.failedInput(id)),
+        dropFailedInputs: write((ids) => store.dropFailedInputs(ids)),
         list: read((request) => store.list(request)),
         counts: read(() => store.counts()),
         queuePosition: read((id) => store.queuePosition(id)),

@@ -21,6 +21,7 @@ export interface StartFieldGuide {
   /** Those of an earlier one, to go on where it ended. */
   readonly fake?: FakePredictions;
   readonly folder?: string;
+  readonly dropFailedInputs?: (jobs: readonly string[]) => Promise<unknown>;
   readonly start?: Omit<StartHttp, 'apps' | 'fake'>;
 }
 
@@ -41,7 +42,13 @@ export async function startFieldGuide(t: TestContext, given: StartFieldGuide = {
       recordTtlMs: 365 * 86_400_000,
       ...given.options,
     },
-    { predictions: fake, onDecided: (observer) => fake.onDecided(observer), clock, logger: silentLogger },
+    {
+      predictions: fake,
+      onDecided: (observer) => fake.onDecided(observer),
+      dropFailedInputs: given.dropFailedInputs ?? (() => Promise.resolve()),
+      clock,
+      logger: silentLogger,
+    },
   );
   await app.start();
   await app.activate();

@@ -126,6 +126,7 @@ export function createFollow({ host, guides, records, photos }: FollowOptions): 
     if ((await records.get(id)) !== null) return;
     jobs.delete(job.id);
     await predictions.cancel(job.id);
+    await host.dropFailedInputs([job.id]);
   }
 
   async function step(id: string, contents?: ReadonlyMap<string, Uint8Array>): Promise<void> {

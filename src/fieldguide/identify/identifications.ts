@@ -6,15 +6,8 @@ import type { Guide } from '../guide/guide.ts';
 import { keyOf, type Photos } from '../photos/photos.ts';
 import type { Preparer } from '../photos/preparer.ts';
 import type { PreparedPhoto } from '../photos/prepare.ts';
-import type {
-  Feedback,
-  Identification,
-  InsertLimits,
-  ListPlace,
-  OwnerId,
-  Records,
-  Removed,
-} from '../records/records.ts';
+import type { Feedback, Identification, InsertLimits, ListPlace, OwnerId, Photo, Records } from '../records/records.ts';
+import type { Clear } from './clear.ts';
 import { findOf } from './decide.ts';
 import type { Follow } from './follow.ts';
 import { INSERT_LIMITS, MAX_WAITERS, WAIT_LOOK_MS } from './limits.ts';
@@ -50,17 +43,19 @@ export interface IdentificationsOptions {
   readonly photos: Photos;
   readonly preparer: Preparer;
   readonly follow: Follow;
+  readonly clear: Clear;
   readonly photoTtlMs: number;
   readonly recordTtlMs: number;
 }
 
 /** 16 random bytes: an id tells nothing and cannot be guessed. */
 const ID = /^[A-Za-z0-9_-]{22}$/;
+const jobsOf = (photos: readonly Photo[]): string[] => photos.flatMap(({ job }) => job ?? []);
 const newId = (): string => randomBytes(16).toString('base64url');
 
 export function createIdentifications(options: IdentificationsOptions): Identifications {
-  const { host, records, photos, preparer, follow } = options;
-  const { clock, predictions } = host;
+  const { records, photos, preparer, follow, clear } = options;
+  const { clock } = options.host;
   let waiters = 0;
 
   async function get(owner: OwnerId | null, id: string): Promise<Identification> {
@@ -129,12 +124,6 @@ export function createIdentifications(options: IdentificationsOptions): Identifi
     throw new PosternError('overloaded', 'These photos are arriving already. Ask again.', { retryAfterS: 1 });
   }
 
-  async function clear({ blobs, jobs }: Removed): Promise<void> {
-    // A prediction that nobody will read; if it cannot be cancelled, it is run in vain.
-    for (const job of jobs) await predictions.cancel(job).catch(() => undefined);
-    await photos.drop(blobs);
-  }
-
   return {
     create,
     get,
@@ -170,13 +159,15 @@ export function createIdentifications(options: IdentificationsOptions): Identifi
     },
     list: (owner, limit, after) => records.list(owner, limit, after),
     async remove(owner, id) {
-      await get(owner, id);
+      // First what only the records lead to: should this fail, it can be asked for again.
+      await clear.inputs(jobsOf((await get(owner, id)).photos));
       const removed = await records.remove(id);
       follow.forget(id);
-      if (removed !== null) await clear(removed);
+      if (removed !== null) await clear.removed(removed);
     },
     async removeAll(owner) {
-      await clear(await records.removeOwner(owner));
+      await clear.inputs(await records.jobsOf(owner));
+      await clear.removed(await records.removeOwner(owner));
     },
     async retry(owner, id) {
       const { outcome, round, photos: its } = await get(owner, id);
@@ -186,6 +177,8 @@ export function createIdentifications(options: IdentificationsOptions): Identifi
       if (its.some(({ blob }) => blob === null)) {
         throw new PosternError('photo_not_found', 'The photos have expired: send them again.');
       }
+      // The records forget these predictions, and the photos are at hand for the next ones.
+      await clear.inputs(jobsOf(its));
       if (await records.reopen(id, round)) await follow.reconcile(id);
       return await get(owner, id);
     },

@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely';
 import type { Outcome } from '../identify/outcome.ts';
 import type { Feedback, Inserted, InsertLimits, NewIdentification, Records, Sighting } from './records.ts';
-import { forgetFind, insertRows, removeRows, withPhotos, type Db } from './rows.ts';
+import { forgetFind, insertRows, NOTHING_REMOVED, removedOf, removeRows, withPhotos, type Db } from './rows.ts';
 import type { Tables } from './tables.ts';
 
 type Queries = Omit<Records, 'start' | 'stop'>;
@@ -156,6 +156,15 @@ export function createQueries({ db, lockOwner }: QueryOptions): Queries {
         const row = await tx.selectFrom('identification').select('id').where('id', '=', id).executeTakeFirst();
         return row === undefined ? null : removeRows(tx, [id]);
       }),
+    async jobsOf(owner) {
+      const photos = await db()
+        .selectFrom('photo')
+        .innerJoin('identification', 'identification.id', 'photo.identification')
+        .select('photo.job')
+        .where('identification.owner', '=', owner)
+        .execute();
+      return photos.flatMap(({ job }) => job ?? []);
+    },
     removeOwner: (owner) =>
       atomic(async (tx) => {
         const rows = await tx.selectFrom('identification').select('id').where('owner', '=', owner).execute();
@@ -263,15 +272,15 @@ export function createQueries({ db, lockOwner }: QueryOptions): Queries {
           .limit(limit)
           .execute();
         const ids = rows.map(({ id }) => id);
-        if (ids.length === 0) return [];
+        if (ids.length === 0) return NOTHING_REMOVED;
         const photos = await tx
           .selectFrom('photo')
-          .select(['blob', 'thumb'])
+          .select(['blob', 'thumb', 'job', 'result'])
           .where('identification', 'in', ids)
           .execute();
         await tx.updateTable('photo').set({ blob: null, thumb: null }).where('identification', 'in', ids).execute();
         await tx.updateTable('identification').set({ has_photos: 0 }).where('id', 'in', ids).execute();
-        return [...new Set(photos.flatMap(({ blob, thumb }) => [blob, thumb]).filter((key) => key !== null))];
+        return removedOf(photos);
       }),
     expire: (now, arrivingBefore, limit) =>
       atomic(async (tx) => {

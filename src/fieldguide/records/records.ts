@@ -116,8 +116,10 @@ export interface Snapshot {
 /** What is removed gives back the blobs that it named. */
 export interface Removed {
   readonly blobs: readonly string[];
-  /** Predictions that still run for it. */
+  /** All its predictions of the present round. */
   readonly jobs: readonly string[];
+  /** Those of them without a result. */
+  readonly undecidedJobs: readonly string[];
 }
 
 export interface Records extends Service {
@@ -143,6 +145,8 @@ export interface Records extends Service {
   /** null ends it. */
   share(id: string, share: Share | null): Promise<void>;
   remove(id: string): Promise<Removed | null>;
+  /** Of all that an owner has. */
+  jobsOf(owner: OwnerId): Promise<readonly string[]>;
   /** All of an owner, who is forgotten as well. */
   removeOwner(owner: OwnerId): Promise<Removed>;
   isBlobUsed(key: string): Promise<boolean>;
@@ -159,7 +163,7 @@ export interface Records extends Service {
   keepSnapshot(guide: string, window: string, snapshot: Snapshot, keepSince: number): Promise<void>;
 
   /** Photos whose time is over lose their keys. At most `limit` identifications. */
-  expirePhotos(now: number, limit: number): Promise<readonly string[]>;
+  expirePhotos(now: number, limit: number): Promise<Removed>;
   /** Removes identifications whose time is over, and those that never arrived since `arrivingBefore`. */
   expire(now: number, arrivingBefore: number, limit: number): Promise<Removed>;
   /** Owners not seen since then are forgotten; what they found stays as a number. At most `limit`. */

@@ -82,9 +82,11 @@ export async function insertRows(db: Db, identification: NewIdentification): Pro
     .execute();
 }
 
+export const NOTHING_REMOVED: Removed = { blobs: [], jobs: [], undecidedJobs: [] };
+
 /** Removes these identifications, and says what they leave behind. */
 export async function removeRows(db: Db, ids: readonly string[]): Promise<Removed> {
-  if (ids.length === 0) return { blobs: [], jobs: [] };
+  if (ids.length === 0) return NOTHING_REMOVED;
   const rows = await db
     .selectFrom('identification')
     .select(['id', 'guide', 'owner', 'find'])
@@ -98,11 +100,14 @@ export async function removeRows(db: Db, ids: readonly string[]): Promise<Remove
   await db.deleteFrom('photo').where('identification', 'in', ids).execute();
   await db.deleteFrom('identification').where('id', 'in', ids).execute();
   for (const row of rows) if (row.find !== null) await forgetFind(db, { ...row, find: row.find });
-  return {
-    blobs: [...new Set(photos.flatMap(({ blob, thumb }) => [blob, thumb]).filter((key) => key !== null))],
-    jobs: photos.flatMap(({ job, result }) => (job !== null && result === null ? [job] : [])),
-  };
+  return removedOf(photos);
 }
+
+export const removedOf = (photos: readonly Pick<Selectable<PhotoTable>, 'blob' | 'thumb' | 'job' | 'result'>[]) => ({
+  blobs: [...new Set(photos.flatMap(({ blob, thumb }) => [blob, thumb]).filter((key) => key !== null))],
+  jobs: photos.flatMap(({ job }) => job ?? []),
+  undecidedJobs: photos.flatMap(({ job, result }) => (job !== null && result === null ? [job] : [])),
+});
 
 interface Found {
   readonly guide: string;

@@ -24,6 +24,7 @@ import type { Claimed, FencedOutcome, Store } from '../store.ts';
 import { createClaims, type ClaimedRow, type ClaimReply } from './claims.ts';
 import { createConnection, type Row } from './connection.ts';
 import { createEnds, type EndItem } from './ends.ts';
+import { createFailedInputs } from './failed-inputs.ts';
 import { createHints } from './hints.ts';
 import { migrate, schemaState } from './migrate.ts';
 import { SLOTS, type PostgresLimits, type PostgresStoreOptions, type Times } from './options.ts';
@@ -94,6 +95,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
   const submits = createSubmits({ connection: submitter, read, reads, payloads, limits, times, slot: slot + 1 });
   const write = async (text: string, values: readonly unknown[]): Promise<Row[]> =>
     (await writer.run([{ text, values }]))[0]!;
+  const failedInputs = createFailedInputs({ write, slot });
   const collector =
     blobs === null
       ? null
@@ -233,6 +235,11 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     },
     get: (id) => reads.get(id),
     failedInput: (id) => reads.failedInput(id),
+    async dropFailedInputs(ids) {
+      const dropped = ids.length === 0 ? [] : await turns.alone(() => failedInputs.drop(ids));
+      await collector?.removeDropped(dropped);
+      return dropped.map(({ id }) => id);
+    },
     list: (request) => reads.list(request),
     counts: () => reads.counts(),
     decidedAmong: (ids) => reads.decidedAmong(ids),

@@ -80,6 +80,14 @@ export interface SweepReply {
   readonly forgotten: number;
 }
 
+/** An input whose row is gone, and the blob that it named. */
+export interface DroppedInput {
+  readonly id: JobId;
+  /** When its job was accepted. */
+  readonly createdAt: number;
+  readonly blob: string | null;
+}
+
 /** The writer's calls: one argument, one reply. All calls that wait are committed together. */
 export interface WriterCalls {
   submit(jobs: readonly NewRow[]): SubmitReply[];
@@ -88,6 +96,8 @@ export interface WriterCalls {
   progress(updates: readonly { readonly fence: Fence; readonly progress: string }[]): FencedReply[];
   settle(ends: readonly { readonly fence: Fence; readonly outcome: StoredOutcome }[]): FencedReply[];
   cancel(id: JobId): JobRow | null;
+  /** Of those that had one. */
+  dropFailedInputs(ids: readonly JobId[]): DroppedInput[];
   release(release: { readonly session: SessionId; readonly loss: Loss }): JobRow[];
   reconcile(call: {
     readonly session: SessionId;

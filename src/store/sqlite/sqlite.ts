@@ -310,6 +310,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       const row = await reader.call('failedInput', id);
       return row === null ? null : (await payloads.withInput(row)).input;
     },
+    async dropFailedInputs(ids) {
+      const dropped = ids.length === 0 ? [] : await writer.call('dropFailedInputs', ids);
+      await collector.removeDropped(dropped);
+      return dropped.map(({ id }) => id);
+    },
     async list({ limit, cursor, status, model, caller }) {
       const beforeSeq = cursor === null ? null : parseCursor(cursor);
       const { rows, nextBeforeSeq } = await reader.call('list', {

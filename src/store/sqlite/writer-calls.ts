@@ -49,6 +49,7 @@ export function createWriterCalls(db: DatabaseSync, options: WriterOptions, open
     progress: (updates, _step) => updates.map(({ fence, progress }) => writer.progress(fence, progress)),
     settle: (ends, step) => ends.map(({ fence, outcome }) => writer.settle(fence, outcome, step)),
     cancel: (id, step) => writer.cancel(id, step),
+    dropFailedInputs: (ids, _step) => ids.map(writer.dropFailedInput).filter((dropped) => dropped !== null),
     release({ session, loss }, step) {
       return sweeps.release(session, sessionEnded(loss), step);
     },

@@ -177,7 +177,8 @@ export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: Write
     const [code, message] = error === null ? [null, null] : [error.code, error.message];
     updateDecided.run(status, nowMs, code, message, timings, outputBytes, nowMs + keptMs, counted.seq);
     // Nobody needs the input any more, unless the job is tried again; and it is the largest part.
-    if (!failedInputs.keep(counted.seq, status, inputBytes)) deleteInput.run(counted.seq);
+    const ended = { status, cancelRequested: counted.cancelRequested, bytes: inputBytes };
+    if (!failedInputs.keep(counted.seq, ended)) deleteInput.run(counted.seq);
     if (output) insertOutput.run(counted.seq, output.contentType, ...place(output.payload, bytes));
     const changes = { status, completed_at: nowMs, error_code: code, error_message: message, timings };
     patchRow(row, { ...changes, not_before: null });
@@ -310,7 +311,7 @@ export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: Write
   const find = (id: string): JobRow | null => (byId.get(id) as unknown as JobRow | undefined) ?? null;
   const rowWithOutput = (id: string): JobRow => withOutput.get(id) as unknown as JobRow;
 
-  return { submit, claim, settle, progress, cancel, end, decide, promote };
+  return { submit, claim, settle, progress, cancel, end, decide, promote, dropFailedInput: failedInputs.drop };
 }
 
 /** The bytes and blob columns of a payload. */

@@ -46,6 +46,52 @@ export function failedInputsSuite(name: string, check: Check): void {
       { resultTtlMs: HOUR_MS },
     );
 
+    check('go when they are dropped, small or large, and leave room for others', async (bench) => {
+      const { run, accept, end, store, get } = bench;
+      const large = 'x'.repeat(100_000);
+      const jobs = [];
+      for (const text of ['rose', large, 'tulip']) jobs.push(await run({ input: input(text) }));
+      for (const job of jobs) await end(job, failed(false));
+      const [a, b, c] = jobs as [Job, Job, Job];
+      const waiting = await accept({ input: input('waits') });
+      const dropped = await store.dropFailedInputs([a.id, b.id, waiting.id, 'nobody']);
+      assert.deepEqual(dropped.toSorted(), [a.id, b.id].toSorted());
+      for (const job of [a, b]) assert.equal(await left(bench, job), null);
+      assert.equal(await left(bench, c), 'image/jpeg tulip');
+      assert.deepEqual(await store.dropFailedInputs([a.id, b.id]), []);
+      assert.deepEqual(await store.dropFailedInputs([]), []);
+      assert.equal((await get(a)).status, 'failed');
+      assert.equal(Buffer.from((await bench.claim())[0]!.input.bytes).toString(), 'waits');
+    });
+
+    check(
+      'the place of a dropped one is free again',
+      async (bench) => {
+        const { run, end, store } = bench;
+        const jobs = [];
+        for (const text of ['aaaa', 'bbbb']) jobs.push(await run({ input: input(text) }));
+        for (const job of jobs) await end(job, failed(false));
+        await store.dropFailedInputs([jobs[1]!.id]);
+        const next = await run({ input: input('cccccc') });
+        await end(next, failed(false));
+        const kept = await Promise.all([...jobs, next].map((job) => left(bench, job)));
+        assert.deepEqual(kept, ['image/jpeg aaaa', null, 'image/jpeg cccccc']);
+      },
+      { maxFailedInputBytes: 10 },
+    );
+
+    check('does not stay of a job that was taken back, however it ended', async (bench) => {
+      const { run, end, store, clock, get } = bench;
+      const job = await run({ input: input('rose') });
+      const late = await run({ input: input('late'), deadlineAt: START + 1_000 });
+      for (const one of [job, late]) await store.cancel(one.id);
+      await end(job, failed(false));
+      clock.advance(1_000);
+      await store.sweep(100);
+      assert.deepEqual([(await get(job)).status, (await get(late)).status], ['failed', 'failed']);
+      for (const one of [job, late]) assert.equal(await left(bench, one), null);
+    });
+
     check(
       'are kept up to so many bytes: the oldest go, and one that is larger than that does not stay',
       async (bench) => {

@@ -123,7 +123,11 @@ function nextCall(
     ];
   }
   if (dice < 93) {
-    if (random.chance(0.5)) return ['failedInput', (store) => store.failedInput(id)];
+    if (random.chance(0.3)) return ['failedInput', (store) => store.failedInput(id)];
+    if (random.chance(0.5)) {
+      const dropped = known.filter(() => random.chance(0.3)).map((one) => one.id);
+      return ['dropFailedInputs', async (store) => (await store.dropFailedInputs(dropped)).toSorted()];
+    }
     return ['deliveries', (store) => store.deliveries.ofJob(id)];
   }
   if (dice < 94) {
@@ -231,6 +235,8 @@ export function sameAsMemorySuite(
           assert.deepEqual(plain(got, name === 'claim'), plain(wanted, name === 'claim'), what);
           known = (await memory.list({ limit: 1_000, cursor: null })).jobs;
           if (n % 10 === 0) {
+            const kept = (store: Store) => Promise.all(known.map((job) => store.failedInput(job.id)));
+            assert.deepEqual(plain(await kept(other)), plain(await kept(memory)), `${what}, inputs of failed jobs`);
             const views = await Promise.all(known.map(({ id }) => other.get(id)));
             assert.deepEqual(plain(views), plain(known), `${what}, all jobs`);
             assert.deepEqual(plain(await other.counts()), plain(await memory.counts()), `${what}, counts`);

@@ -328,7 +328,7 @@ BEGIN
     RETURNING h.n, h.old_status, h.old_not_before, h.old_suspicion, h.output_type, h.at, h.blob, j AS job
   ), decided AS MATERIALIZED (
     SELECT c.*,
-      (c.job).status IN ('failed', 'aborted') AND p_max_failed_bytes > 0 AND (c.job).input_bytes <= p_max_failed_bytes AS keeps_input,
+      (c.job).status IN ('failed', 'aborted') AND NOT (c.job).cancel_requested AND p_max_failed_bytes > 0 AND (c.job).input_bytes <= p_max_failed_bytes AS keeps_input,
       (c.job).output_bytes <= p_max_delivery_bytes
         AND sum(CASE WHEN (c.job).webhook_events & 2 = 2 THEN (c.job).output_bytes ELSE 0 END) OVER (ORDER BY c.n) <= v_room AS carries
     FROM changed c WHERE (c.job).status <> 'starting'
