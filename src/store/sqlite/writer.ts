@@ -311,7 +311,17 @@ export function createWriter(db: DatabaseSync, { ledger, leases, outbox }: Write
   const find = (id: string): JobRow | null => (byId.get(id) as unknown as JobRow | undefined) ?? null;
   const rowWithOutput = (id: string): JobRow => withOutput.get(id) as unknown as JobRow;
 
-  return { submit, claim, settle, progress, cancel, end, decide, promote, dropFailedInput: failedInputs.drop };
+  return {
+    submit,
+    claim,
+    settle,
+    progress,
+    cancel,
+    end,
+    decide,
+    promote,
+    dropFailedInput: (id: string) => failedInputs.drop(id),
+  };
 }
 
 /** The bytes and blob columns of a payload. */
