@@ -115,7 +115,7 @@ suite('the console', { skip: noBrowser(), timeout: 600_000 }, () => {
       .waitFor();
     await page.getByRole('link', { name: 'Models' }).click();
     const echo = page.getByRole('article', { name: 'echo' });
-    await echo.getByText('@1').waitFor();
+    await echo.getByRole('list', { name: 'Versions' }).getByText('@1').waitFor();
     await echo.getByText('1 worker').waitFor();
     // From a model to its jobs.
     await echo.getByRole('link', { name: /Its jobs/ }).click();

@@ -1,5 +1,6 @@
 /** What the console asks the gateway, and how often. */
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
+import type { DeployedModel } from '../../../src/client/rollouts.ts';
 import { call, getJson } from '../api/http.ts';
 import {
   isDecided,
@@ -27,6 +28,12 @@ export const workersQuery = queryOptions({
   queryKey: [ADMIN, 'workers'],
   queryFn: async ({ signal }) => (await getJson<{ results: Worker[] }>('/v1/admin/workers', signal)).results,
   refetchInterval: LATER_MS,
+});
+
+export const rolloutsQuery = queryOptions({
+  queryKey: [ADMIN, 'rollouts'],
+  queryFn: async ({ signal }) => (await getJson<{ results: DeployedModel[] }>('/v1/admin/models', signal)).results,
+  refetchInterval: SOON_MS,
 });
 
 export const keysQuery = queryOptions({

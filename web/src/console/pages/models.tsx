@@ -1,11 +1,15 @@
 /** The models and their versions, with what waits and how fast it goes. */
+import { useQuery } from '@tanstack/react-query';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { useLanguage } from '../../i18n/use-language.ts';
 import { Skeleton } from '../../ui/skeleton.tsx';
+import type { DeployedModel } from '../../../../src/client/rollouts.ts';
+import { rolloutsQuery } from '../api.ts';
 import { ago, number, short } from '../format.ts';
 import { useLive } from '../live.tsx';
+import { Rollout } from './rollout.tsx';
 import { ConsolePage, Empty, Panel } from '../parts/panel.tsx';
 import { StatePill } from '../parts/pill.tsx';
 import type { Model, ModelVersion } from '../shapes.ts';
@@ -13,6 +17,7 @@ import type { Model, ModelVersion } from '../shapes.ts';
 export function Models(): ReactElement {
   const { t } = useTranslation('console');
   const { snapshot } = useLive();
+  const { data: deployed } = useQuery(rolloutsQuery);
   return (
     <ConsolePage title={t('models.title')}>
       {snapshot === null && <Skeleton className="h-40" />}
@@ -24,7 +29,7 @@ export function Models(): ReactElement {
       <ul className="grid gap-3 xl:grid-cols-2">
         {snapshot?.models.map((model) => (
           <li key={model.name} className="min-w-0">
-            <ModelCard model={model} />
+            <ModelCard model={model} deployed={deployed?.find(({ name }) => name === model.name) ?? null} />
           </li>
         ))}
       </ul>
@@ -32,7 +37,13 @@ export function Models(): ReactElement {
   );
 }
 
-function ModelCard({ model }: { readonly model: Model }): ReactElement {
+interface ModelCardProps {
+  readonly model: Model;
+  /** null: not known yet, or no worker that is here has it. */
+  readonly deployed: DeployedModel | null;
+}
+
+function ModelCard({ model, deployed }: ModelCardProps): ReactElement {
   const { t } = useTranslation('console');
   const lang = useLanguage();
   const { now } = useLive();
@@ -68,6 +79,7 @@ function ModelCard({ model }: { readonly model: Model }): ReactElement {
           ))}
         </dl>
         <Versions versions={model.versions} />
+        {deployed !== null && <Rollout model={deployed} />}
         {model.state === 'away' && model.last_seen_at !== null && (
           <p className="mt-2 text-xs text-soft">
             {t('models.seen')}: {ago(lang, Date.parse(model.last_seen_at), now)}

@@ -46,6 +46,7 @@ const STATES = {
   invited: 'quiet',
   joined: 'quiet',
   unloaded: 'quiet',
+  stored: 'quiet',
   expired: 'quiet',
   canceled: 'quiet',
   draining: 'warn',
