@@ -23,7 +23,7 @@ const TURN_MS = 60_000;
 /** Written by the build, last: the digest of what it was made of. */
 export const STAMP = 'sources.sha256';
 /** What the pages are made of, relative to the project. */
-const SOURCES = ['web', 'src/client', 'scripts/build-web.ts'];
+const SOURCES = ['web', 'src/client', 'src/errors.ts', 'scripts/build-web.ts'];
 const NO_SOURCES = /(?:^|\/)(?:dist[^/]*|node_modules|test-results)(?:\/|$)|\.test\.tsx?$/;
 
 /** The folder that is served. Never throws for pages that cannot be built: the API works without them. */
