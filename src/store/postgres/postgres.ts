@@ -7,7 +7,7 @@
  * epochs), bounds by advisory locks, and leases by the database's clock: see `migrations/0002-steps.sql`.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { toPosternError } from '../../errors.ts';
+import { PosternError, toPosternError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import { createService } from '../../service.ts';
 import {
@@ -164,7 +164,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
       // Steps that only add: gateways of the release before go on beside them.
       await submitter.transaction((run) => migrate(run));
       const { refusal } = await schemaState(submitter.run);
-      if (refusal !== null) throw new Error(refusal);
+      if (refusal !== null) throw new PosternError('config_invalid', refusal);
       hints.start();
     },
     async stop() {

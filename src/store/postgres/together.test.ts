@@ -166,4 +166,18 @@ describe('gateways on one database', { skip: cannotRunPostgres() }, () => {
     await all[0]!.settle([{ fence, outcome: { type: 'failed', error, retryable: false } }]);
     assert.equal((await all[0]!.get('nul'))?.error?.message, 'a\ufffdb\ufffdc');
   });
+
+  test('a release that is older than what the database needs refuses it, and says so', async () => {
+    const [store] = await gateways();
+    const postgres = await testPostgres();
+    await postgres.query(
+      "INSERT INTO postern.migration (version, name, oldest) VALUES (99, 'of a later release', 99)",
+      /\/(test_\d+)\?/.exec(url)![1],
+    );
+    const older = createPostgresStore({ clock: systemClock, url: new Secret(url), blobs: null });
+    await assert.rejects(older.start(), { code: 'config_invalid', message: /use a newer release/ });
+    await older.stop();
+    // Whoever runs already goes on.
+    await store!.probe();
+  });
 });
