@@ -32,7 +32,7 @@ module.exports = {
     only('fieldguide', [
       '^src/gateway/(ports|http/route)\\.ts$',
       '^src/store/store\\.ts$',
-      '^src/blobs/(blobs|directory)\\.ts$',
+      '^src/blobs/(blobs|copy|directory)\\.ts$',
       '^src/images/',
     ]),
     // What a version is made of is the worker's to say; S3 is reached as the blobs reach it.

@@ -6,10 +6,12 @@ import type { BlobStore } from '../blobs/blobs.ts';
 import { createDirectoryBlobs } from '../blobs/directory.ts';
 import { createS3Blobs } from '../blobs/s3.ts';
 import type { Clock } from '../clock.ts';
+import { backupGuide, guideRecordsPath, photosFolder, restoreGuide, type GuidePlace } from '../fieldguide/backup.ts';
 import { createFieldGuide } from '../fieldguide/fieldguide.ts';
 import { createPostgresRecords } from '../fieldguide/records/postgres.ts';
 import type { Records } from '../fieldguide/records/records.ts';
 import { createSqliteRecords } from '../fieldguide/records/sqlite.ts';
+import type { AppFiles } from '../gateway/backup.ts';
 import type { App, AppHost } from '../gateway/ports.ts';
 import type { Config } from './config.ts';
 
@@ -40,7 +42,7 @@ export async function fieldGuideApps(
 
 /** Apart from the payloads of jobs: who clears up there knows nothing of photos. */
 function photoBlobs({ blobs, dataDir }: Config, clock: Clock): BlobStore {
-  if (blobs === null) return createDirectoryBlobs({ folder: join(dataDir, 'photos'), clock });
+  if (blobs === null) return createDirectoryBlobs({ folder: photosFolder(dataDir), clock });
   return createS3Blobs({
     place: { ...blobs, prefix: blobs.prefix === '' ? 'photos' : `${blobs.prefix}/photos` },
     clock,
@@ -49,9 +51,35 @@ function photoBlobs({ blobs, dataDir }: Config, clock: Clock): BlobStore {
 
 /** In the database of the jobs where several gateways share one. */
 function guideRecords({ dataDir, databaseUrl }: Config, { logger }: AppHost): Records {
-  if (databaseUrl === null) return createSqliteRecords(join(dataDir, 'fieldguide.sqlite'));
+  if (databaseUrl === null) return createSqliteRecords(guideRecordsPath(dataDir));
   return createPostgresRecords({
     url: databaseUrl.reveal(),
     onConnectionError: (error) => logger.warn('a connection of the field guide was lost', { error: error.message }),
   });
+}
+
+/** Its files, for a backup and back; `photos`: how many files of photos the last call copied, null: none, because there was nothing to copy or no place for it. */
+export interface GuideFiles extends AppFiles {
+  readonly photos: number | null;
+}
+
+export function guideFiles(config: Config, clock: Clock): GuideFiles {
+  let photos: number | null = null;
+  // In a backup the photos are files, wherever they were.
+  const inBackup = (folder: string): GuidePlace => ({
+    records: guideRecordsPath(folder),
+    photos: createDirectoryBlobs({ folder: photosFolder(folder), clock }),
+  });
+  const here = (): GuidePlace => ({ records: guideRecordsPath(config.dataDir), photos: photoBlobs(config, clock) });
+  return {
+    get photos() {
+      return photos;
+    },
+    async backup(draft) {
+      photos = await backupGuide(here(), inBackup(draft));
+    },
+    async restore(backup) {
+      photos = await restoreGuide(inBackup(backup), here());
+    },
+  };
 }

@@ -33,15 +33,15 @@ void test('a backup holds records and identity; a restore never puts them over n
   t.after(() => rm(root, { recursive: true }));
   const [here, there, backup] = [join(root, 'here'), join(root, 'there'), join(root, 'backup')];
   await makeDataFolder(here, 'old');
-  assert.equal((await backupStore(here, backup, systemClock)).control, true);
+  assert.equal((await backupStore(here, backup, { clock: systemClock })).control, true);
   assert.deepEqual(await contentOf(backup), ['old', 'old']);
   assert.equal((await stat(join(backup, 'identity', 'ca.key'))).mode & 0o777, 0o600);
 
-  assert.equal((await restoreStore(backup, there, systemClock)).control, true);
+  assert.equal((await restoreStore(backup, there, { clock: systemClock })).control, true);
   assert.deepEqual(await contentOf(there), ['old', 'old']);
 
   await writeFile(join(here, 'identity', 'ca.key'), 'new');
   await rm(join(here, 'jobs.sqlite'));
-  assert.equal((await restoreStore(backup, here, systemClock)).control, false);
+  assert.equal((await restoreStore(backup, here, { clock: systemClock })).control, false);
   assert.deepEqual(await contentOf(here), ['old', 'new']);
 });

@@ -1,12 +1,12 @@
 /**
- * A backup is a folder: the store's file, copied at one moment, the blobs that it names, the control records (workers, keys)
- * and the gateway's identity. It is made while the gateway runs. A blob that a job no longer needs may be removed between the copy of the file and its own; the file is then
- * copied anew, and only what is missing is fetched, so each round is shorter than the one before.
+ * A backup is a folder: the store's file, copied at one moment, the blobs that it names, the control records (workers, keys), the
+ * gateway's identity, and what apps keep beside them. It is made while the gateway runs.
  */
 import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobStore } from '../blobs/blobs.ts';
+import { copyBlobs, copyWithBlobs } from '../blobs/copy.ts';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { copyRecords, recordsPath } from '../identity/records.ts';
@@ -20,9 +20,22 @@ export interface BackupSummary {
   readonly control: boolean;
 }
 
-const MAX_ROUNDS = 5;
+/** What an app keeps in files of its own. */
+export interface AppFiles {
+  /** Copies them into the folder `draft`. Called before the jobs are copied, so that each job that they name is in the copy, unless it has expired. */
+  backup(draft: string): Promise<void>;
+  /** Puts them back from the backup. Called before the jobs, whose file is what makes a data folder one. */
+  restore(backup: string): Promise<void>;
+}
 
-type BlobsAt = GatewayConfig['blobs'];
+export interface BackupOptions {
+  readonly clock: Clock;
+  /** Where the payloads are; null: in the data folder. */
+  readonly blobs?: GatewayConfig['blobs'];
+  /** False: they are in a database, whose own backup has them and their payloads. */
+  readonly jobs?: boolean;
+  readonly apps?: readonly AppFiles[];
+}
 
 /**
  * Copies the store of `dataDir`, and its payloads from wherever they are, into the new folder `to`. The folder appears when
@@ -31,60 +44,51 @@ type BlobsAt = GatewayConfig['blobs'];
 export async function backupStore(
   dataDir: string,
   to: string,
-  clock: Clock,
-  blobsAt: BlobsAt = null,
+  { clock, blobs = null, jobs = true, apps = [] }: BackupOptions,
 ): Promise<BackupSummary> {
   if (existsSync(to)) throw new PosternError('config_invalid', `${to} exists already: choose another folder`);
+  // Before an app has copied anything.
+  if (jobs && !existsSync(storePath(dataDir))) {
+    throw new PosternError('config_invalid', `there is no store at ${storePath(dataDir)}`);
+  }
   const draft = `${to}.draft`;
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { recursive: true, mode: 0o700 });
   try {
-    const blobs = await withBlobs(openAt(dataDir, clock, blobsAt), openAt(draft, clock), (from, copy) =>
-      copyUntilComplete(dataDir, draft, from, copy),
-    );
+    for (const app of apps) await app.backup(draft);
+    const copy = async (): Promise<string[]> => {
+      await rm(storePath(draft), { force: true });
+      await copyStore(storePath(dataDir), storePath(draft));
+      return namedBlobs(storePath(draft));
+    };
+    const copied = jobs ? await copyWithBlobs(copy, openAt(dataDir, clock, blobs), openAt(draft, clock, null)) : 0;
     const control = await copyControl(dataDir, draft);
     await rename(draft, to);
-    return { blobs, control };
+    return { blobs: copied, control };
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
-}
-
-async function copyUntilComplete(dataDir: string, draft: string, from: BlobStore, copy: BlobStore): Promise<number> {
-  for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    await rm(storePath(draft), { force: true });
-    await copyStore(storePath(dataDir), storePath(draft));
-    const keys = namedBlobs(storePath(draft));
-    if (await copyBlobs(keys, from, copy)) return keys.length;
-  }
-  throw new PosternError(
-    'storage_failed',
-    `a payload that the store names was missing in each of ${MAX_ROUNDS} rounds: the disk has lost it, or removes faster than it copies`,
-  );
 }
 
 /** Makes a store of this backup in `dataDir`, which must have none. */
 export async function restoreStore(
   backup: string,
   dataDir: string,
-  clock: Clock,
-  blobsAt: BlobsAt = null,
+  { clock, blobs = null, jobs = true, apps = [] }: BackupOptions,
 ): Promise<BackupSummary> {
   const target = storePath(dataDir);
-  if (existsSync(target)) {
+  if (jobs && existsSync(target)) {
     throw new PosternError('config_invalid', `${target} exists already: stop the gateway and move it away first`);
   }
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const keys = namedBlobs(storePath(backup));
+  const keys = jobs ? namedBlobs(storePath(backup)) : [];
+  for (const app of apps) await app.restore(backup);
   // The blobs first: the file is what makes it a store.
-  const complete = await withBlobs(openAt(backup, clock), openAt(dataDir, clock, blobsAt), (from, copy) =>
-    copyBlobs(keys, from, copy),
-  );
-  if (!complete) {
+  if (!(await copyBlobs(keys, openAt(backup, clock, null), openAt(dataDir, clock, blobs)))) {
     throw new PosternError('storage_failed', `${backup} is not complete: a payload that it names is missing`);
   }
   const control = await copyControl(backup, dataDir);
-  await copyStore(storePath(backup), target);
+  if (jobs) await copyStore(storePath(backup), target);
   return { blobs: keys.length, control };
 }
 
@@ -102,31 +106,5 @@ async function copyControl(from: string, to: string): Promise<boolean> {
 
 const identityFolder = (dataDir: string): string => join(dataDir, 'identity');
 
-/** False when one is gone. Each one is checked against its name as it is read. */
-async function copyBlobs(keys: readonly string[], from: BlobStore, to: BlobStore): Promise<boolean> {
-  for (const key of keys) {
-    if (await to.has(key)) continue;
-    const bytes = await from.get(key);
-    if (bytes === null) return false;
-    await to.put(bytes);
-  }
-  return true;
-}
-
-const openAt = (dataDir: string, clock: Clock, blobs: BlobsAt = null): BlobStore =>
+const openAt = (dataDir: string, clock: Clock, blobs: GatewayConfig['blobs']): BlobStore =>
   createGatewayBlobs({ dataDir, blobs }, clock);
-
-async function withBlobs<T>(
-  from: BlobStore,
-  to: BlobStore,
-  work: (from: BlobStore, to: BlobStore) => Promise<T>,
-): Promise<T> {
-  try {
-    await from.start();
-    await to.start();
-    return await work(from, to);
-  } finally {
-    await from.stop();
-    await to.stop();
-  }
-}

@@ -71,7 +71,7 @@ void test('one process claims and both write; the other one takes over when it m
     assert.deepEqual((await store.claim([claimOf('here', 10)]))[0]?.jobs, []);
 
     const backup = join(folder, 'backup');
-    await backupStore(folder, backup, systemClock);
+    await backupStore(folder, backup, { clock: systemClock });
     const known = startingWith(load.lines, 'A ');
     await load.until((lines) => startingWith(lines, 'A ') > known);
     await load.kill();
@@ -95,9 +95,9 @@ void test('one process claims and both write; the other one takes over when it m
 /** It is whole, can be made into a store, and every job in it can be run with the input that it came with. */
 async function checkBackup(backup: string, dataDir: string): Promise<void> {
   assert.deepEqual(inspect(join(backup, 'jobs.sqlite')), []);
-  await restoreStore(backup, dataDir, systemClock);
-  await assert.rejects(restoreStore(backup, dataDir, systemClock), { code: 'config_invalid' });
-  await assert.rejects(backupStore(dataDir, backup, systemClock), { code: 'config_invalid' });
+  await restoreStore(backup, dataDir, { clock: systemClock });
+  await assert.rejects(restoreStore(backup, dataDir, { clock: systemClock }), { code: 'config_invalid' });
+  await assert.rejects(backupStore(dataDir, backup, { clock: systemClock }), { code: 'config_invalid' });
   const store = await openStore(dataDir);
   const { jobs } = await store.list({ limit: 1_000, cursor: null });
   assert.ok(jobs.length > 20);

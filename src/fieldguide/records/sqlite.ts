@@ -25,9 +25,8 @@ export function createSqliteRecords(path: string): Records {
     ...storageErrors(queries),
     ...createService({
       start() {
-        const file = { path, what: 'records of the field guide', applicationId: APPLICATION_ID, cacheKib: CACHE_KIB };
         opened = new Kysely<Tables>({
-          dialect: new NodeSqliteDialect({ database: adapted(openSqliteFile(file, prepare)) }),
+          dialect: new NodeSqliteDialect({ database: adapted(openSqliteRecordsFile(path)) }),
         });
         return Promise.resolve();
       },
@@ -38,6 +37,12 @@ export function createSqliteRecords(path: string): Records {
       },
     }),
   };
+}
+
+/** The file itself, in its present format; made when missing. */
+export function openSqliteRecordsFile(path: string): DatabaseSync {
+  const file = { path, what: 'records of the field guide', applicationId: APPLICATION_ID, cacheKib: CACHE_KIB };
+  return openSqliteFile(file, prepare);
 }
 
 /** Kysely begins transactions as readers; one that reads before it writes would then fail when another process wrote between. */
