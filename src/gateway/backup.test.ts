@@ -45,3 +45,17 @@ void test('a backup holds records and identity; a restore never puts them over n
   assert.equal((await restoreStore(backup, here, { clock: systemClock })).control, false);
   assert.deepEqual(await contentOf(here), ['old', 'new']);
 });
+
+void test('with jobs in a database the identity is what is copied, and it is no backup with jobs', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'postern-backup-'));
+  t.after(() => rm(root, { recursive: true }));
+  const [here, there, backup] = [join(root, 'here'), join(root, 'there'), join(root, 'backup')];
+  await makeDataFolder(here, 'old');
+  await rm(join(here, 'jobs.sqlite'));
+  const options = { clock: systemClock, jobs: false };
+  await assert.rejects(backupStore(here, backup, { clock: systemClock }), { code: 'config_invalid' });
+  assert.deepEqual(await backupStore(here, backup, options), { blobs: 0, control: true });
+  await assert.rejects(restoreStore(backup, there, { clock: systemClock }), { code: 'config_invalid' });
+  assert.deepEqual(await restoreStore(backup, there, options), { blobs: 0, control: true });
+  assert.equal(await readFile(join(there, 'identity', 'ca.key'), 'utf8'), 'old');
+});

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { BlobStore } from '../blobs/blobs.ts';
 import { copyBlobs, copyWithBlobs } from '../blobs/copy.ts';
 import type { Clock } from '../clock.ts';
@@ -79,6 +79,12 @@ export async function restoreStore(
   const target = storePath(dataDir);
   if (jobs && existsSync(target)) {
     throw new PosternError('config_invalid', `${target} exists already: stop the gateway and move it away first`);
+  }
+  if (jobs && !existsSync(storePath(backup))) {
+    throw new PosternError(
+      'config_invalid',
+      `${backup} is no backup with jobs: it has no ${basename(storePath(backup))}`,
+    );
   }
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const keys = jobs ? namedBlobs(storePath(backup)) : [];

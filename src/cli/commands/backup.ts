@@ -15,7 +15,7 @@ export function addBackup(program: Command): void {
 The copy is what was committed at one moment. It holds callers' inputs and results, the photos that people sent to the field
 guide, and the key of the certificate authority: whoever has it can be any worker.
 With DATABASE_URL only the identity is copied: jobs, field guide, workers and keys are the database's backup to make
-(pg_dump), payloads and photos in a bucket the bucket's.
+(pg_dump), payloads and photos in a bucket the bucket's; without a bucket, copy POSTERN_DATA_DIR/photos too.
 
 Examples:
   postern backup /backups/postern-$(date +%F)

@@ -2,13 +2,17 @@
 import { resolve } from 'node:path';
 import { systemClock } from '../../clock.ts';
 import { backupStore, restoreStore, type BackupOptions } from '../../gateway/backup.ts';
+import { photosFolder } from '../../fieldguide/backup.ts';
 import type { Config } from '../config.ts';
 import { loadConfig } from '../env.ts';
 import { guideFiles, type GuideFiles } from '../guides.ts';
 
-const ELSEWHERE =
-  'Jobs, workers, keys and the field guide are in the database (DATABASE_URL), and their payloads and photos there or in the bucket: ' +
-  "the database's own backup (pg_dump) and the bucket's are theirs.";
+/** What a backup beside a database leaves to others. */
+function elsewhere({ dataDir, blobs }: Config): string {
+  const bucket = 'Payloads and photos are in the bucket, which has its own.';
+  const folder = `The field guide's photos are files in ${photosFolder(dataDir)}: copy that folder too.`;
+  return `Jobs, workers, keys and the field guide are in the database (DATABASE_URL): pg_dump is their backup. ${blobs === null ? folder : bucket}`;
+}
 
 export async function backup(folder: string): Promise<void> {
   const to = resolve(folder);
@@ -17,7 +21,7 @@ export async function backup(folder: string): Promise<void> {
   const secret = control ? ' It holds the key of the certificate authority: keep it as you keep that.' : '';
   const what =
     options.jobs === false ? 'Backup of the identity' : `Backup with ${blobs} large payloads${photosOf(guide)}`;
-  process.stdout.write(`${what}: ${to}.${secret}\n${options.jobs === false ? `${ELSEWHERE}\n` : ''}`);
+  process.stdout.write(`${what}: ${to}.${secret}\n${options.jobs === false ? `${elsewhere(config)}\n` : ''}`);
 }
 
 export async function restore(folder: string): Promise<void> {
@@ -26,7 +30,7 @@ export async function restore(folder: string): Promise<void> {
   const { blobs, control } = await restoreStore(resolve(folder), dataDir, options);
   if (options.jobs === false) {
     const what = control ? `Restored the identity to ${dataDir}` : `The identity was left as it is in ${dataDir}`;
-    process.stdout.write(`${what}. ${ELSEWHERE}\n`);
+    process.stdout.write(`${what}. ${elsewhere(config)}\n`);
     return;
   }
   const also = control ? ', workers, keys and identity' : ' (workers, keys and identity were left as they are here)';
