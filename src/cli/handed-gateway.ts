@@ -22,6 +22,8 @@ export interface HandedGatewayOptions {
 
 /** Callers come and go meanwhile; a supervisor shows how many there are. */
 const REPORT_MS = 1_000;
+/** A reload of nginx starts its new workers within milliseconds, and its old ones accept no more then. */
+const OLD_PORT_MS = 2_000;
 /** What a report takes to be read before a process ends. */
 const LAST_REPORT_MS = 200;
 
@@ -98,6 +100,8 @@ export async function runHandedGateway(options: HandedGatewayOptions, ending: Pr
     } else if (order.command === 'leave' && phase === 'active' && gateway !== undefined) {
       enter('draining');
       if (order.for_good) closeDoors();
+      // A proxy that is being told of the other port still sends some requests to this one; then the next instance wants it.
+      clock.after(OLD_PORT_MS, () => gateway.closeDoor());
       await gateway.leave(order.deadline_ms);
       if (usedDoors < doors && !isStopping) await prepare();
     } else if (order.command === 'stop') {

@@ -1,5 +1,5 @@
 /** How far this program's schemas are, and how old a release may be that works beside it: for `release.json`. */
-import { MIGRATIONS } from '../store/sqlite/schema.ts';
+import { MIGRATIONS, OLDEST_STEPS } from '../store/sqlite/schema.ts';
 
 export interface SchemaFormat {
   /** Steps that it knows. */
@@ -9,5 +9,5 @@ export interface SchemaFormat {
 }
 
 export function schemaFormats(): Readonly<Record<string, SchemaFormat>> {
-  return { store: { steps: MIGRATIONS.length, oldest: MIGRATIONS.length } };
+  return { store: { steps: MIGRATIONS.length, oldest: OLDEST_STEPS } };
 }

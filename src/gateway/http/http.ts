@@ -7,7 +7,7 @@ import { Server as NetServer, type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { PosternError } from '../../errors.ts';
 import { createService, type Service } from '../../service.ts';
-import type { Clock } from '../../clock.ts';
+import { sleep, type Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
@@ -112,6 +112,9 @@ export interface HttpService extends Service {
 
 /** Maintenance takes minutes. */
 const MAINTENANCE_RETRY_S = 30;
+
+/** Longer than an instance keeps the port that it left. */
+const FREE_PORT_MS = 4_000;
 
 /** How often a drain looks whether the last request is over. */
 const DRAIN_LOOK_MS = 20;
@@ -317,11 +320,26 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     if (app === null) throw new Error('listen before start');
     try {
       if (handOver === null) await app.listen({ host: config.host, port: config.port });
-      else await listenAt(app.server, handOver.door);
+      else await listenSoon(app.server, handOver.door);
     } catch (error) {
       throw listenError(error, config);
     }
     logger.info('http listening', { host: config.host, port: portOf(app) });
+  }
+
+  /** The port may be in its last moments with the instance before the one before. */
+  async function listenSoon(server: FastifyInstance['server'], door: Door): Promise<void> {
+    const until = clock.monotonic() + FREE_PORT_MS;
+    for (;;) {
+      try {
+        await listenAt(server, door);
+        return;
+      } catch (error) {
+        const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+        if (!isTaken || 'fd' in door || clock.monotonic() > until) throw error;
+        await sleep(clock, DRAIN_LOOK_MS);
+      }
+    }
   }
 
   /** The listener alone: `http.Server.close` would cut idle connections, on which the next request may be on its way. */

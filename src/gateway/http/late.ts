@@ -55,7 +55,9 @@ export function takeCaller(request: IncomingMessage): void {
 export function passOn(request: IncomingMessage, response: ServerResponse, socketPath: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const { method, url: path } = request;
-    const headers = [...kept(request.rawHeaders), CALLER_HEADER, request.socket.remoteAddress ?? ''];
+    // Node adds nothing to headers that are given in full: a body without a length needs its framing said.
+    const framing = request.headers['transfer-encoding'] === undefined ? [] : ['transfer-encoding', 'chunked'];
+    const headers = [...kept(request.rawHeaders), ...framing, CALLER_HEADER, request.socket.remoteAddress ?? ''];
     const onward = httpRequest({ socketPath, method, path, headers, agent: false, setDefaultHeaders: false });
     const fail = (error: Error): void => {
       onward.destroy();

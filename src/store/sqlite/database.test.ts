@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { assertDurable, checkVersion } from '../../sqlite.ts';
 import { openDatabase } from './database.ts';
-import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
+import { APPLICATION_ID, MIGRATIONS, OLDEST_STEPS } from './schema.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-database-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -17,7 +17,7 @@ void test('a new file is durable, has the tables, and is for its owner alone', (
   const path = join(folder, 'new.sqlite');
   const db = openDatabase({ path, cacheKib });
   assertDurable(db, 'store');
-  assert.equal(db.prepare('PRAGMA user_version').get()?.user_version, MIGRATIONS.length);
+  assert.equal(db.prepare('PRAGMA user_version').get()?.user_version, OLDEST_STEPS * 65_536 + MIGRATIONS.length);
   assert.equal(db.prepare('PRAGMA application_id').get()?.application_id, APPLICATION_ID);
   for (const end of ['', '-wal', '-shm']) assert.equal(statSync(path + end).mode & 0o777, 0o600);
   db.close();
@@ -85,4 +85,21 @@ void test('the connection that only reads cannot write, and can checkpoint', () 
   assert.equal(done?.checkpointed, done?.log);
   reader.close();
   writer.close();
+});
+
+void test('a store that a newer release only added to is opened and left as it is; one that it took something from is refused', () => {
+  const path = join(folder, 'ahead.sqlite');
+  openDatabase({ path, cacheKib }).close();
+  const steps = MIGRATIONS.length + 1;
+  const set = (oldest: number): void => {
+    const db = new DatabaseSync(path);
+    db.exec(`PRAGMA user_version = ${oldest * 65_536 + steps}`);
+    db.close();
+  };
+  set(MIGRATIONS.length);
+  const db = openDatabase({ path, cacheKib });
+  assert.equal(db.prepare('PRAGMA user_version').get()?.user_version, MIGRATIONS.length * 65_536 + steps);
+  db.close();
+  set(steps);
+  assert.throws(() => openDatabase({ path, cacheKib }), { code: 'config_invalid' });
 });

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { PosternError } from '../../errors.ts';
 import { openSqliteFile, pragma, transact } from '../../sqlite.ts';
-import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
+import { APPLICATION_ID, MIGRATIONS, OLDEST_STEPS } from './schema.ts';
 
 export interface OpenOptions {
   readonly path: string;
@@ -21,19 +21,30 @@ export function openDatabase({ path, cacheKib, queryOnly = false }: OpenOptions)
   });
 }
 
+/**
+ * Takes the steps that are missing. `user_version` holds two numbers: how many were taken, and above that how many a release must know at
+ * least (`OLDEST_STEPS` of whoever took the last one). So a release that is rolled back to works on what a newer one left, as
+ * long as that one only added to it.
+ */
 function migrate(db: DatabaseSync, path: string): void {
-  if (pragma(db, 'PRAGMA user_version') === MIGRATIONS.length) return;
+  if (pragma(db, 'PRAGMA user_version') === FORMAT) return;
   transact(db, () => {
     // Again, inside: another process may have been first.
-    const done = pragma(db, 'PRAGMA user_version') as number;
-    if (done > MIGRATIONS.length) {
+    const { steps, oldest } = readFormat(pragma(db, 'PRAGMA user_version') as number);
+    if (steps > MIGRATIONS.length) {
+      if (oldest > 0 && MIGRATIONS.length >= oldest) return;
       throw new PosternError(
         'config_invalid',
-        `${path} has format ${done} and this Postern knows ${MIGRATIONS.length}: use the release that wrote it, or a newer one`,
+        `${path} has format ${steps} and this Postern knows ${MIGRATIONS.length}: use the release that wrote it, or a newer one`,
       );
     }
-    for (const step of MIGRATIONS.slice(done)) db.exec(step);
+    for (const step of MIGRATIONS.slice(steps)) db.exec(step);
     db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-    db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    db.exec(`PRAGMA user_version = ${FORMAT}`);
   });
 }
+
+const STEPS_RANGE = 65_536;
+const FORMAT = OLDEST_STEPS * STEPS_RANGE + MIGRATIONS.length;
+
+const readFormat = (version: number) => ({ steps: version % STEPS_RANGE, oldest: Math.floor(version / STEPS_RANGE) });

@@ -214,3 +214,9 @@ export const MIGRATIONS: readonly string[] = [
     BEGIN UPDATE failed_input_total SET bytes = bytes - old.bytes; END;
   `,
 ];
+
+/**
+ * The fewest steps that a release must know to work on a store with all of these. A step that only adds leaves it as it is. One that takes
+ * away or renames what older releases use raises it to its own number: those can then not be rolled back to.
+ */
+export const OLDEST_STEPS = 5;
