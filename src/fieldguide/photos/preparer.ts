@@ -35,7 +35,13 @@ interface Running extends Task {
   readonly deadline: Timer;
 }
 
-export function createPreparer({ clock }: { readonly clock: Clock }): Preparer {
+export interface PreparerOptions {
+  readonly clock: Clock;
+  /** The path of the process' program. */
+  readonly program?: string;
+}
+
+export function createPreparer({ clock, program = PROGRAM }: PreparerOptions): Preparer {
   const waiting: Task[] = [];
   const running = new Map<number, Running>();
   let child: ChildProcess | null = null;
@@ -64,12 +70,14 @@ export function createPreparer({ clock }: { readonly clock: Clock }): Preparer {
   }
 
   function start(): ChildProcess {
-    const started = fork(PROGRAM, { env: {}, execArgv: [], serialization: 'advanced', stdio: 'ignore' });
+    const started = fork(program, { env: {}, execArgv: [], serialization: 'advanced', stdio: 'ignore' });
     started.on('message', (reply: PrepareReply) => {
       const task = take(reply.id);
+      // The last word of a process that was given up.
+      if (task === undefined) return;
       if (suspects > 0) suspects -= 1;
-      if (reply.type === 'prepared') task?.resolve(reply.prepared);
-      else task?.reject(new PosternError(reply.code, reply.message));
+      if (reply.type === 'prepared') task.resolve(reply.prepared);
+      else task.reject(new PosternError(reply.code, reply.message));
       next();
     });
     const gone = (): void => {
@@ -97,23 +105,34 @@ export function createPreparer({ clock }: { readonly clock: Clock }): Preparer {
     ending?.kill('SIGKILL');
   }
 
+  /** Those beside it are not to blame, as far as anybody knows. */
   function overdue(id: number): void {
     take(id)?.reject(new PosternError('input_invalid', 'the photo takes too long to decode: send a smaller one'));
+    if (suspects > 0) suspects -= 1;
     end();
-    lost();
+    again();
   }
 
-  /** The photo that ran alone killed it. Of several nobody can say which one did: they are tried again, each alone. */
+  /**
+   * Of several photos nobody can say which one killed it, and one alone may have come to a process that somebody else had killed: they
+   * are tried again, each alone. One with which it dies again is the one.
+   */
   function lost(): void {
     child = null;
-    const tasks = [...running.keys()].flatMap((id) => take(id) ?? []);
-    if (tasks.length === 1) {
-      tasks[0]?.reject(new PosternError('not_an_image', 'the photo could not be decoded: send it as a JPEG'));
-      if (suspects > 0) suspects -= 1;
-    } else {
-      waiting.unshift(...tasks);
-      suspects += tasks.length;
+    if (suspects > 0) {
+      suspects -= 1;
+      for (const id of [...running.keys()]) {
+        take(id)?.reject(new PosternError('not_an_image', 'the photo could not be decoded: send it as a JPEG'));
+      }
     }
+    again();
+  }
+
+  /** What runs, each alone. */
+  function again(): void {
+    const tasks = [...running.keys()].flatMap((id) => take(id) ?? []);
+    waiting.unshift(...tasks);
+    suspects += tasks.length;
     next();
   }
 
