@@ -131,8 +131,21 @@ export class PosternSystem {
   }
 
   /** Starts a gateway and waits until it is ready. Ports of an earlier one may be given, to take its place. */
-  async gateway(ports: { httpPort?: number; tunnelPort?: number } = {}, how: Launch = {}): Promise<Gateway> {
-    const words = [...(this.#options.gatewayPrefix ?? []), process.execPath, PROGRAM, 'gateway', '--json'];
+  gateway(ports: { httpPort?: number; tunnelPort?: number } = {}, how: Launch = {}): Promise<Gateway> {
+    return this.#serve(['gateway', '--json'], ports, how);
+  }
+
+  /** The same with `postern up`: gateway and worker in one, ready with its models. */
+  up(args: readonly string[] = [], how: Launch = {}): Promise<Gateway> {
+    return this.#serve(['up', '--json', ...args], {}, how);
+  }
+
+  async #serve(
+    args: readonly string[],
+    ports: { httpPort?: number; tunnelPort?: number },
+    how: Launch,
+  ): Promise<Gateway> {
+    const words = [...(this.#options.gatewayPrefix ?? []), process.execPath, PROGRAM, ...args];
     const env = {
       ...this.#env(),
       POSTERN_HTTP_HOST: this.#options.httpHost ?? '127.0.0.1',
