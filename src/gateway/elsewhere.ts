@@ -48,6 +48,8 @@ export function createElsewhere({ clock, store, waiters, isHere, decided, failed
   }
 
   return {
+    /** Now, and not only with the next look. */
+    look: (): void => void look(),
     start(): void {
       timer ??= clock.every(LOOK_MS, () => void look());
     },

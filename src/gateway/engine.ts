@@ -15,6 +15,7 @@ import { LOST_ON_THE_WAY, NOT_ALLOWED } from '../dispatch/endings.ts';
 import { createIds, isUnrecorded } from '../dispatch/id.ts';
 import { DEFAULT_LEASE_MS, TERMINAL, type Fence, type Job, type JobId, type SessionId } from '../dispatch/job.ts';
 import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts';
+import { createBesideOthers } from './beside-others.ts';
 import { createBeside } from './beside.ts';
 import { createCatalogue } from './engine-catalogue.ts';
 import type { EngineOptions } from './engine-options.ts';
@@ -149,6 +150,12 @@ export function createEngine(options: EngineOptions): Engine {
     dispatcher.flight(id) !== undefined ||
     (undecided.has(id) && (isUnrecorded(id) || (sweeper.claims && leaving.claims && beside.isOver)));
   const elsewhere = createElsewhere({ ...asElsewhere, isHere });
+  const others = createBesideOthers({
+    ...asElsewhere,
+    look: elsewhere.look,
+    readModels: () => modelMemory.restoreAgain(),
+    waiting: (model) => waitsAgain({ model, version: null, rows: 1, solo: false }),
+  });
   const wakeups = createWakeups({ clock, due: waitsAgain });
   const settling = createSettling({ clock, isServed: (model) => catalogue.report(model, null)?.ready === true });
   const services = createServices({
@@ -175,7 +182,8 @@ export function createEngine(options: EngineOptions): Engine {
     leaseMs,
     defer: options.defer ?? setImmediate,
     accepted(job) {
-      undecided.add(job.id);
+      // With others beside, nobody would say when one of these is decided there.
+      if (!others.isShared || isUnrecorded(job.id)) undecided.add(job.id);
       counters.of(job.model).submitted += 1;
     },
     ended(outcome) {
@@ -273,6 +281,7 @@ export function createEngine(options: EngineOptions): Engine {
     if (job === null) return null;
     // Nobody held it, so a cancel decided it. Whatever else ended it is told by its own answer, maybe a moment later.
     if (undecided.has(id) && job.status === 'canceled' && job.session === null) decided(job);
+    else if (others.isShared && TERMINAL.has(job.status)) decidedElsewhere(job);
     else if (job.status === 'processing') {
       if (dispatcher.flight(id)) dispatcher.cancel(id, 'caller');
       else if (turn.claiming) cancelEarly.add(id);
@@ -349,6 +358,7 @@ export function createEngine(options: EngineOptions): Engine {
       await store.start();
       await modelMemory.restore().catch((error: unknown) => storeFailed('knownModels', error));
       elsewhere.start();
+      others.start();
       rollouts.start();
       if (options.standby !== true) await activate();
       endPermissions = permissions.onChange(events.permissionsChanged);
@@ -364,6 +374,7 @@ export function createEngine(options: EngineOptions): Engine {
       streams.stop();
       wakeups.stop();
       elsewhere.stop();
+      others.stop();
       rollouts.stop();
       await store.stop();
     },

@@ -64,6 +64,7 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
     },
     /** The jobs that somebody waits for. */
     awaited: (): Iterable<JobId> => byJob.keys(),
+    isAwaited: (id: JobId): boolean => byJob.has(id),
     /** Resolves with the decided job, or with null when the time is over, the signal is aborted, or everything stops. */
     wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
       if (timeoutMs <= 0 || signal?.aborted) return Promise.resolve(null);

@@ -1,0 +1,103 @@
+/** Two gateways on one PostgreSQL, and a worker that has dialled only one of them. */
+import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import type { Prediction } from '../../src/client/shapes.ts';
+import { PosternSystem, until, untilModel, type Gateway } from '../support/postern.ts';
+import { cannotRunPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+
+void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout: 280_000 }, () => {
+  let postgres: TestPostgres;
+  let system: PosternSystem;
+  let near: Gateway;
+  let far: Gateway;
+  let env: Record<string, string>;
+  const ofSecond = (): Record<string, string> => ({ ...env, POSTERN_DATA_DIR: join(system.folder, 'second') });
+
+  before(async () => {
+    postgres = await startPostgres();
+    env = { DATABASE_URL: postgres.tcpUrlOf(await postgres.createDatabase()) };
+    system = new PosternSystem();
+    near = await system.gateway({}, { env });
+    // The worker's certificate is made by one of them, and counts at both.
+    const token = JSON.parse(
+      system.command(
+        'gateway',
+        ['invite', 'gpu-1', '--all-models', '--address', `127.0.0.1:${near.tunnelPort}`, '--json'],
+        env,
+      ),
+    ) as { token: string };
+    const folder = join(system.folder, 'gpu-1');
+    system.command('worker', ['join', token.token], { POSTERN_IDENTITY_DIR: folder });
+    cpSync(join(system.folder, 'gateway', 'identity'), join(system.folder, 'second', 'identity'), { recursive: true });
+    far = await system.gateway({}, { env: ofSecond() });
+    system.worker(near, folder);
+    await untilModel(near.url, 'echo');
+  });
+  after(async () => {
+    await system.remove();
+    await postgres.remove();
+  });
+
+  const ask = (gateway: Gateway, path: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(`${gateway.url}${path}`, init);
+  const predict = (gateway: Gateway, text: string, headers: Record<string, string> = {}): Promise<Response> =>
+    ask(gateway, '/v1/models/local/echo/predictions', {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream', ...headers },
+      body: text,
+    });
+
+  void test('a prediction asked for where there is no worker is run where there is one, and waited for where it was asked for', async () => {
+    await until('the far gateway to know the model', 30_000, async () =>
+      (await (await ask(far, '/v1/models')).text()).includes('"echo"') ? true : null,
+    );
+    const response = await predict(far, 'from afar', { prefer: 'wait=60' });
+    const prediction = (await response.json()) as Prediction;
+    assert.equal(prediction.status, 'succeeded', JSON.stringify(prediction));
+    assert.equal(await (await ask(near, `/v1/predictions/${prediction.id}/output`)).text(), 'from afar');
+  });
+
+  void test('many at both at once are each decided once, wherever they are read', async () => {
+    const COUNT = 60;
+    const ids = await Promise.all(
+      Array.from({ length: COUNT }, async (_, n) => {
+        const response = await predict(n % 2 === 0 ? near : far, `text ${n}`);
+        assert.equal(response.status, 202);
+        return ((await response.json()) as Prediction).id;
+      }),
+    );
+    assert.equal(new Set(ids).size, COUNT);
+    for (const [n, id] of ids.entries()) {
+      const other = n % 2 === 0 ? far : near;
+      const prediction = (await (await ask(other, `/v1/predictions/${id}?wait=60`)).json()) as Prediction;
+      assert.equal(prediction.status, 'succeeded');
+      assert.equal(await (await ask(other, `/v1/predictions/${id}/output`)).text(), `text ${n}`);
+    }
+  });
+
+  void test('a gateway with another authority does not start, and says what it lacks', async () => {
+    const stranger = { ...env, POSTERN_DATA_DIR: join(system.folder, 'stranger') };
+    await assert.rejects(
+      system.gateway({}, { env: stranger }),
+      /ca\.key is missing, and workers trust the authority with that key: copy/,
+    );
+  });
+
+  void test('what is taken back at one is taken back at the other', async () => {
+    const made = JSON.parse(system.command('gateway', ['keys', 'create', 'ana', '--json'], env)) as { key: string };
+    const authorization = `Bearer ${made.key}`;
+    // As long as it knows of no key, it asks for none.
+    await until('the far gateway to ask for a key', 30_000, async () =>
+      (await ask(far, '/v1/predictions?limit=1')).status === 401 ? true : null,
+    );
+    assert.equal((await ask(far, '/v1/predictions?limit=1', { headers: { authorization } })).status, 200);
+    system.command('gateway', ['revoke', 'gpu-1'], ofSecond());
+    await until('the session at the near gateway to end', 30_000, async () => {
+      const text = await (await ask(near, '/v1/workers', { headers: { authorization } })).text();
+      return text.includes('"revoked"') || !text.includes('"connected"') ? true : null;
+    });
+    assert.match(system.command('gateway', ['audit', 'verify'], env), /intact|whole|unchanged/i);
+  });
+});
