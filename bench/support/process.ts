@@ -56,10 +56,15 @@ export function start(program: string, args: readonly string[], options: StartOp
 }
 
 /** Seconds of processor time that all threads of a process have used (Linux: schedstat, in nanoseconds). */
-export function cpuSeconds(pid: number): number {
+export const cpuSeconds = (pid: number): number => schedstat(pid, 0);
+
+/** Seconds that its threads were ready to run and had no core: what others on the machine took from it. */
+export const waitedSeconds = (pid: number): number => schedstat(pid, 1);
+
+function schedstat(pid: number, field: 0 | 1): number {
   let nanoseconds = 0;
   for (const task of readdirSync(`/proc/${pid}/task`)) {
-    nanoseconds += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
+    nanoseconds += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[field]);
   }
   return nanoseconds / 1e9;
 }
