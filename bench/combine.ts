@@ -22,7 +22,7 @@ import { dangerOf } from '../src/fieldguide/identify/danger.ts';
 import type { PhotoScores, Scored } from '../src/fieldguide/identify/outcome.ts';
 import { PosternSystem, untilModel } from '../test/support/postern.ts';
 import { createRandom } from '../test/support/random.ts';
-import { record } from './support/record.ts';
+import { atLeast, atMost, record } from './support/record.ts';
 
 const SIZES = [1, 2, 3, 4] as const;
 const CONCURRENCY = 16;
@@ -174,7 +174,25 @@ for (const { photos, groups, methods } of figures) {
   console.log(`${photos} photos, ${groups} groups`);
   console.table(methods);
 }
-record('combine', [], {
+/** Over groups of two to four, the field guide's method less the best of the others. */
+const worst = (of: keyof ReturnType<typeof figuresOf>, best: 'max' | 'min'): number => {
+  const gaps = figures.slice(1).map(({ methods: { geometric, ...others } }) => {
+    const rivals = Object.values(others).map((one) => one[of]);
+    return (geometric?.[of] ?? 0) - Math[best](...rivals);
+  });
+  return Math[best === 'max' ? 'min' : 'max'](...gaps);
+};
+const checks = [
+  atLeast('top-1, geometric mean less the better of the others, worst size', worst('top1', 'max') * 100, 'points', 0),
+  atMost('false alarms, the same', worst('falseAlarms', 'min') * 100, 'points', 0),
+  atMost(
+    'danger missed at equal false alarms, the same',
+    worst('dangerMissedAtEqualFalseAlarms', 'min') * 100,
+    'points',
+    0,
+  ),
+];
+record('combine', checks, {
   photos: all.length,
   classes: classes.length,
   dangerousPhotos: all.filter(({ dangerous }) => dangerous).length,

@@ -1,7 +1,8 @@
 /**
  * Several photos of one plant into one distribution: the normalised geometric mean of their scores (a logarithmic opinion pool with equal
  * weights). The product, which would be right for independent photos, is far too sure, because photos of one plant share
- * what the model gets wrong about it; the plain mean keeps what one photo alone believed. `npm run bench:combine` compares the three.
+ * what the model gets wrong about it; the plain mean keeps what one photo alone believed,
+ * and alarms falsely more often. `npm run bench:combine` compares it with the plain mean and the maximum.
  */
 import type { PhotoScores, Scored } from './outcome.ts';
 
