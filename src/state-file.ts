@@ -47,10 +47,16 @@ async function writeDraft(path: string, content: string | Uint8Array, mode: numb
   const draft = `${path}.${randomBytes(6).toString('hex')}.draft`;
   const file = await open(draft, 'wx', mode);
   try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    // On a full disk every try would leave one more behind.
+    await rm(draft, { force: true });
+    throw error;
   }
   return draft;
 }

@@ -37,6 +37,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
+  // A log on a disk that is full loses lines; what serves must not end for it.
+  process.stderr.on('error', () => undefined);
   const release = holdOpen();
   try {
     await buildProgram().parseAsync(argv, { from: 'user' });

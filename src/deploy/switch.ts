@@ -36,7 +36,11 @@ export function createSwitch(options: SupervisorOptions, serving: Serving, fleet
       tell('draining', `${before.name} lets its callers, workers and jobs go over`);
       serving.dismiss(before);
     } catch (thrown) {
-      await serving.save({ switch: null, ...failedUnlessProven(release, toPosternError(thrown).message) });
+      const ended = { switch: null, ...failedUnlessProven(release, toPosternError(thrown).message) };
+      // Where the disk is full this fails too, and must not hide why the switch did.
+      await serving.save(ended).catch((error: unknown) => {
+        logger.error('the end of a switch could not be recorded', { release, error });
+      });
       throw thrown;
     }
   }

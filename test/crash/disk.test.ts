@@ -5,7 +5,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { lacking, needsProgram } from '../support/needs.ts';
+import { needsProgram } from '../support/needs.ts';
+import { mountSmall } from '../support/small-disk.ts';
 import { compare, createStoreJournal, finish } from './journal.ts';
 import { inspect } from './inspect.ts';
 import { PosternSystem, until, untilModel, type Process } from '../support/postern.ts';
@@ -155,20 +156,11 @@ void test(
   },
 );
 
-function mountSmall(folder: string): false | string {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder], { stdio: 'ignore' });
-    return false;
-  } catch {
-    return lacking('a small file system cannot be mounted here (it takes root)');
-  }
-}
-
 void test('a full disk refuses with a code of its own, loses nothing, and is got over', async (t) => {
   const folder = newFolder();
   const disk = join(folder, 'disk');
   mkdirSync(disk);
-  const cannot = mountSmall(disk);
+  const cannot = mountSmall(disk, 24);
   if (cannot !== false) {
     rmSync(folder, { recursive: true });
     t.skip(cannot);
@@ -220,7 +212,7 @@ void test('a gateway whose disk is full says so in /readyz, and is ready again b
   // Where it keeps the gateway's state.
   const disk = join(system.folder, 'gateway');
   mkdirSync(disk);
-  const cannot = mountSmall(disk);
+  const cannot = mountSmall(disk, 24);
   if (cannot !== false) {
     await system.remove();
     t.skip(cannot);

@@ -1,12 +1,29 @@
 /** Releases that fail, and processes that are killed: what served before serves, and the next switch works. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { until } from '../support/postern.ts';
+import { fillDisk, mountSmall } from '../support/small-disk.ts';
 import { PROGRAM, Site } from './site.ts';
 
 const SCHEMA = new URL('../../src/store/sqlite/schema.ts', import.meta.url).href;
+
+function scriptOf(site: Site, name: string, text: string): readonly string[] {
+  mkdirSync(site.folder, { recursive: true });
+  const file = join(site.folder, `${name}.mjs`);
+  writeFileSync(file, text);
+  return [process.execPath, file];
+}
+
+/** Runs the real gateway after `text` was executed in its process, and in each thread of it. */
+function gatewayOf(site: Site, name: string, text: string): readonly string[] {
+  const [node = '', file = ''] = scriptOf(site, name, text);
+  return [node, '--import', file, PROGRAM];
+}
 
 suite('what goes wrong with a release', { timeout: 280_000 }, () => {
   let site: Site;
@@ -20,18 +37,8 @@ suite('what goes wrong with a release', { timeout: 280_000 }, () => {
   });
   after(() => site.remove());
 
-  const script = (name: string, text: string): readonly string[] => {
-    mkdirSync(site.folder, { recursive: true });
-    const file = join(site.folder, `${name}.mjs`);
-    writeFileSync(file, text);
-    return [process.execPath, file];
-  };
-
-  /** Runs the real gateway after `text` was executed in its process, and in each thread of it. */
-  function gatewayAfter(name: string, text: string): readonly string[] {
-    const [node = '', file = ''] = script(name, text);
-    return [node, '--import', file, PROGRAM];
-  }
+  const script = (name: string, text: string): readonly string[] => scriptOf(site, name, text);
+  const gatewayAfter = (name: string, text: string): readonly string[] => gatewayOf(site, name, text);
 
   /** What takes one more step of the store's schema. */
   const withStep = (sql: string): string =>
@@ -64,6 +71,39 @@ suite('what goes wrong with a release', { timeout: 280_000 }, () => {
   void test('one that breaks its migration is refused, and the database is as it was', () => {
     const broken = gatewayAfter('migration', withStep('CREATE TABLE half (x); SELECT * FROM absent'));
     return assertRefused('3', broken, /no such table: absent/);
+  });
+
+  void test('one that starts and fails its health check is ended, and the one before serves throughout', async () => {
+    const sick = gatewayAfter(
+      'sick',
+      `import { Server } from 'node:http';
+const { emit } = Server.prototype;
+Server.prototype.emit = function (event, request, response) {
+  if (event !== 'request' || request.url !== '/readyz') return Reflect.apply(emit, this, arguments);
+  response.writeHead(503).end('the model shelf is empty');
+  return true;
+};`,
+    );
+    const id = site.release('d', { command: sick });
+    let isOver = false;
+    const switching = site.run('switch', id).finally(() => (isOver = true));
+    const pid = await until('the new process', 30_000, async () => {
+      const { instances } = await site.status();
+      return instances.find(({ release }) => release === id)?.pid ?? null;
+    });
+    let asked = 0;
+    for (; !isOver; asked += 1) await servesStill();
+    const { code, err } = await switching;
+    assert.equal(code, 1);
+    assert.match(err, /not ready within 30 s \(503 the model shelf is empty\)/);
+    assert.ok(asked > 10, `asked ${asked} times`);
+    assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+    const { releases, instances, current } = await site.status();
+    assert.equal(current, good);
+    assert.ok(instances.every(({ release }) => release !== id));
+    assert.equal(releases[id]?.health, 'failed');
+    assert.match(releases[id]?.reason ?? '', /503 the model shelf is empty/);
+    await servesStill();
   });
 
   void test('one whose manifest is wrong, or that is not there, is refused before anything is started', async () => {
@@ -182,5 +222,80 @@ suite('a release within its soak', { timeout: 120_000 }, () => {
     const answer = await fetch(`${site.url}/readyz`, { headers: { connection: 'close' } });
     assert.equal(answer.headers.get('x-release'), `${old}/${status.warm}`);
     assert.equal((await site.status()).releases[young]?.health, 'failed');
+  });
+});
+
+suite('a disk of releases that is full', { timeout: 180_000 }, () => {
+  void test('refuses a switch, before it and in the middle of it; what served serves, and the next one works', async (t) => {
+    const site = await Site.make({ env: { POSTERN_SOAK_S: '0', POSTERN_DRAIN_MS: '2000' } });
+    mkdirSync(site.deployDir, { recursive: true });
+    // A switch wants 256 MiB free: this disk has them until it is filled.
+    const cannot = mountSmall(site.deployDir, 300);
+    if (cannot !== false) {
+      await site.remove();
+      t.skip(cannot);
+      return;
+    }
+    t.after(async () => {
+      // Processes that end still have files open there.
+      await site.end();
+      execFileSync('umount', ['--lazy', site.deployDir]);
+      await site.remove();
+    });
+    const old = site.release('a');
+    const go = join(site.folder, 'go');
+    const young = site.release('b', {
+      command: gatewayOf(
+        site,
+        'waits',
+        `import { existsSync } from 'node:fs';
+for (let left = 1_000; left > 0 && !existsSync(${JSON.stringify(go)}); left -= 1) await new Promise((next) => setTimeout(next, 20));`,
+      ),
+    });
+    await site.supervise();
+    await site.ask('switch', old);
+    const before = await site.serving();
+    assert.match(before ?? 'nothing', new RegExp(`^${old}/`));
+    const filler = join(site.deployDir, 'filler');
+
+    const switching = site.run('switch', young);
+    const pid = await until('the new process', 30_000, async () => {
+      const { instances } = await site.status();
+      return instances.find(({ release }) => release === young)?.pid ?? null;
+    });
+    fillDisk(filler, 300);
+    writeFileSync(go, '');
+    const midway = await switching;
+    assert.equal(midway.code, 1);
+    assert.match(midway.err, /state\.json cannot be written \(ENOSPC/);
+    assert.doesNotMatch(midway.err, /not ready yet/);
+    assert.match(midway.err, new RegExp(`${old} serves, as before`));
+    await until('the new process to be gone', 60_000, async () => {
+      const { instances } = await site.status();
+      return instances.every((one) => one.pid !== pid) ? true : null;
+    });
+    assert.deepEqual(
+      readdirSync(site.deployDir).filter((name) => name.endsWith('.draft')),
+      [],
+    );
+    // Its log is on that disk too, and it has something to say: it goes on without the line.
+    fillDisk(join(site.deployDir, 'logs', `${old}.log`), 300);
+    const stranger = connect(site.tunnelPort, '127.0.0.1', () => stranger.end('no worker of yours\r\n'));
+    await once(
+      stranger.resume().on('error', () => undefined),
+      'close',
+    );
+    for (let asked = 0; asked < 20; asked += 1) assert.equal(await site.serving(), before);
+
+    const early = await site.run('switch', young);
+    assert.equal(early.code, 1);
+    assert.match(early.err, /has 0 MiB free, and a switch wants 256 MiB/);
+    const status = await site.status();
+    assert.equal(status.current, old);
+    assert.equal(`${old}/${status.active}`, before);
+
+    rmSync(filler);
+    await site.ask('switch', young);
+    assert.match((await site.serving()) ?? 'nothing', new RegExp(`^${young}/`));
   });
 });

@@ -194,11 +194,12 @@ export class Site {
     return readFileSync(join(this.deployDir, 'logs', `${id}.log`), 'utf8');
   }
 
-  async remove(): Promise<void> {
-    const pids = await this.status().then(
-      ({ instances }) => instances.map(({ pid }) => pid),
-      () => [],
-    );
+  /** Ends everything that still runs, at once. */
+  async end(): Promise<void> {
+    const pids = await this.status()
+      .then(({ instances }) => instances.map(({ pid }) => pid))
+      // Nobody is there to say.
+      .catch(() => []);
     for (const child of this.#started.reverse()) child.kill('SIGKILL');
     for (const pid of pids) {
       try {
@@ -207,6 +208,10 @@ export class Site {
         // It is gone.
       }
     }
+  }
+
+  async remove(): Promise<void> {
+    await this.end();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
