@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import sharp from 'sharp';
 import type { DeployedModel, VersionOnWorker } from '../../src/client/rollouts.ts';
 import { makeVersionFolder } from '../support/model-versions.ts';
@@ -53,7 +53,7 @@ interface Prediction {
 }
 
 /** Callers that ask one after another until they are stopped; their answers by version, and everything that failed. */
-function callers(count: number, ask: () => Promise<Prediction>) {
+function callers(t: TestContext, count: number, ask: () => Promise<Prediction>) {
   const answers = new Map<string, number>();
   const failures: string[] = [];
   let isOver = false;
@@ -70,6 +70,10 @@ function callers(count: number, ask: () => Promise<Prediction>) {
       }
     }),
   );
+  // A test that fails before it stops them must not leave them asking for ever.
+  t.after(() => {
+    isOver = true;
+  });
   return {
     answers,
     failures,
@@ -120,11 +124,17 @@ void describe('versions of a model', () => {
     );
     const at = ['--gateway', gateway.url];
     const command = (...words: string[]): string => system.command('gateway', ['models', ...words, ...at]);
-    const load = callers(6, askJson(gateway));
+    const load = callers(t, 6, askJson(gateway));
     await load.untilMore('1', 20);
 
     // A new folder is noticed; deployed by command, which ends when both serve it.
     await folder.python('who', '2');
+    // The command waits for those that have it, and each looks for itself.
+    await untilDeployed(
+      gateway,
+      'both workers to have found version 2',
+      (model) => states(model).filter((state) => state.includes(' 2 ')).length === 2,
+    );
     assert.match(command('deploy', 'who@2'), /^who@2 serves on 2 workers\.\nVersion 1 stays loaded for /);
     await load.untilMore('2', 20);
     const after = await deployed(gateway, 'who');
@@ -213,7 +223,7 @@ void describe('versions of a model', () => {
     const gateway = await system.gateway();
     system.worker(gateway, system.issue('gpu-1'));
     await untilModel(gateway.url, 'who');
-    const load = callers(2, askJson(gateway));
+    const load = callers(t, 2, askJson(gateway));
     await folder.python('who', '1');
     await untilDeployed(gateway, 'version 1 is noticed', (model) => states(model).includes('gpu-1 1 stored'));
     await folder.write('who', '3', { 'postern.yaml': 'postern: 1\nname: who\n' });
@@ -259,7 +269,7 @@ void describe('versions of a model', () => {
     await folder.python('who', '2', { manifest });
     const deploy = (...more: string[]): string =>
       system.command('gateway', ['models', 'deploy', 'who@2', '--gateway', gateway.url, ...more]);
-    const load = callers(3, askJson(gateway));
+    const load = callers(t, 3, askJson(gateway));
     assert.throws(() => deploy(), /memory_mb: \d+ MB are needed.*--allow-downtime.*\nwho@1 stays\./s);
     await load.untilMore('1', 5);
     assert.match(deploy('--allow-downtime'), /^who@2 serves on 1 worker\./);
@@ -281,7 +291,7 @@ void describe('versions of a model', () => {
     const photo = await sharp({ create: { width: 64, height: 48, channels: 3, background: '#808080' } })
       .png()
       .toBuffer();
-    const load = callers(4, () =>
+    const load = callers(t, 4, () =>
       fetch(`${gateway.url}/v1/models/local/who/predictions`, {
         method: 'POST',
         headers: { 'content-type': 'image/png', prefer: 'wait=60' },
