@@ -71,7 +71,7 @@ ${lookUp}
   proxy_send_timeout 60s;
   # A request that is not idempotent is never sent twice.
   proxy_next_upstream error timeout;
-
+${isFixed ? '' : STREAMED}
   location / {
     ${proxied}
   }
@@ -85,6 +85,12 @@ ${lookUp}
 }
 `;
 }
+
+/** Two ports take turns: what was read whole first would be sent to one that has been given up meanwhile. */
+const STREAMED = `  # An upload goes on as it comes, to the instance that serves when it begins. Read whole first, a slow one would end after a
+  # switch and be sent to a port where nobody listens any more.
+  proxy_request_buffering off;
+`;
 
 const upstream = (port: number): string => `
 upstream postern {
