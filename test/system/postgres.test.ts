@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
 import type { Prediction } from '../../src/client/shapes.ts';
-import { PosternSystem, untilModel, type Gateway } from '../support/postern.ts';
+import { PosternSystem, until, untilModel, type Gateway } from '../support/postern.ts';
 import { cannotRunPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 
 suite('jobs in PostgreSQL', { skip: cannotRunPostgres(), timeout: 120_000 }, () => {
@@ -42,6 +43,16 @@ suite('jobs in PostgreSQL', { skip: cannotRunPostgres(), timeout: 120_000 }, () 
     let gateway = await system.gateway();
     const worker = system.worker(gateway, system.issue('gpu-1'));
     await untilModel(gateway.url, 'echo');
+    // The sweep writes it down, about once a second; the gateways after this one know the model from there.
+    await until('the model to be remembered', 30_000, () => {
+      const jobs = new DatabaseSync(join(system.folder, 'gateway', 'jobs.sqlite'), { readOnly: true });
+      try {
+        const { n } = jobs.prepare('SELECT count(*) AS n FROM known_model').get() as { n: number };
+        return Promise.resolve(n > 0 ? true : null);
+      } finally {
+        jobs.close();
+      }
+    });
     await worker.kill();
     const [old, fresh] = [randomBytes(3_000_000), randomBytes(2_000_000)];
     const oldId = await submit(gateway, old);
