@@ -121,9 +121,9 @@ suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () =>
     const second = await context.newPage();
     listen(second, complaints);
     await open(second);
-    await second.locator('#jobs li[data-phase=watched]').first().waitFor();
+    await second.locator('#jobs li[data-phase=watched]').waitFor();
     letWorkerGo();
-    await second.locator('.toast', { hasText: 'Lily of the valley' }).first().waitFor();
+    await second.locator('.toast', { hasText: 'Lily of the valley' }).waitFor();
     assert.deepEqual(complaints, []);
   });
 

@@ -58,6 +58,8 @@ export function createJobs({ onNews, onDecided }: JobsOptions): Jobs {
   let jobs: readonly Job[] = [];
   const listeners = new Set<() => void>();
   const running = new Map<string, AbortController>();
+  let wasRead: () => void = () => undefined;
+  const firstRead = new Promise<void>((resolve) => (wasRead = resolve));
   const channel = 'BroadcastChannel' in globalThis ? new BroadcastChannel('postern-jobs') : null;
 
   const publish = (next: readonly Job[]): void => {
@@ -159,6 +161,18 @@ export function createJobs({ onNews, onDecided }: JobsOptions): Jobs {
     for (const { key, phase } of jobs) if (phase !== 'refused' && phase !== 'decided') launch(key);
   }
 
+  /** A page that was loaded anew knows it by its address before the records are read, and it may be one of these. */
+  async function followUnknown(identification: Identification): Promise<void> {
+    const { id, guide } = identification;
+    const store = await kept();
+    const found = await store.all();
+    if (found.some((record) => record.id === id) || jobs.some((job) => job.id === id)) return;
+    const record: JobRecord = { key: id, guide, created_ms: Date.now(), photos: [], id, refusal: null };
+    publish([...jobs, { ...jobOf(record), identification }]);
+    await store.put(record);
+    launch(id);
+  }
+
   return {
     list: () => jobs,
     subscribe(changed) {
@@ -168,6 +182,7 @@ export function createJobs({ onNews, onDecided }: JobsOptions): Jobs {
     async start() {
       channel?.addEventListener('message', () => void read());
       await read();
+      wasRead();
     },
     async add(guide, photos) {
       if (jobs.length >= MAX_JOBS) throw new PosternError('quota_exceeded', `${jobs.length} are under way already`);
@@ -179,12 +194,7 @@ export function createJobs({ onNews, onDecided }: JobsOptions): Jobs {
       return key;
     },
     follow(identification) {
-      const { id, guide, status } = identification;
-      if (status === 'decided' || jobs.some((job) => job.id === id)) return;
-      const record: JobRecord = { key: id, guide, created_ms: Date.now(), photos: [], id, refusal: null };
-      void kept().then((store) => store.put(record));
-      publish([...jobs, { ...jobOf(record), identification }]);
-      launch(id);
+      if (identification.status !== 'decided') void firstRead.then(() => followUnknown(identification));
     },
     async seen(id) {
       const job = jobs.find((one) => one.id === id);
