@@ -335,23 +335,4 @@ suite('identifying in the browser', { skip: noScene(), timeout: 280_000 }, () =>
   });
 
   // The last, because from the first key on nobody sends photos without one.
-  test('asks for a key when the gateway does, and keeps it to its tab', async (t) => {
-    const { page, context } = await visit(t, scene.browser);
-    const { key } = JSON.parse(scene.system.command('gateway', ['keys', 'create', 'web', '--json'])) as { key: string };
-    await until('the gateway to ask for keys', 30_000, async () =>
-      (await fetch(`${scene.gateway.url}/v1/models`)).status === 401 ? true : null,
-    );
-    await open(page);
-    await choose(page, 'lily_of_the_valley_0');
-    await page.getByText('This gateway asks for a key').waitFor();
-    await keepScreenshot(page, 'key');
-    await page.locator('input[type=password]').fill('postern_nobody_has_this');
-    await page.getByRole('button', { name: 'Use this key' }).click();
-    await page.getByText('This gateway asks for a key').waitFor();
-    await page.locator('input[type=password]').fill(key);
-    await page.getByRole('button', { name: 'Use this key' }).click();
-    await page.waitForSelector('#verdict');
-    assert.equal(await page.evaluate(`Object.values(localStorage).includes('${key}')`), false);
-    for (const one of context.pages()) assert.ok(!one.url().includes(key));
-  });
 });

@@ -103,6 +103,7 @@ export const en = {
   },
   key: {
     title: 'This gateway asks for a key',
+    refused: 'The gateway did not take that key: it is mistyped, has ended, or may not be used for this.',
     ask: 'An API key with the scope “predict”. It stays in this tab, and is forgotten with it.',
     use: 'Use this key',
   },

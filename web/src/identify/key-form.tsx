@@ -1,12 +1,14 @@
 /** Asks for the API key that this gateway wants before it takes photos. */
 import { useId, useState, type FormEvent, type ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
-import { setApiKey } from '../api/key.ts';
+import { apiKey, setApiKey } from '../api/key.ts';
 import { Button } from '../ui/button.tsx';
 
 export function KeyForm({ onKey }: { readonly onKey: () => void }): ReactElement {
   const { t } = useTranslation();
   const [key, setKey] = useState('');
+  // This form is made anew when the gateway refuses: what was given before was not taken.
+  const [wasRefused] = useState(() => apiKey() !== null);
   const id = useId();
   const onSubmit = (event: FormEvent): void => {
     event.preventDefault();
@@ -16,6 +18,11 @@ export function KeyForm({ onKey }: { readonly onKey: () => void }): ReactElement
   };
   return (
     <form onSubmit={onSubmit} className="mt-2">
+      {wasRefused && (
+        <p role="alert" className="mb-2 text-sm font-semibold text-danger">
+          {t('key.refused')}
+        </p>
+      )}
       <label htmlFor={id} className="block text-sm">
         {t('key.ask')}
       </label>
