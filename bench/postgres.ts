@@ -7,12 +7,10 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { randomBytes } from 'node:crypto';
 import { loadavg } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '../src/clock.ts';
-import { createIds } from '../src/dispatch/id.ts';
-import type { NewJob, Outcome } from '../src/dispatch/job.ts';
+import { newJob, OUTCOME } from './support/jobs.ts';
 import { Secret } from '../src/secret.ts';
 import { createPostgresStore } from '../src/store/postgres/postgres.ts';
 import type { Store } from '../src/store/store.ts';
@@ -74,24 +72,6 @@ async function together(
 
 // ---- claims beside many ----------------------------------------------------------------------------------------------
 
-const nextId = createIds(systemClock, randomBytes);
-const input = { contentType: 'application/octet-stream', bytes: randomBytes(1_024) };
-const timings = { queueMs: 1, linkMs: 1, workerQueueMs: 1, decodeMs: 1, batchMs: 1, computeMs: 1 };
-const outcome: Outcome = { type: 'succeeded', output: input, timings };
-const newJob = (): NewJob => ({
-  id: nextId(),
-  model: 'bench',
-  version: null,
-  input,
-  parameters: {},
-  rows: 1,
-  priority: 0,
-  caller: 'anonymous',
-  deadlineAt: null,
-  idempotencyKey: null,
-  webhook: null,
-});
-
 async function open(postgres: TestPostgres): Promise<{ store: Store; database: string }> {
   const database = await postgres.createDatabase();
   const store = createPostgresStore({
@@ -134,7 +114,7 @@ async function fill(postgres: TestPostgres, database: string): Promise<void> {
 
 /** Milliseconds of a claim. As many come in as are taken, so that the queue stays as long as it is. */
 async function claimOnce(store: Store): Promise<number> {
-  await store.submit(Array.from({ length: CLAIM_ROWS }, newJob));
+  await store.submit(Array.from({ length: CLAIM_ROWS }, () => newJob()));
   const request = {
     session: 's',
     worker: 'w',
@@ -148,7 +128,7 @@ async function claimOnce(store: Store): Promise<number> {
   const elapsed = performance.now() - began;
   const jobs = claimed?.jobs ?? [];
   if (jobs.length !== CLAIM_ROWS) throw new Error(`${jobs.length} jobs were claimed`);
-  await store.settle(jobs.map(({ id, attempt }) => ({ fence: { job: id, attempt, session: 's' }, outcome })));
+  await store.settle(jobs.map(({ id, attempt }) => ({ fence: { job: id, attempt, session: 's' }, outcome: OUTCOME })));
   return elapsed;
 }
 

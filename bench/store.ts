@@ -20,10 +20,10 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createDirectoryBlobs } from '../src/blobs/directory.ts';
 import { systemClock } from '../src/clock.ts';
-import { createIds } from '../src/dispatch/id.ts';
-import type { Job, NewJob, Outcome } from '../src/dispatch/job.ts';
+import type { Job, NewJob } from '../src/dispatch/job.ts';
 import { createSqliteStore } from '../src/store/sqlite/sqlite.ts';
 import type { Store } from '../src/store/store.ts';
+import { newJob, OUTCOME } from './support/jobs.ts';
 import { cpuSeconds } from './support/process.ts';
 import { atLeast, atMost, median, record } from './support/record.ts';
 
@@ -32,25 +32,9 @@ const seconds = Number(process.argv[2] ?? 4);
 const rounds = Number(process.argv[3] ?? 3);
 const manyJobs = Number(process.argv[4] ?? 1_000_000);
 
-const nextId = createIds(systemClock, randomBytes);
-const input = { contentType: 'application/octet-stream', bytes: randomBytes(1_024) };
-const timings = { queueMs: 1, linkMs: 1, workerQueueMs: 1, decodeMs: 1, batchMs: 1, computeMs: 1 };
-const outcome: Outcome = { type: 'succeeded', output: { ...input, bytes: randomBytes(1_024) }, timings };
 let lastCaller = 0;
 
-const newJob = (): NewJob => ({
-  id: nextId(),
-  model: 'bench',
-  version: null,
-  input,
-  parameters: {},
-  rows: 1,
-  priority: 0,
-  caller: `caller-${(lastCaller = (lastCaller + 1) % CALLERS)}`,
-  deadlineAt: null,
-  idempotencyKey: null,
-  webhook: null,
-});
+const jobOfNext = (): NewJob => newJob(`caller-${(lastCaller = (lastCaller + 1) % CALLERS)}`);
 const fenceOf = (job: Job) => ({ job: job.id, attempt: job.attempt, session: 'session' });
 
 async function claim(store: Store, maxRows: number): Promise<Job[]> {
@@ -60,7 +44,7 @@ async function claim(store: Store, maxRows: number): Promise<Job[]> {
 }
 
 const settle = (store: Store, jobs: readonly Job[]) =>
-  store.settle(jobs.map((job) => ({ fence: fenceOf(job), outcome })));
+  store.settle(jobs.map((job) => ({ fence: fenceOf(job), outcome: OUTCOME })));
 
 /** Milliseconds of one flush of a page that is overwritten, as the log of a busy store is. */
 function flushes(folder: string): { fdatasyncMs: number; fsyncMs: number } {
@@ -109,7 +93,7 @@ async function load(store: Store, callers = CALLERS) {
 
   async function caller(): Promise<void> {
     while (performance.now() < until) {
-      const job = newJob();
+      const job = jobOfNext();
       const began = performance.now();
       const [accepted] = await store.submit([job]);
       if (accepted?.type !== 'accepted') throw new Error(`not accepted: ${accepted?.type}`);
@@ -142,7 +126,7 @@ async function load(store: Store, callers = CALLERS) {
 
 /** Milliseconds of submitting and of claiming 64 jobs, beside whatever waits. The claimed ones are ended. */
 async function step(store: Store): Promise<{ submitMs: number; claimMs: number }> {
-  const jobs = Array.from({ length: 64 }, newJob);
+  const jobs = Array.from({ length: 64 }, jobOfNext);
   const began = performance.now();
   await store.submit(jobs);
   const submitted = performance.now();
@@ -177,7 +161,7 @@ async function steps(few: Store, many: Store, count: number) {
 
 async function fill(store: Store, jobs: number): Promise<void> {
   for (let n = 0; n < jobs; n += 2_000) {
-    await store.submit(Array.from({ length: 2_000 }, newJob));
+    await store.submit(Array.from({ length: 2_000 }, jobOfNext));
     if (n % 100_000 === 0) process.stdout.write(`\r${n} jobs wait …`);
   }
   process.stdout.write(`\r${jobs} jobs wait    \n`);

@@ -11,8 +11,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { run as runGraphile, makeWorkerUtils, Logger } from 'graphile-worker';
 import { PgBoss } from 'pg-boss';
 import { systemClock } from '../../src/clock.ts';
-import { createIds } from '../../src/dispatch/id.ts';
-import type { Job, NewJob } from '../../src/dispatch/job.ts';
+import { newJob, OUTCOME } from '../support/jobs.ts';
+import type { Job } from '../../src/dispatch/job.ts';
 import { Secret } from '../../src/secret.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres.ts';
 
@@ -44,31 +44,14 @@ async function postern(): Promise<Product> {
     meter,
   });
   await store.start();
-  const nextId = createIds(systemClock, randomBytes);
   const session = randomUUID();
-  const input = { contentType: 'application/octet-stream', bytes: payload };
-  const timings = { queueMs: 1, linkMs: 1, workerQueueMs: 1, decodeMs: 1, batchMs: 1, computeMs: 1 };
-  const outcome = { type: 'succeeded', output: input, timings } as const;
-  const newJob = (): NewJob => ({
-    id: nextId(),
-    model: 'bench',
-    version: null,
-    input,
-    parameters: {},
-    rows: 1,
-    priority: 0,
-    caller: 'anonymous',
-    deadlineAt: null,
-    idempotencyKey: null,
-    webhook: null,
-  });
   let isStopped = false;
   let wake: () => void = () => undefined;
   const request = { session, worker: 'gpu', model: 'bench', version: '1', leaseMs: 60_000 };
   /** What a worker grants: more is claimed only as that is decided. */
   let free = 2 * AT_ONCE;
   const settle = async (jobs: readonly Job[]): Promise<void> => {
-    const ends = jobs.map(({ id, attempt }) => ({ fence: { job: id, attempt, session }, outcome }));
+    const ends = jobs.map(({ id, attempt }) => ({ fence: { job: id, attempt, session }, outcome: OUTCOME }));
     const outcomes = await store.settle(ends);
     free += jobs.length;
     wake();
@@ -76,7 +59,7 @@ async function postern(): Promise<Product> {
   };
   const product: Product = {
     async submit(count) {
-      const outcomes = await store.submit(Array.from({ length: count }, newJob));
+      const outcomes = await store.submit(Array.from({ length: count }, () => newJob()));
       if (outcomes.some(({ type }) => type !== 'accepted')) throw new Error('not accepted');
       wake();
     },

@@ -17,6 +17,7 @@ import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { createService } from '../service.ts';
 import { checkBlobKey, type BlobInfo, type BlobKey, type BlobStore, type RemoveOptions } from './blobs.ts';
+import { digest } from './digest.ts';
 import { storageError } from './storage-error.ts';
 
 export interface DirectoryBlobsOptions {
@@ -198,15 +199,6 @@ async function writeDraft(path: string, content: Uint8Array | AsyncIterable<Uint
     await file.close();
   }
   return { key: hash.digest('hex'), bytes };
-}
-
-async function digest(bytes: Uint8Array): Promise<BlobKey> {
-  const hash = createHash('sha256');
-  for (let at = 0; at < bytes.byteLength; at += STEP_BYTES) {
-    hash.update(bytes.subarray(at, at + STEP_BYTES));
-    if (at + STEP_BYTES < bytes.byteLength) await new Promise((resolve) => setImmediate(resolve));
-  }
-  return hash.digest('hex');
 }
 
 /** Names in a folder that have the shape, from `from` on, sorted. */

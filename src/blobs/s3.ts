@@ -17,6 +17,7 @@ import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import { createService } from '../service.ts';
 import { checkBlobKey, type BlobInfo, type BlobKey, type BlobStore, type RemoveOptions } from './blobs.ts';
+import { digest } from './digest.ts';
 import { isMissingObject, openS3, s3Error, type S3Connection, type S3Place } from './s3-client.ts';
 import { createS3Direct } from './s3-direct.ts';
 
@@ -313,13 +314,4 @@ async function* joined(first: readonly Uint8Array[], rest: AsyncIterator<Uint8Ar
   } finally {
     await rest.return?.();
   }
-}
-
-async function digest(bytes: Uint8Array): Promise<BlobKey> {
-  const hash = createHash('sha256');
-  for (let at = 0; at < bytes.byteLength; at += STEP_BYTES) {
-    hash.update(bytes.subarray(at, at + STEP_BYTES));
-    if (at + STEP_BYTES < bytes.byteLength) await new Promise((resolve) => setImmediate(resolve));
-  }
-  return hash.digest('hex');
 }

@@ -1,20 +1,7 @@
 /** Identifications, shares and the ranking in the OpenAPI document. */
 import type { OpenApiPart } from '../../gateway/ports.ts';
-import { text, time, textOrNull, flag, count, ref, list, whole } from './openapi-shapes.ts';
+import { text, time, textOrNull, flag, count, ref, list, path, query, whole } from './openapi-shapes.ts';
 
-const path = (name: string, description: string): object => ({
-  name,
-  in: 'path',
-  required: true,
-  description,
-  schema: text,
-});
-const query = (name: string, description: string, schema: object = text): object => ({
-  name,
-  in: 'query',
-  description,
-  schema,
-});
 const answer = (schema: object, description = 'It.'): object => ({
   description,
   content: { 'application/json': { schema } },

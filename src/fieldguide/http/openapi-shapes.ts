@@ -16,3 +16,17 @@ export const whole = (properties: Readonly<Record<string, object>>): object => (
   required: Object.keys(properties),
   properties,
 });
+
+export const path = (name: string, description: string): object => ({
+  name,
+  in: 'path',
+  required: true,
+  description,
+  schema: text,
+});
+export const query = (name: string, description: string, schema: object = text): object => ({
+  name,
+  in: 'query',
+  description,
+  schema,
+});

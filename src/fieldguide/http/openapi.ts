@@ -1,10 +1,9 @@
 /** The field guide's part of the OpenAPI document. */
 import type { OpenApiPart } from '../../gateway/ports.ts';
+import { both, path, query, text } from './openapi-shapes.ts';
 import { IDENTIFY_PATHS } from './openapi-identify.ts';
 import { IDENTIFY_SCHEMAS } from './openapi-identify-schemas.ts';
 
-const text = { type: 'string' };
-const both = { type: 'object', required: ['en', 'ko'], properties: { en: text, ko: text } };
 const names = { type: 'array', items: text };
 const cursor = { type: ['string', 'null'], description: 'For the next page; null: this was the last.' };
 
@@ -22,19 +21,6 @@ const summary = {
 };
 const overview = { id: text, model: text, entries: { type: 'integer' }, title: both };
 
-const path = (name: string, description: string): object => ({
-  name,
-  in: 'path',
-  required: true,
-  description,
-  schema: text,
-});
-const query = (name: string, description: string, schema: object = text): object => ({
-  name,
-  in: 'query',
-  description,
-  schema,
-});
 const guide = path('guide', 'Id of the guide.');
 const ok = (schema: object): object => ({ description: 'It.', content: { 'application/json': { schema } } });
 const problem = (description: string): object => ({

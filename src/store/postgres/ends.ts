@@ -10,7 +10,8 @@ import { verdict } from '../../dispatch/verdict.ts';
 import { NO_ATTEMPTS } from '../../dispatch/accepted.ts';
 import type { FencedOutcome } from '../store.ts';
 import type { Row, Statement } from './connection.ts';
-import type { PostgresLimits, Times } from './options.ts';
+import type { DiskLimits } from '../disk-limits.ts';
+import type { Times } from './options.ts';
 import { createParcel, jobColumns, toJob, toRecord, toRows, type JobRecord } from './rows.ts';
 
 export { LEASE_LOST, LOST_ON_THE_WAY, sessionEnded };
@@ -123,7 +124,7 @@ const pastOf = (past: readonly PastAttempt[]) => (past.length === 0 ? {} : { pas
 
 export type Ends = ReturnType<typeof createEnds>;
 
-export function createEnds(limits: PostgresLimits, times: Times, slot: number) {
+export function createEnds(limits: DiskLimits, times: Times, slot: number) {
   const keyedTtlMs = Math.max(limits.resultTtlMs, limits.idempotencyTtlMs);
   return {
     /** Writes the rulings, each of another job. `reclaim`: only where the session's lease is over. */

@@ -1,12 +1,6 @@
 /** The outbox as the gateway sees it. Its rows are recorded by `claim_1` and `end_1`; each host has its turn here. */
-import {
-  DELIVERED_TTL_MS,
-  FAILED_TTL_MS,
-  type Delivery,
-  type DeliveryEnd,
-  type DeliveryStatus,
-  type DeliveryView,
-} from '../../dispatch/delivery.ts';
+import { DELIVERED_TTL_MS, FAILED_TTL_MS, type Delivery, type DeliveryEnd } from '../../dispatch/delivery.ts';
+import { viewOf, type ViewRow } from '../delivery-view.ts';
 import type { WebhookEvent } from '../../dispatch/webhook.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Deliveries, DeliveryClaim } from '../deliveries.ts';
@@ -109,7 +103,7 @@ export function createOutbox({ read, write, turns, payloads, times, slot }: Outb
     claim: (request) => turns.alone(() => claim(request)),
     end: (ends) => (ends.length === 0 ? Promise.resolve([]) : turns.alone(() => end(ends))),
     async ofJob(id) {
-      return (await read(`SELECT ${VIEW} FROM postern.delivery d WHERE d.job = $1 ORDER BY d.seq`, [id])).map(viewOf);
+      return (await read(`SELECT ${VIEW} FROM postern.delivery d WHERE d.job = $1 ORDER BY d.seq`, [id])).map(view);
     },
     async list({ limit, cursor, status = null, caller = null }) {
       const before = cursor === null ? Number.MAX_SAFE_INTEGER : parseCursor(cursor);
@@ -119,7 +113,7 @@ export function createOutbox({ read, write, turns, payloads, times, slot }: Outb
         [before, status, caller, limit + 1],
       );
       const page = rows.slice(0, limit);
-      return { deliveries: page.map(viewOf), next: rows.length > limit ? String(page.at(-1)![0]) : null };
+      return { deliveries: page.map(view), next: rows.length > limit ? String(page.at(-1)![0]) : null };
     },
     retry: (id) =>
       turns.alone(async () => {
@@ -128,7 +122,7 @@ export function createOutbox({ read, write, turns, payloads, times, slot }: Outb
           slot,
           times.now(),
         ]);
-        return row === undefined ? null : viewOf(row);
+        return row === undefined ? null : view(row);
       }),
     async pending() {
       const [row] = await read('SELECT coalesce(sum(t.pending_deliveries), 0)::bigint FROM postern.total t');
@@ -137,34 +131,4 @@ export function createOutbox({ read, write, turns, payloads, times, slot }: Outb
   };
 }
 
-function viewOf(row: Row): DeliveryView {
-  const [, id, job, caller, event, url, status, attempt, createdAt, dueAt, endedAt, answer, reason] = row as [
-    number,
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-    number,
-    number,
-    number,
-    number | null,
-    number | null,
-    string | null,
-  ];
-  return {
-    id,
-    job,
-    caller,
-    event: event as WebhookEvent,
-    url,
-    status: status as DeliveryStatus,
-    attempt,
-    createdAt,
-    nextAt: status === 'pending' ? dueAt : null,
-    endedAt,
-    answer,
-    reason,
-  };
-}
+const view = (row: Row) => viewOf(row as unknown as ViewRow);

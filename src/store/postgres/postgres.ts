@@ -10,16 +10,11 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { PosternError, toPosternError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import { createService } from '../../service.ts';
-import {
-  DEFAULT_LEASE_MS,
-  DEFAULT_MAX_ATTEMPTS,
-  DEFAULT_QUEUE_LIMIT,
-  DEFAULT_WAIT_TTL_MS,
-  TERMINAL,
-} from '../../dispatch/job.ts';
+import { TERMINAL } from '../../dispatch/job.ts';
+import { diskLimits } from '../disk-limits.ts';
 import type { Fence, Job, Outcome } from '../../dispatch/job.ts';
 import { BLOB_GRACE_MS, createCollector } from '../collect.ts';
-import { DEFAULT_MODEL_TTL_MS, MAX_KNOWN_MODELS } from '../known-models.ts';
+import { MAX_KNOWN_MODELS } from '../known-models.ts';
 import type { Claimed, FencedOutcome, Store } from '../store.ts';
 import { createClaims, type ClaimedRow, type ClaimReply } from './claims.ts';
 import { createConnection, type Row } from './connection.ts';
@@ -27,7 +22,7 @@ import { createEnds, type EndItem } from './ends.ts';
 import { createFailedInputs } from './failed-inputs.ts';
 import { createHints } from './hints.ts';
 import { migrate, schemaState } from './migrate.ts';
-import { SLOTS, type PostgresLimits, type PostgresStoreOptions, type Times } from './options.ts';
+import { SLOTS, type PostgresStoreOptions, type Times } from './options.ts';
 import { createOutbox } from './outbox.ts';
 import { createPayloads } from './payloads.ts';
 import { createRead, createReads } from './reads.ts';
@@ -36,8 +31,6 @@ import { createSubmits } from './submits.ts';
 import { createSweeps } from './sweeps.ts';
 import { createTurns } from './turns.ts';
 
-const HOUR_MS = 60 * 60 * 1000;
-const GIB = 1024 * 1024 * 1024;
 const CONNECT_MS = 5_000;
 const ANSWER_MS = 15_000;
 const READERS = 3;
@@ -46,21 +39,7 @@ const NOTHING_CLAIMED: Claimed = { jobs: [], leftRows: 0, soloJobs: 0 };
 
 export function createPostgresStore(options: PostgresStoreOptions): Store {
   const { clock, blobs, logger = silentLogger, time } = options;
-  const limits: PostgresLimits = {
-    queueLimitJobs: options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT,
-    maxAttempts: options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
-    waitTtlMs: options.waitTtlMs ?? DEFAULT_WAIT_TTL_MS,
-    resultTtlMs: options.resultTtlMs ?? HOUR_MS,
-    idempotencyTtlMs: options.idempotencyTtlMs ?? 24 * HOUR_MS,
-    maxResults: options.maxResults ?? 1_000_000,
-    maxResultBytes: options.maxResultBytes ?? 16 * GIB,
-    maxInputBytes: options.maxInputBytes ?? 16 * GIB,
-    maxFailedInputBytes: options.maxFailedInputBytes ?? GIB / 4,
-    modelTtlMs: options.modelTtlMs ?? DEFAULT_MODEL_TTL_MS,
-    maxDeliveries: options.maxDeliveries ?? 100_000,
-    maxDeliveryBytes: options.maxDeliveryBytes ?? GIB,
-    leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
-  };
+  const limits = diskLimits(options);
   const times: Times = {
     now: () => (time ? time.now() : null),
     lease: () => (time ? Math.floor(time.monotonic()) : null),

@@ -13,7 +13,8 @@ import { overQuota } from '../quota.ts';
 import type { SubmitOutcome, SubmittedJob } from '../store.ts';
 import { hostOf } from '../../dispatch/delivery.ts';
 import type { Connection, Row, Run, Statement } from './connection.ts';
-import { LOCK_SPACE, type PostgresLimits, type Times } from './options.ts';
+import type { DiskLimits } from '../disk-limits.ts';
+import { LOCK_SPACE, type Times } from './options.ts';
 import { MAX_INLINE_BYTES } from '../payload-blobs.ts';
 import type { Payloads } from './payloads.ts';
 import { createQueue } from './queue.ts';
@@ -40,7 +41,7 @@ export interface SubmitsOptions {
   readonly read: Read;
   readonly reads: Reads;
   readonly payloads: Payloads;
-  readonly limits: PostgresLimits;
+  readonly limits: DiskLimits;
   readonly times: Times;
   readonly slot: number;
 }

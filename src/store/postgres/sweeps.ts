@@ -21,7 +21,8 @@ import {
   type Ends,
   type Looked,
 } from './ends.ts';
-import type { PostgresLimits, Times } from './options.ts';
+import type { DiskLimits } from '../disk-limits.ts';
+import type { Times } from './options.ts';
 import type { Reads } from './reads.ts';
 import { jobColumns, toJob, toRecord } from './rows.ts';
 import type { Turns } from './turns.ts';
@@ -31,7 +32,7 @@ export interface SweepsOptions {
   readonly turns: Turns;
   readonly ends: Ends;
   readonly reads: Reads;
-  readonly limits: PostgresLimits;
+  readonly limits: DiskLimits;
   readonly times: Times;
   readonly slot: number;
   readonly logger: Logger;

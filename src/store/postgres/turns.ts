@@ -18,7 +18,8 @@ import {
   type Ends,
   type Ruling,
 } from './ends.ts';
-import type { PostgresLimits, Times } from './options.ts';
+import type { DiskLimits } from '../disk-limits.ts';
+import type { Times } from './options.ts';
 import { createQueue } from './queue.ts';
 import type { Reads } from './reads.ts';
 import { jobColumns, toJob, toRecord, toRows } from './rows.ts';
@@ -46,7 +47,7 @@ export interface TurnsOptions {
   readonly claims: Claims;
   readonly reads: Reads;
   readonly times: Times;
-  readonly limits: Pick<PostgresLimits, 'maxAttempts'>;
+  readonly limits: Pick<DiskLimits, 'maxAttempts'>;
   /** Came back to the queue without anybody's doing. */
   readonly returned: (jobs: readonly Job[]) => void;
 }

@@ -3,6 +3,7 @@ import type { KnownModel } from '../known-models.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Fence, JobError, JobId, Loss, SessionId } from '../../dispatch/job.ts';
 import type { DeliveryEnd, DeliveryId } from '../../dispatch/delivery.ts';
+import type { ViewRow } from '../delivery-view.ts';
 import type { ClaimRequest, ModelCounts } from '../store.ts';
 import type { JobRow } from './rows.ts';
 
@@ -138,23 +139,6 @@ export interface DeliveryReply {
   readonly host: string;
   readonly row: DeliveryRow;
 }
-
-/** The columns of a view, the sequence number first. */
-export type ViewRow = [
-  seq: number,
-  id: string,
-  job: string,
-  caller: string,
-  event: string,
-  url: string,
-  status: string,
-  attempt: number,
-  createdAt: number,
-  dueAt: number,
-  endedAt: number | null,
-  answer: number | null,
-  reason: string | null,
-];
 
 export interface DeliveryListCall {
   readonly limit: number;

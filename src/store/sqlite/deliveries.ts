@@ -1,9 +1,10 @@
 /** The outbox as the gateway sees it: rows become deliveries, and outputs come back from their blobs. */
-import type { Delivery, DeliveryStatus, DeliveryView } from '../../dispatch/delivery.ts';
+import type { Delivery } from '../../dispatch/delivery.ts';
 import type { WebhookEvent } from '../../dispatch/webhook.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Deliveries } from '../deliveries.ts';
-import type { DeliveryReply, ReaderCalls, ViewRow, WriterCalls } from './calls.ts';
+import { viewOf } from '../delivery-view.ts';
+import type { DeliveryReply, ReaderCalls, WriterCalls } from './calls.ts';
 import type { PayloadBlobs } from '../payload-blobs.ts';
 import { NO_BYTES } from './payloads.ts';
 import { rowOfSnapshot, toJob } from './rows.ts';
@@ -53,23 +54,5 @@ export function createSqliteDeliveries({ reader, writer, blobs }: SqliteDeliveri
       return row === null ? null : viewOf(row);
     },
     pending: () => reader.call('pendingDeliveries', null),
-  };
-}
-
-function viewOf(row: ViewRow): DeliveryView {
-  const [, id, job, caller, event, url, status, attempt, createdAt, dueAt, endedAt, answer, reason] = row;
-  return {
-    id,
-    job,
-    caller,
-    event: event as WebhookEvent,
-    url,
-    status: status as DeliveryStatus,
-    attempt,
-    createdAt,
-    nextAt: status === 'pending' ? dueAt : null,
-    endedAt,
-    answer,
-    reason,
   };
 }

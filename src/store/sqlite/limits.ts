@@ -1,7 +1,7 @@
 /** What is refused for lack of room: asked before a large payload is written, and again inside the transaction. */
 import { overQuota } from '../quota.ts';
 import type { Refusal } from './calls.ts';
-import type { SqliteLimits } from './options.ts';
+import type { DiskLimits } from '../disk-limits.ts';
 
 export interface Wanted {
   readonly model: string;
@@ -18,11 +18,7 @@ export interface Room {
   readonly inputBytes: number;
 }
 
-export function refusalFor(
-  { model, bytes, maxUndecidedJobs }: Wanted,
-  room: Room,
-  limits: SqliteLimits,
-): Refusal | null {
+export function refusalFor({ model, bytes, maxUndecidedJobs }: Wanted, room: Room, limits: DiskLimits): Refusal | null {
   const { queueLimitJobs, maxInputBytes } = limits;
   if (maxUndecidedJobs !== null && room.callerJobs >= maxUndecidedJobs) {
     return { type: 'refused', code: 'quota_exceeded', message: overQuota(maxUndecidedJobs) };

@@ -14,8 +14,9 @@ import {
   type DeliveryId,
 } from '../../dispatch/delivery.ts';
 import type { Webhook, WebhookEvent } from '../../dispatch/webhook.ts';
-import type { DeliveryClaimCall, DeliveryReply, DeliveryRow, Moment, StoredPayload, ViewRow } from './calls.ts';
-import type { SqliteLimits } from './options.ts';
+import type { DeliveryClaimCall, DeliveryReply, DeliveryRow, Moment, StoredPayload } from './calls.ts';
+import type { ViewRow } from '../delivery-view.ts';
+import type { DiskLimits } from '../disk-limits.ts';
 import { ROW_CALLER, ROW_ID, snapshotOf, webhookText, type JobRow } from './rows.ts';
 
 /** What decides that a delivery carries an output: its type, and where it lies. */
@@ -32,7 +33,7 @@ export const VIEW_COLUMNS =
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
-export function createOutbox(db: DatabaseSync, limits: Pick<SqliteLimits, 'maxDeliveries' | 'maxDeliveryBytes'>) {
+export function createOutbox(db: DatabaseSync, limits: Pick<DiskLimits, 'maxDeliveries' | 'maxDeliveryBytes'>) {
   const prepare = (sql: string) => {
     const statement = db.prepare(sql);
     statement.setReturnArrays(true);

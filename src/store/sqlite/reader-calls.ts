@@ -1,10 +1,11 @@
 /** What is only read, on a connection of its own: it sees what is committed, and never makes the writer wait. */
 import type { DatabaseSync } from 'node:sqlite';
 import type { ModelCounts } from '../store.ts';
-import type { ListCall, ListReply, ReaderCalls, ViewRow } from './calls.ts';
+import type { ListCall, ListReply, ReaderCalls } from './calls.ts';
+import type { ViewRow } from '../delivery-view.ts';
 import { readKnownModels } from './known-models.ts';
 import { refusalFor } from './limits.ts';
-import type { SqliteLimits } from './options.ts';
+import type { DiskLimits } from '../disk-limits.ts';
 import { VIEW_COLUMNS } from './outbox.ts';
 import { INPUT_PAYLOAD, JOB_COLUMNS, OUTPUT_PAYLOAD, ROW_SEQ, type JobRow } from './rows.ts';
 import { IN_LINE } from './schema.ts';
@@ -14,7 +15,7 @@ const MAX_LISTED_SCAN = 10_000;
 /** A page ends early when its outputs are more than this: they are all in memory at once. */
 const MAX_LISTED_BYTES = 8 * 1024 * 1024;
 
-export function createReaderCalls(db: DatabaseSync, limits: SqliteLimits): ReaderCalls {
+export function createReaderCalls(db: DatabaseSync, limits: DiskLimits): ReaderCalls {
   const prepare = (sql: string) => {
     const statement = db.prepare(sql);
     statement.setReturnArrays(true);

@@ -7,29 +7,23 @@ import type { Clock } from '../../clock.ts';
 import { PosternError, toPosternError } from '../../errors.ts';
 import { silentLogger, type Logger } from '../../logger.ts';
 import { createService } from '../../service.ts';
-import {
-  DEFAULT_LEASE_MS,
-  DEFAULT_MAX_ATTEMPTS,
-  DEFAULT_QUEUE_LIMIT,
-  DEFAULT_WAIT_TTL_MS,
-} from '../../dispatch/job.ts';
 import type { Fence, Job, Outcome } from '../../dispatch/job.ts';
+import { diskLimits, type DiskLimits } from '../disk-limits.ts';
 import { acceptedJob } from '../../dispatch/accepted.ts';
 import { bodyDigest } from '../body-digest.ts';
 import { BLOB_GRACE_MS, createCollector } from '../collect.ts';
-import { DEFAULT_MODEL_TTL_MS } from '../known-models.ts';
 import type { PayloadBlobs } from '../payload-blobs.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Claimed, FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store.ts';
 import type { ClaimReply, FencedReply, NewRow, ReaderCalls, StoredOutcome, SubmitReply, WriterCalls } from './calls.ts';
 import { createSqliteDeliveries } from './deliveries.ts';
-import type { SqliteLimits, WriterOptions } from './options.ts';
+import type { WriterOptions } from './options.ts';
 import { createPayloads, NO_BYTES, stored } from './payloads.ts';
 import { toJob, type JobRow } from './rows.ts';
 import { createThread, type Thread } from './thread.ts';
 import type { LogState } from './wire.ts';
 
-export interface SqliteStoreOptions extends Partial<SqliteLimits> {
+export interface SqliteStoreOptions extends Partial<DiskLimits> {
   readonly clock: Clock;
   /** The file; `-wal`, `-shm` and `-role` are put beside it. Its folder is made when it is missing. */
   readonly path: string;
@@ -54,9 +48,6 @@ const openOwnThreads: OpenThreads = (data, clock, onLog) => ({
   reader: createThread({ file: new URL('./reader-thread.ts', import.meta.url), data, clock, onLog }),
 });
 
-const HOUR_MS = 60 * 60 * 1000;
-const GIB = 1024 * 1024 * 1024;
-
 interface End {
   readonly fence: Fence;
   readonly outcome: Outcome;
@@ -64,22 +55,7 @@ interface End {
 
 export function createSqliteStore(options: SqliteStoreOptions): Store {
   const { clock, blobs, logger = silentLogger } = options;
-  const data: WriterOptions = {
-    path: options.path,
-    queueLimitJobs: options.queueLimitJobs ?? DEFAULT_QUEUE_LIMIT,
-    maxAttempts: options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
-    waitTtlMs: options.waitTtlMs ?? DEFAULT_WAIT_TTL_MS,
-    resultTtlMs: options.resultTtlMs ?? HOUR_MS,
-    idempotencyTtlMs: options.idempotencyTtlMs ?? 24 * HOUR_MS,
-    maxResults: options.maxResults ?? 1_000_000,
-    maxResultBytes: options.maxResultBytes ?? 16 * GIB,
-    maxInputBytes: options.maxInputBytes ?? 16 * GIB,
-    maxFailedInputBytes: options.maxFailedInputBytes ?? GIB / 4,
-    modelTtlMs: options.modelTtlMs ?? DEFAULT_MODEL_TTL_MS,
-    maxDeliveries: options.maxDeliveries ?? 100_000,
-    maxDeliveryBytes: options.maxDeliveryBytes ?? GIB,
-    leaseMs: options.leaseMs ?? DEFAULT_LEASE_MS,
-  };
+  const data: WriterOptions = { path: options.path, ...diskLimits(options) };
   const { writer, reader } = (options.openThreads ?? openOwnThreads)(data, clock, onLog);
   const payloads = createPayloads(blobs);
   const collector = createCollector({
