@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { makeReleaseSource } from '../support/release-source.ts';
 import { until } from '../support/postern.ts';
+import { lacking } from '../support/needs.ts';
 import { bootSystemd, cannotBootSystemd } from '../support/systemd-machine.ts';
 
 const PROGRAM = new URL('../../bin/postern.mjs', import.meta.url).pathname;
@@ -17,7 +18,7 @@ void test(
   { skip: cannotBootSystemd(), timeout: 280_000 },
   async (t) => {
     const machine = await bootSystemd();
-    if (machine === null) return t.skip('a systemd cannot be booted in namespaces here');
+    if (machine === null) return t.skip(lacking('a systemd cannot be booted in namespaces here'));
     const source = makeReleaseSource();
     const folder = mkdtempSync(join(tmpdir(), 'postern-provision-'));
     t.after(async () => {
