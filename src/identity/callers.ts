@@ -28,7 +28,7 @@ const USE_MS = 60_000;
 export function createCallers({ records, clock, logger }: CallersOptions): Callers {
   prepareKeys(records);
   records.prepare(ADMIN_SESSIONS);
-  const keys = createKeyRing(clock);
+  const keys = createKeyRing(clock, () => records.notice());
   const sessions = createAdminSessions(records, keys, clock);
   const timers: Timer[] = [];
   let unfollow = (): void => undefined;

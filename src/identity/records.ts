@@ -47,6 +47,11 @@ export interface Records {
   onChange(observer: () => void): () => void;
   /** Begins to notice what other processes write. */
   watch(clock: Clock, onFailure: (error: unknown) => void): void;
+  /**
+   * Notices at once what other processes have written until now, where that is a question of some microseconds (a file of this
+   * machine). Over a network it waits for the next poll.
+   */
+  notice(): void;
   close(): void;
 }
 
@@ -90,9 +95,23 @@ export function openRecords(dataDir: string): Records {
   const readers = createReaders(() => db);
   let seenVersion = dataVersion(db);
   let polling: Timer | undefined;
+  let onLoadFailure: (error: unknown) => void = () => undefined;
+
+  function notice(): void {
+    try {
+      const version = dataVersion(db);
+      if (version === seenVersion) return;
+      readers.changed();
+      // Only after the loads: one that failed is tried again with the next poll.
+      seenVersion = version;
+    } catch (error) {
+      onLoadFailure(error);
+    }
+  }
 
   return {
     db,
+    notice,
     prepare: (area) => takeSteps(db, path, area),
     write(body) {
       const result = written(() => transact(db, () => body(db)));
@@ -102,17 +121,8 @@ export function openRecords(dataDir: string): Records {
     snapshot: readers.snapshot,
     onChange: readers.onChange,
     watch(clock, onFailure) {
-      polling ??= clock.every(POLL_MS, () => {
-        try {
-          const version = dataVersion(db);
-          if (version === seenVersion) return;
-          readers.changed();
-          // Only after the loads: one that failed is tried again with the next poll.
-          seenVersion = version;
-        } catch (error) {
-          onFailure(error);
-        }
-      });
+      onLoadFailure = onFailure;
+      polling ??= clock.every(POLL_MS, notice);
     },
     close() {
       polling?.cancel();

@@ -91,6 +91,13 @@ void test('an expired key is refused at once, also before anybody looked', async
   assert.throws(() => keys.check(token), refusal('unauthorized', /time is over/));
 });
 
+void test('a key that a command has just made counts at once', async (t) => {
+  const { keys, make } = await scene(t);
+  const { id, token } = make({});
+  assert.equal(keys.check(token).caller, id);
+  assert.equal(keys.isClosed, true);
+});
+
 void test('an unknown key is told nothing about the known ones; a mistyped one is told so', async (t) => {
   const { keys, make, notice } = await scene(t);
   const { token } = make({});

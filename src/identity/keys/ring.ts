@@ -79,7 +79,8 @@ export interface KeyRing {
   onEnded(observer: (key: HeldKey) => void): () => void;
 }
 
-export function createKeyRing(clock: Clock): KeyRing {
+/** `notice` is asked before a key is refused as unknown: it may have been made a moment ago, by a command. */
+export function createKeyRing(clock: Clock, notice: () => void = () => undefined): KeyRing {
   let live = new Map<string, HeldKey>();
   /** Ended ones, so that their holders hear what happened. */
   let ended = new Map<string, CheckedKey>();
@@ -109,6 +110,7 @@ export function createKeyRing(clock: Clock): KeyRing {
     },
     check(token) {
       const id = idOf(token);
+      if (!live.has(id) && !lent.has(id) && !ended.has(id) && faultOf(token) === null) notice();
       const key = live.get(id) ?? lent.get(id);
       const record = key?.record ?? ended.get(id);
       const isRight = equalDigests(digestOf(token), record?.digest ?? NO_DIGEST);

@@ -176,6 +176,8 @@ export function openSharedRecords(options: SharedRecordsOptions): Records {
     },
     snapshot: readers.snapshot,
     onChange: readers.onChange,
+    // A read of PostgreSQL would hold the event loop up.
+    notice: () => undefined,
     watch(_clock, onFailure) {
       polling ??= clock.every(POLL_MS, () => {
         if (isReading) return;
