@@ -173,7 +173,7 @@ test('what is not recorded is known here before it can be decided, though what i
       return recorded.submit(jobs);
     },
   };
-  const { engine } = engineOn(createSplitStore({ recorded: slow, unrecorded }), clock);
+  const { engine } = engineOn(createSplitStore({ recorded: slow, unrecorded, clock }), clock);
   await engine.start();
   const { session, sent } = sessionOf('s1');
   engine.onOpen(session, false);

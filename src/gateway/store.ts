@@ -36,7 +36,7 @@ export function createGatewayBlobs(
 export function createGatewayStore(options: GatewayStoreOptions): Store {
   const { config, clock } = options;
   const unrecorded = createMemoryStore({ clock, ...limitsOf(config), maxResults: 0 });
-  return createSplitStore({ recorded: createRecordedStore(options), unrecorded });
+  return createSplitStore({ recorded: createRecordedStore(options), unrecorded, clock });
 }
 
 const limitsOf = ({ jobs }: GatewayStoreOptions['config']) => ({

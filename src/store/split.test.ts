@@ -12,6 +12,7 @@ storeSuite('split', async (options) => {
   const store = createSplitStore({
     recorded: createMemoryStore(options),
     unrecorded: createMemoryStore({ ...options, maxResults: 0 }),
+    clock: options.clock,
   });
   await store.start();
   return store;
@@ -45,6 +46,7 @@ async function started(): Promise<Store> {
   const store = createSplitStore({
     recorded: createMemoryStore({ clock }),
     unrecorded: createMemoryStore({ clock, maxResults: 0 }),
+    clock,
   });
   await store.start();
   return store;
@@ -131,4 +133,50 @@ test('what is not recorded is cancelled, reconciled and released like any other'
     (await store.release('s', 'free')).map(({ id, status }) => [id, status]),
     [[jobs[0]!.id, 'starting']],
   );
+});
+
+test('a recorded store that had nothing is not asked again until something may have come', async () => {
+  const recorded = createMemoryStore({ clock });
+  let asked = 0;
+  const store = createSplitStore({
+    recorded: {
+      ...recorded,
+      claim(requests) {
+        asked += 1;
+        return recorded.claim(requests);
+      },
+    },
+    unrecorded: createMemoryStore({ clock, maxResults: 0 }),
+    clock,
+  });
+  await store.start();
+  const one = async (): Promise<boolean[]> => {
+    const [claimed] = await store.claim([{ ...CLAIM, maxRows: 1 }]);
+    return claimed!.jobs.map(({ id }) => isUnrecorded(id));
+  };
+  await store.submit(Array.from({ length: 16 }, () => jobOf(false)));
+  assert.deepEqual([await one(), await one(), await one(), await one()], Array(4).fill([true]));
+  assert.equal(asked, 1, 'once, by the second claim');
+
+  await store.submit([jobOf(true)]);
+  assert.deepEqual([await one(), await one()], [[true], [false]]);
+  assert.equal(asked, 2);
+  const [end] = await recorded.list({ limit: 1, cursor: null }).then(({ jobs }) => jobs);
+  assert.deepEqual([await one(), await one()], [[true], [true]], 'the second asked, and found nothing');
+  assert.equal(asked, 3);
+
+  // It goes back into the queue.
+  const fence = { job: end!.id, attempt: 1, session: 's' };
+  await store.settle([
+    { fence, outcome: { type: 'interrupted', error: { code: 'draining', message: '' }, loss: 'free' } },
+  ]);
+  assert.deepEqual([await one(), await one()], [[true], [false]]);
+
+  // What nobody said anything about is found because time passes.
+  await one();
+  await one();
+  await recorded.submit([jobOf(true)]);
+  assert.deepEqual([await one(), await one()], [[true], [true]]);
+  clock.advance(100);
+  assert.deepEqual([await one(), await one()], [[true], [false]]);
 });

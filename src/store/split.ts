@@ -1,22 +1,29 @@
 /**
  * Two stores as one: jobs that are recorded in one of them, and those that are not (`isUnrecorded`) in the memory of this
  * process. The id says where a job lives, so nothing must be remembered. Owner of nothing but whose turn it is: a model's
- * unrecorded jobs go first, because their callers are on the line, but never twice running while recorded ones may wait.
+ * unrecorded jobs go first, because their callers are on the line, but never twice running while recorded ones may wait
+ * (`known-empty.ts` says when none do).
  */
+import type { Clock } from '../clock.ts';
 import type { Job, JobId } from '../dispatch/job.ts';
 import { isUnrecorded } from '../dispatch/id.ts';
 import { createService } from '../service.ts';
+import { createKnownEmpty, noticing } from './known-empty.ts';
 import type { Claimed, ClaimRequest, Store } from './store.ts';
 
 export interface SplitStoreOptions {
   readonly recorded: Store;
   /** Forgets every job in the moment in which it is decided. */
   readonly unrecorded: Store;
+  readonly clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): Store {
+export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOptions): Store {
   /** Models whose latest claim was answered without asking for recorded jobs. Models are bounded by who announces them. */
   const recordedNext = new Set<string>();
+  const nothing = createKnownEmpty(clock);
+  const recorded = noticing(options.recorded, nothing.changed);
+  let endHints: () => void = () => undefined;
   const homeOf = (id: JobId): Store => (isUnrecorded(id) ? unrecorded : recorded);
 
   /** Each element to its store, all of a store in one call; the answers in the order of the elements. */
@@ -43,13 +50,19 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
     for (const [position, { request, index }] of quick.entries()) {
       const { jobs, leftRows, soloJobs } = taken[position]!;
       if (jobs.length === 0) continue;
+      if (nothing.has(request)) {
+        answers[index] = { jobs, leftRows, soloJobs };
+        continue;
+      }
       // Whoever waits in the other store is asked for next: until then "there may be more" is the truth.
       answers[index] = { jobs, leftRows: leftRows + 1, soloJobs };
       recordedNext.add(request.model);
     }
     const open = first.filter(({ index }) => answers[index] === null);
     if (open.length === 0) return answers as Claimed[];
+    const note = nothing.asking();
     const found = await recorded.claim(open.map(({ request }) => request));
+    open.forEach(({ request }, position) => note(request, found[position]!));
     // Also where no rows are left: the answer says what still waits.
     const more = await unrecorded.claim(
       open.map(({ request }, position) => {
@@ -78,8 +91,10 @@ export function createSplitStore({ recorded, unrecorded }: SplitStoreOptions): S
     async start() {
       await recorded.start();
       await unrecorded.start();
+      endHints = recorded.onHint?.(nothing.changed) ?? endHints;
     },
     async stop() {
+      endHints();
       await unrecorded.stop();
       await recorded.stop();
     },
