@@ -5,7 +5,7 @@ import { EXTREMES, tensorOf } from '../../test/support/tensors.ts';
 import { PosternError } from '../errors.ts';
 import { DATATYPES, joinTexts, splitTexts } from './datatypes.ts';
 import { flatJson, nestedJson, readNested, readTensor } from './json-tensors.ts';
-import { decodeTensors, encodeTensors } from './tensors.ts';
+import { decodeTensors, encodeTensors, encodeTensorsIn } from './tensors.ts';
 
 const isBad = (part: RegExp) => (error: unknown) =>
   error instanceof PosternError && error.code === 'bad_tensor' && part.test(error.message);
@@ -24,6 +24,32 @@ describe('the tensor payload', () => {
       assert.equal((data.byteOffset - payload.byteOffset) % 8, 0);
       assert.equal(data.buffer, payload.buffer, 'a view, no copy');
     }
+  });
+
+  test('is made in the body that the tensors came in, where they stand in a row with room before them', () => {
+    const [x, y] = [tensorOf('x', 'FP32', [[1, 2]]), tensorOf('y', 'INT8', [3, 4, 5])];
+    const room = Buffer.alloc(200, 0x7b);
+    const bodyOf = (...pieces: readonly Uint8Array[]): Buffer =>
+      Buffer.concat([Buffer.alloc(3), ...pieces]).subarray(3);
+    const inBody = (body: Buffer, at: number, tensor: typeof x) => ({
+      ...tensor,
+      data: body.subarray(at, at + tensor.data.byteLength),
+    });
+    const cases = [
+      { body: bodyOf(room, x.data, y.data), at: [200, 208], copied: false },
+      { body: bodyOf(room.subarray(0, 40), x.data, y.data), at: [40, 48], copied: true },
+      { body: bodyOf(room, x.data, room.subarray(0, 8), y.data), at: [200, 216], copied: true },
+      { body: bodyOf(room, y.data, x.data), at: [203, 200], copied: true },
+    ];
+    for (const { body, at, copied } of cases) {
+      const tensors = [inBody(body, at[0]!, x), inBody(body, at[1]!, y)];
+      const whole = encodeTensors({ tensors, outputs: ['z'] });
+      const made = encodeTensorsIn(body, { tensors, outputs: ['z'] });
+      assert.deepEqual(made, whole);
+      assert.equal(made.buffer !== body.buffer, copied);
+    }
+    const alone = { tensors: [x], outputs: null };
+    assert.deepEqual(encodeTensorsIn(bodyOf(room), alone), encodeTensors(alone), 'tensors that are elsewhere');
   });
 
   test('cut anywhere, or with anything behind it, is refused', () => {

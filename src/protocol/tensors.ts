@@ -47,7 +47,50 @@ const bad = (message: string): PosternError => new PosternError('bad_tensor', me
 const aligned = (offset: number): number => Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
 
 /** One copy of the data. */
-export function encodeTensors({ tensors, outputs }: TensorPayload): Buffer {
+export function encodeTensors(payload: TensorPayload): Buffer {
+  const head = headOf(payload);
+  let total = 4 + Buffer.byteLength(head);
+  for (const { data } of payload.tensors) total = aligned(total) + data.byteLength;
+  const bytes = Buffer.allocUnsafeSlow(total);
+  let offset = writeHead(bytes, head);
+  for (const { data } of payload.tensors) {
+    const start = aligned(offset);
+    bytes.fill(0, offset, start);
+    bytes.set(data, start);
+    offset = start + data.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * The same, in `body`, which is the caller's to write to: where its tensors stand one behind the other there, as they do in a
+ * request of the Open Inference Protocol, their header takes the place of what stands before them, and no byte of data is copied.
+ */
+export function encodeTensorsIn(body: Buffer, payload: TensorPayload): Buffer {
+  const first = payload.tensors[0]?.data;
+  if (first === undefined || !isInRow(payload.tensors, body)) return encodeTensors(payload);
+  const head = headOf(payload);
+  const dataAt = first.byteOffset - body.byteOffset;
+  const start = dataAt - aligned(4 + Buffer.byteLength(head));
+  if (start < 0) return encodeTensors(payload);
+  const last = payload.tensors.at(-1)!.data;
+  const bytes = body.subarray(start, last.byteOffset - body.byteOffset + last.byteLength);
+  bytes.fill(0, writeHead(bytes, head), dataAt - start);
+  return bytes;
+}
+
+/** In `body`, without gaps, and each as far from the first as the alignment demands. */
+function isInRow(tensors: readonly RawTensor[], body: Buffer): boolean {
+  let offset = tensors[0]!.data.byteOffset;
+  const begin = offset;
+  for (const { data } of tensors) {
+    if (data.buffer !== body.buffer || data.byteOffset !== offset || (offset - begin) % ALIGNMENT !== 0) return false;
+    offset += data.byteLength;
+  }
+  return begin >= body.byteOffset && offset <= body.byteOffset + body.byteLength;
+}
+
+function headOf({ tensors, outputs }: TensorPayload): string {
   const head = JSON.stringify({
     tensors: tensors.map(({ name, datatype, shape, data }) => ({ name, datatype, shape, bytes: data.byteLength })),
     ...(outputs === null ? {} : { outputs }),
@@ -58,19 +101,14 @@ export function encodeTensors({ tensors, outputs }: TensorPayload): Buffer {
       `the names and shapes of the tensors take ${headBytes} bytes, at most ${MAX_TENSOR_HEADER_BYTES} are allowed`,
     );
   }
-  let total = 4 + headBytes;
-  for (const { data } of tensors) total = aligned(total) + data.byteLength;
-  const payload = Buffer.allocUnsafeSlow(total);
-  payload.writeUInt32LE(headBytes, 0);
-  payload.write(head, 4);
-  let offset = 4 + headBytes;
-  for (const { data } of tensors) {
-    const start = aligned(offset);
-    payload.fill(0, offset, start);
-    payload.set(data, start);
-    offset = start + data.byteLength;
-  }
-  return payload;
+  return head;
+}
+
+/** Returns the offset behind it. */
+function writeHead(bytes: Buffer, head: string): number {
+  const headBytes = bytes.write(head, 4);
+  bytes.writeUInt32LE(headBytes, 0);
+  return 4 + headBytes;
 }
 
 /** The tensors as views into `payload`, every one checked. Throws bad_tensor. */

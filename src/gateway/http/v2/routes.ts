@@ -7,7 +7,7 @@ import type { Clock } from '../../../clock.ts';
 import type { Payload } from '../../../dispatch/job.ts';
 import type { RawTensor } from '../../../protocol/datatypes.ts';
 import type { ModelReport } from '../../../protocol/messages.ts';
-import { decodeTensors, encodeTensors, TENSORS_TYPE } from '../../../protocol/tensors.ts';
+import { decodeTensors, encodeTensorsIn, TENSORS_TYPE } from '../../../protocol/tensors.ts';
 import type { Predictions } from '../../ports.ts';
 import { checkModelAccess, mayUseModel } from '../access.ts';
 import { hasBody } from '../body.ts';
@@ -50,12 +50,12 @@ export function v2Routes(options: V2RoutesOptions): Route[] {
     const { report } = ready(call);
     const share = budget.open();
     try {
-      const request = await read(call, report, share);
+      const { request, body } = await read(call, report, share);
       const job = await runUnrecorded(
         {
           model,
           version,
-          ...inputOf(request, report),
+          ...inputOf(request, body, report),
           priority: 0,
           caller: call.caller,
           maxUndecidedJobs: call.access.maxUndecidedJobs,
@@ -75,12 +75,13 @@ export function v2Routes(options: V2RoutesOptions): Route[] {
     }
   }
 
-  async function read(call: Call, report: ModelReport, share: Share): Promise<InferRequest> {
+  async function read(call: Call, report: ModelReport, share: Share): Promise<Received> {
     if (!hasBody(call.request))
       throw new PosternError('missing_input', 'The request has no body; expected {"inputs": [...]}.');
     const { body, headerBytes } = await readInferBody(call.request, { maxBytes: maxBodyBytes, share });
-    if (headerBytes === 0) return readRawRequest(body, report.inputs ?? [BYTES_INPUT]);
-    return readInferRequest(body, headerBytes);
+    const request =
+      headerBytes === 0 ? readRawRequest(body, report.inputs ?? [BYTES_INPUT]) : readInferRequest(body, headerBytes);
+    return { request, body };
   }
 
   /** Model and version of the path, where the caller may use them. */
@@ -183,18 +184,25 @@ function signature(report: ModelReport) {
   return { inputs, outputs, platform };
 }
 
+interface Received {
+  readonly request: InferRequest;
+  /** Its bytes, which are nobody else's. */
+  readonly body: Buffer;
+}
+
 interface ModelInput {
   readonly input: Payload;
   readonly parameters: ParameterSet['values'];
   readonly rows: number;
 }
 
-function inputOf(request: InferRequest, report: ModelReport): ModelInput {
+/** What `body` says is known now: it may be written over. */
+function inputOf(request: InferRequest, body: Buffer, report: ModelReport): ModelInput {
   const parameters = new ParameterSet();
   for (const [name, value] of Object.entries(request.parameters)) parameters.add(name, value);
   if (report.inputs === undefined) return { input: payloadOf(request.inputs), parameters: parameters.values, rows: 1 };
   const outputs = request.outputs?.map(({ name }) => name) ?? null;
-  const bytes = encodeTensors({ tensors: request.inputs, outputs });
+  const bytes = encodeTensorsIn(body, { tensors: request.inputs, outputs });
   // The credit of a model counts rows. How many a caller may send, the worker says.
   const rows = isBatched(report) ? (request.inputs[0]?.shape[0] ?? 1) : 1;
   return {
