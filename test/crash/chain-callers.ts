@@ -4,19 +4,12 @@
  * stay there, be decided once, and have the output that belongs to its input.
  */
 import { createHash } from 'node:crypto';
-
-export interface Prediction {
-  readonly id: string;
-  readonly status: string;
-  readonly output: string | null;
-  readonly error_code: string | null;
-  readonly completed_at: string | null;
-}
+import { createPromises, isDecided, type Prediction, type Promises } from './promises.ts';
 
 export interface ChainCallers {
   /** How many predictions were answered with an id. */
   readonly accepted: number;
-  readonly problems: string[];
+  readonly problems: readonly string[];
   /** Callers call until `stop`. */
   start(count: number): void;
   /** No more calls; resolves when the last one was answered or given up. */
@@ -26,7 +19,6 @@ export interface ChainCallers {
 }
 
 const TYPE = 'application/octet-stream';
-const DECIDED = new Set(['succeeded', 'failed', 'canceled', 'aborted']);
 /** One call: longer than a gateway stands still in these tests. */
 const CALL_TIMEOUT_MS = 60_000;
 const RETRY_MS = 20;
@@ -58,10 +50,8 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 export function createChainCallers(url: () => string): ChainCallers {
   /** By id: which number it was sent for. */
   const numbers = new Map<string, number>();
-  const byKey = new Map<string, string>();
-  /** By id: what the first reader of its decision read. */
-  const seen = new Map<string, string>();
-  const problems: string[] = [];
+  const promises: Promises = createPromises();
+  const { problems, look } = promises;
   const running: Promise<void>[] = [];
   let [next, isOver] = [0, false];
 
@@ -72,7 +62,7 @@ export function createChainCallers(url: () => string): ChainCallers {
       if (answer.ok) return (await answer.json()) as Prediction;
       const text = await answer.text();
       // 404 is the answer that must never come for an id; 5xx and 429 promise nothing.
-      if (answer.status === 404 && path.startsWith('/v1/predictions/')) problems.push(`${path}: ${text}`);
+      if (answer.status === 404 && path.startsWith('/v1/predictions/')) promises.wrong(`${path}: ${text}`);
       return null;
     } catch {
       return null;
@@ -81,24 +71,9 @@ export function createChainCallers(url: () => string): ChainCallers {
 
   const submit = (n: number): Promise<Prediction | null> => ask('/v1/models/local/echo/predictions', requestOf(n));
 
-  function look({ id, status, output, completed_at: at }: Prediction): void {
-    if (!DECIDED.has(status)) return;
-    const digest = output === null ? 'nothing' : createHash('sha256').update(output).digest('hex');
-    const now = `${status} at ${at} with ${digest}`;
-    const before = seen.get(id);
-    if (before !== undefined && before !== now) problems.push(`${id} was read as ${before}, and then as ${now}`);
-    seen.set(id, now);
-  }
-
   function accept(n: number, made: Prediction): void {
-    const key = keyOf(n);
-    if (key !== null) {
-      const earlier = byKey.get(key) ?? made.id;
-      if (earlier !== made.id) problems.push(`${key} made both ${earlier} and ${made.id}`);
-      byKey.set(key, made.id);
-    }
     numbers.set(made.id, n);
-    look(made);
+    promises.accept(made, { key: keyOf(n), expected: () => dataUrlOf(n) });
   }
 
   async function caller(): Promise<void> {
@@ -132,7 +107,7 @@ export function createChainCallers(url: () => string): ChainCallers {
     const until = performance.now() + CALL_TIMEOUT_MS;
     while (performance.now() < until) {
       const job = await ask(`/v1/predictions/${id}?wait=10`);
-      if (job && DECIDED.has(job.status)) return job;
+      if (job && isDecided(job)) return job;
       if (job === null) await pause(RETRY_MS);
     }
     return null;
@@ -157,19 +132,13 @@ export function createChainCallers(url: () => string): ChainCallers {
       async function readSome(): Promise<void> {
         for (const [id, n] of left) {
           const job = await untilDecided(id);
-          if (job === null) {
-            problems.push(`${id} was accepted and is lost, or was never decided`);
-            continue;
-          }
-          look(job);
-          if (job.status === 'succeeded') {
-            succeeded += 1;
-            if (job.output !== dataUrlOf(n)) problems.push(`${id} has another output`);
-          } else if (job.error_code === 'attempts_exhausted') exhausted += 1;
-          else problems.push(`${id} is ${job.status}: ${job.error_code}`);
+          const end = promises.end(id, job);
+          if (end === 'succeeded') succeeded += 1;
+          else if (end === 'exhausted') exhausted += 1;
+          if (job === null) continue;
           if (keyOf(n) === null) continue;
           const again = await submit(n);
-          if (again === null) problems.push(`${keyOf(n)} was not answered at the end`);
+          if (again === null) promises.wrong(`${keyOf(n)} was not answered at the end`);
           else accept(n, again);
           keysAskedAgain += 1;
         }

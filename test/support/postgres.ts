@@ -20,6 +20,8 @@ import { lacking } from './needs.ts';
 export interface PostgresOptions {
   /** Beside loopback; for tests whose gateways live in network namespaces. */
   readonly listen?: readonly string[];
+  /** Words before each of its programs, such as `ip netns exec db`: it then listens there. They run as this user. */
+  readonly prefix?: readonly string[];
   /** Lines of postgresql.conf, which win over those below. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -113,12 +115,18 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
   await run(join(bin, 'initdb'), initdb, inFolder);
   let port = 0;
 
+  /** A namespace is entered as root, and root left behind there. */
+  function started(program: string, args: readonly string[]): readonly [string, readonly string[], User] {
+    const [first, ...prefix] = options.prefix ?? [];
+    if (first === undefined) return [program, args, runsAs!];
+    const asUser = ['setpriv', `--reuid=${runsAs!.uid}`, `--regid=${runsAs!.gid}`, '--clear-groups'];
+    return [first, [...prefix, ...(runsAs!.uid === undefined ? [] : asUser), program, ...args], {}];
+  }
+
   const control = async (...args: readonly string[]): Promise<void> => {
     // Not to a pipe: the server keeps what it is given, and the pipe would never end.
-    const child = spawn(join(bin, 'pg_ctl'), ['-s', '-w', '-t', '120', '-D', data, ...args], {
-      ...inFolder,
-      stdio: 'ignore',
-    });
+    const [program, words, as] = started(join(bin, 'pg_ctl'), ['-s', '-w', '-t', '120', '-D', data, ...args]);
+    const child = spawn(program, words, { ...as, cwd: folder, stdio: 'ignore' });
     const [code] = (await once(child, 'exit')) as [number | null];
     if (code === 0) return;
     const log = await readFile(join(folder, 'log'), 'utf8').catch(() => '(no log)');
