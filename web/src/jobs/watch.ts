@@ -8,7 +8,7 @@ import { backOff, pause } from './pause.ts';
 
 /** Below the 30 s after which many proxies cut a request that is silent. */
 const WAIT_S = 25;
-/** A long poll that fails so often in a row is not tried again: short polls do it. */
+/** When so many long polls have failed, short polls do it: what cuts them lets a quick answer through now and then. */
 const MAX_LONG_FAILURES = 2;
 const DEFAULT_POLL_MS = 2_000;
 
