@@ -122,6 +122,39 @@ export function blobsSuite(name: string, create: CreateSuiteBlobs): void {
       assert.equal(await blobs.get(key), null);
     });
 
+    check(
+      'a removal takes nothing that was put since it looked, also when a second removal of the same blob runs',
+      async (blobs, clock) => {
+        const bytes = Buffer.from('the same photo');
+        const key = await blobs.put(bytes);
+        clock.advance(1);
+        const putBefore = Infinity;
+        let isSecondIn: () => void;
+        const secondIsIn = new Promise<void>((resolve) => (isSecondIn = resolve));
+        let second: Promise<boolean> = Promise.resolve(false);
+        const first: Promise<boolean> = blobs.removeUnused(key, {
+          putBefore,
+          async isUsed() {
+            await blobs.put(bytes);
+            second = blobs.removeUnused(key, {
+              putBefore,
+              async isUsed() {
+                isSecondIn();
+                await first;
+                assert.ok(await blobs.get(key), 'readable in the meantime');
+                return true;
+              },
+            });
+            await secondIsIn;
+            return false;
+          },
+        });
+        assert.equal(await first, true);
+        assert.equal(await second, false);
+        assert.ok(bytes.equals((await blobs.get(key)) ?? Buffer.alloc(0)));
+      },
+    );
+
     check('a put while the same blob is being removed always wins', async (blobs, clock) => {
       const bytes = Buffer.from('the same photo');
       const key = await blobs.put(bytes);

@@ -5,9 +5,10 @@
  * blob is there whole or not at all. A put of what is there already only renews its time, and flushes the folder too:
  * the first put may not have come that far.
  *
- * A removal renames the blob to `<folder>/doomed/<key>` first, and looks at its time and its users then. So a put at the same
+ * A removal renames the blob to `<folder>/doomed/<key>-<random>` first, and looks at its time and its users then. So a put at the same
  * moment either renewed the time before the rename, and the blob goes back, or finds nothing and writes a new file, which
- * this removal does not touch. `get` looks in `doomed` too, because a blob may be on its way back.
+ * this removal does not touch, and neither does it touch what another removal of the same blob has set aside. `get` looks in `doomed`
+ * too, because a blob may be on its way back.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -31,13 +32,14 @@ const DRAFTS = 'drafts';
 const DOOMED = 'doomed';
 const PREFIX = /^[0-9a-f]{2}$/;
 const KEY_NAME = /^[0-9a-f]{64}$/;
+/** What is set aside is gone or back within some system calls; so often in a row it does not go on. */
+const READ_ROUNDS = 5;
 
 export function createDirectoryBlobs({ folder, clock }: DirectoryBlobsOptions): BlobStore {
   /** Buckets (at most 65,536) whose entry is known to be on the disk: made by whomever, flushed by this process. */
   const flushed = new Set<string>();
   const bucketOf = (key: BlobKey): string => join(folder, key.slice(0, 2), key.slice(2, 4));
   const pathOf = (key: BlobKey): string => join(bucketOf(checkBlobKey(key)), key);
-  const doomedOf = (key: BlobKey): string => join(folder, DOOMED, checkBlobKey(key));
 
   async function start(): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -50,7 +52,10 @@ export function createDirectoryBlobs({ folder, clock }: DirectoryBlobsOptions): 
       if (info && info.mtimeMs < clock.now() - DRAFT_LIFE_MS) await rm(path, { force: true });
     }
     // A removal that was cut short: put back, it will be found again.
-    for (const name of await readdir(join(folder, DOOMED))) if (KEY_NAME.test(name)) await putBack(name);
+    for (const name of await readdir(join(folder, DOOMED))) {
+      const [key = ''] = name.split('-');
+      if (KEY_NAME.test(key)) await putBack(key, join(folder, DOOMED, name));
+    }
     await flushFolder(folder);
   }
 
@@ -102,44 +107,50 @@ export function createDirectoryBlobs({ folder, clock }: DirectoryBlobsOptions): 
     return bytes;
   }
 
-  /** A blob may be set aside, or on its way back, at the moment of the look: so three places, the first one twice. */
+  /** A blob may be set aside, or on its way back, at the moment of the look, and several removals may do that in turn. */
   async function firstOf<T>(key: BlobKey, look: (path: string) => Promise<T>): Promise<T | null> {
-    for (const path of [pathOf(key), doomedOf(key), pathOf(key)]) {
-      try {
-        const found = await missingIsNull(look(path));
+    try {
+      for (let round = 0; round < READ_ROUNDS; round += 1) {
+        const found = await missingIsNull(look(pathOf(key)));
         if (found !== null) return found;
-      } catch (error) {
-        throw storageError(error, `the blob ${key} could not be read`);
+        const setAside = (await readdir(join(folder, DOOMED))).filter((name) => name.startsWith(key));
+        if (setAside.length === 0) return await missingIsNull(look(pathOf(key)));
+        for (const name of setAside) {
+          const kept = await missingIsNull(look(join(folder, DOOMED, name)));
+          if (kept !== null) return kept;
+        }
       }
+      return null;
+    } catch (error) {
+      throw storageError(error, `the blob ${key} could not be read`);
     }
-    return null;
   }
 
   async function removeUnused(key: BlobKey, { putBefore, isUsed }: RemoveOptions): Promise<boolean> {
     const info = await missingIsNull(stat(pathOf(key)));
     if (!info || info.mtimeMs >= putBefore) return false;
-    const doomed = doomedOf(key);
+    const doomed = join(folder, DOOMED, `${key}-${randomBytes(6).toString('hex')}`);
     if ((await missingIsNull(rename(pathOf(key), doomed).then(() => true))) === null) return false;
     let keep = true;
     try {
       keep = (await stat(doomed)).mtimeMs >= putBefore || (await isUsed(key));
     } finally {
-      if (keep) await putBack(key);
+      if (keep) await putBack(key, doomed);
     }
     if (!keep) await rm(doomed, { force: true });
     return !keep;
   }
 
   /** `link` does not replace: when the blob was put again meanwhile, that one stays. */
-  async function putBack(key: BlobKey): Promise<void> {
+  async function putBack(key: BlobKey, doomed: string): Promise<void> {
     await mkdir(bucketOf(key), { recursive: true, mode: 0o700 });
     try {
-      await link(doomedOf(key), pathOf(key));
+      await link(doomed, pathOf(key));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
     await flushFolder(bucketOf(key));
-    await rm(doomedOf(key), { force: true });
+    await rm(doomed, { force: true });
   }
 
   async function list(after: BlobKey | null, limit: number): Promise<BlobInfo[]> {

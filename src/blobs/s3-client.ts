@@ -49,6 +49,11 @@ export function parseS3Url(text: string): { readonly bucket: string; readonly pr
   return { bucket, prefix };
 }
 
+/** A folder of it, for what is kept apart. */
+export const placeUnder = (place: S3Place, folder: string): S3Place => {
+  return { ...place, prefix: place.prefix === '' ? folder : `${place.prefix}/${folder}` };
+};
+
 /** Opens no connection yet: the first request does. */
 export async function openS3(place: S3Place): Promise<S3Connection> {
   const sdk = await import('@aws-sdk/client-s3');
@@ -89,6 +94,9 @@ export function isMissingObject(thrown: unknown): boolean {
   const { name, $metadata } = (thrown ?? {}) as SdkError;
   return name === 'NoSuchKey' || (name === 'NotFound' && $metadata?.httpStatusCode === 404);
 }
+
+/** Did something else that was done at the same moment get in the way? Then the same again will do. */
+export const isConflict = (thrown: unknown): boolean => ((thrown ?? {}) as SdkError).$metadata?.httpStatusCode === 409;
 
 const FULL: ReadonlySet<string> = new Set(['QuotaExceeded', 'XMinioStorageFull', 'InsufficientCapacity']);
 const CREDENTIALS: ReadonlySet<string> = new Set(['CredentialsProviderError', 'ExpiredToken', 'InvalidAccessKeyId']);

@@ -18,7 +18,7 @@ import { PosternError } from '../errors.ts';
 import { createService } from '../service.ts';
 import { checkBlobKey, type BlobInfo, type BlobKey, type BlobStore, type RemoveOptions } from './blobs.ts';
 import { digest } from './digest.ts';
-import { isMissingObject, openS3, s3Error, type S3Connection, type S3Place } from './s3-client.ts';
+import { isConflict, isMissingObject, openS3, s3Error, type S3Connection, type S3Place } from './s3-client.ts';
 import { createS3Direct } from './s3-direct.ts';
 
 export interface S3BlobsOptions {
@@ -38,6 +38,8 @@ const STEP_BYTES = 1024 * 1024;
 const PAGE_OBJECTS = 1_000;
 /** Names of puts remembered, so that a read soon after needs no search. 10,000 × some 200 bytes are 2 MB. */
 const MAX_REMEMBERED = 10_000;
+/** A request beside a put can be in its way, such as the removal of the last other copy, where objects are files of folders. */
+const MAX_PUT_TRIES = 5;
 /** A name can go between search and read when somebody puts the same again; so often in a row it does not. */
 const READ_ROUNDS = 5;
 /** Milliseconds since 1970 in base 36: eight digits until 2059, nine until the year 5188. */
@@ -126,12 +128,18 @@ export function createS3Blobs({ place, clock }: S3BlobsOptions): BlobStore {
 
   async function putBytes(bytes: Uint8Array): Promise<{ key: BlobKey; name: string }> {
     const key = await digest(bytes);
-    const name = newName(key);
     const { client, sdk } = s3();
     // S3 counts the same digest over what arrived, and refuses when it differs.
     const ChecksumSHA256 = Buffer.from(key, 'hex').toString('base64');
-    await client.send(new sdk.PutObjectCommand({ ...objectOf(name), Body: bytes, ChecksumSHA256 }));
-    return { key, name };
+    for (let tries = 1; ; tries += 1) {
+      const name = newName(key);
+      try {
+        await client.send(new sdk.PutObjectCommand({ ...objectOf(name), Body: bytes, ChecksumSHA256 }));
+        return { key, name };
+      } catch (error) {
+        if (!isConflict(error) || tries === MAX_PUT_TRIES) throw error;
+      }
+    }
   }
 
   async function putStream(content: AsyncIterable<Uint8Array>): Promise<{ key: BlobKey; name: string }> {

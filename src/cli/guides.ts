@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import type { BlobStore } from '../blobs/blobs.ts';
 import { createDirectoryBlobs } from '../blobs/directory.ts';
 import { createS3Blobs } from '../blobs/s3.ts';
+import { placeUnder } from '../blobs/s3-client.ts';
 import type { Clock } from '../clock.ts';
 import { backupGuide, guideRecordsPath, photosFolder, restoreGuide, type GuidePlace } from '../fieldguide/backup.ts';
 import { createFieldGuide } from '../fieldguide/fieldguide.ts';
@@ -43,10 +44,7 @@ export async function fieldGuideApps(
 /** Apart from the payloads of jobs: who clears up there knows nothing of photos. */
 function photoBlobs({ blobs, dataDir }: Config, clock: Clock): BlobStore {
   if (blobs === null) return createDirectoryBlobs({ folder: photosFolder(dataDir), clock });
-  return createS3Blobs({
-    place: { ...blobs, prefix: blobs.prefix === '' ? 'photos' : `${blobs.prefix}/photos` },
-    clock,
-  });
+  return createS3Blobs({ place: placeUnder(blobs, 'photos'), clock });
 }
 
 /** In the database of the jobs where several gateways share one. */

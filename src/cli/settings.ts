@@ -165,7 +165,7 @@ export const SETTINGS = {
     use: 'gateway',
     fallback: null,
     about:
-      'Where payloads live that are too large for the table of jobs: `s3://bucket/prefix`, see docs/storage.md. By default `blobs/` under `POSTERN_DATA_DIR`.',
+      'Where payloads live that are too large for the table of jobs: `s3://bucket/prefix`, see docs/storage.md; the field guide’s photos too, and with `DATABASE_URL` uploaded files. By default folders under `POSTERN_DATA_DIR`.',
   },
   POSTERN_S3_ENDPOINT: {
     kind: { type: 'url' },

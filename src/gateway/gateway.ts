@@ -11,7 +11,7 @@ import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { concurrencyOf, outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
-import { createFiles } from './files/files.ts';
+import { createGatewayFiles } from './files/place.ts';
 import { createHttpService, type HttpHandOver } from './http/http.ts';
 import type { Door } from './door.ts';
 import type { App, AppHost } from './ports.ts';
@@ -107,7 +107,7 @@ export function createGateway({
     if (webhook !== null) sender.wake();
   });
   const callers = createCallers({ records, clock, logger });
-  const files = createFiles({ dataDir: config.dataDir, clock, logger, ...config.files });
+  const files = createGatewayFiles({ config, store, clock, logger });
   const host: AppHost = {
     predictions: engine,
     onDecided: (observer) => engine.onDecided(observer),
@@ -181,8 +181,9 @@ export function createGateway({
       for (const app of apps) await app.stop();
       await listener.stop();
       await sender.stop();
-      await engine.stop();
+      // Before the store, which may have their book.
       await files.stop();
+      await engine.stop();
       await identity.stop();
       if (isReady) note('gateway.stop');
       records.close();

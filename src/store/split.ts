@@ -181,5 +181,6 @@ export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOp
     // Of what is not recorded nobody is told: its caller is on the line.
     deliveries: recorded.deliveries,
     ...(recorded.onHint === undefined ? {} : { onHint: recorded.onHint }),
+    ...(recorded.files === undefined ? {} : { files: recorded.files }),
   };
 }

@@ -4,6 +4,7 @@
  * PostgreSQL fit the same shape: no call returns before its writes are as durable as the driver can make them.
  * `store.suite.ts` is the contract; every driver's test runs it.
  */
+import type { FileBook } from './files.ts';
 import type { KnownModel } from './known-models.ts';
 import type { Service } from '../service.ts';
 import type { PosternError } from '../errors.ts';
@@ -144,4 +145,6 @@ export interface Store extends Service {
   readonly deliveries: Deliveries;
   /** Calls `listener` with what others did; returns what ends that. A driver without others has no hints. */
   readonly onHint?: (listener: (hint: StoreHint) => void) => () => void;
+  /** What callers uploaded. A driver of one machine leaves them to a file beside it. */
+  readonly files?: FileBook;
 }

@@ -10,7 +10,8 @@ import { systemClock } from '../../src/clock.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { createOutbound } from '../../src/gateway/outbound/outbound.ts';
 import { outboundRules, parseGatewayConfig, type GatewayConfigInput } from '../../src/gateway/config.ts';
-import { createFiles, type Files } from '../../src/gateway/files/files.ts';
+import type { Files } from '../../src/gateway/files/files.ts';
+import { createLocalFiles } from '../../src/gateway/files/place.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
 import type { App, Webhooks } from '../../src/gateway/ports.ts';
 import { createCallers } from '../../src/identity/callers.ts';
@@ -44,7 +45,7 @@ export function openTestRecords(t: TestContext): Records {
 export async function openTestFiles(t: TestContext, limits: GatewayConfigInput['files'] = {}): Promise<Files> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-files-'));
   const { files: config } = parseGatewayConfig({ dataDir: folder, files: limits });
-  const files = createFiles({ dataDir: folder, clock: systemClock, logger: silentLogger, ...config });
+  const files = createLocalFiles({ dataDir: folder, clock: systemClock, logger: silentLogger, ...config });
   await files.start();
   t.after(async () => {
     await files.stop();

@@ -1,41 +1,20 @@
 /**
- * Files that callers upload once and name as inputs: `POST /v1/files`. Their bytes lie in a folder of blobs of their own
- * (`<data dir>/files`), what is known of them in `<data dir>/files.sqlite`. They are kept for a day, within bounds for
- * each caller and for all; they are no archive, and no part of a backup.
+ * Files that callers upload once and name as inputs: `POST /v1/files`. What is known of them is in a book of files, their bytes are blobs in a
+ * place of their own (`place.ts` says where both are). They are kept for a day, within bounds for each caller and for all; they are no
+ * archive, and no part of a backup. Several processes may work on one book and one place at once.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { BlobStore } from '../../blobs/blobs.ts';
-import { createDirectoryBlobs } from '../../blobs/directory.ts';
+import { digest } from '../../blobs/digest.ts';
 import type { Clock, Timer } from '../../clock.ts';
 import { PosternError, toPosternError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { createService, type Service } from '../../service.ts';
-import { openSqliteFile, pragma, transact } from '../../sqlite.ts';
+import type { FileBook, FileListRequest, StoredFile } from '../../store/files.ts';
+import { createClearing } from './clearing.ts';
 
-export interface StoredFile {
-  readonly id: string;
-  readonly caller: string;
-  readonly name: string;
-  readonly contentType: string;
-  readonly bytes: number;
-  /** The name of its blob. */
-  readonly sha256: string;
-  readonly md5: string;
-  /** JSON, as the caller gave it. */
-  readonly metadata: string;
-  readonly createdAt: number;
-  readonly expiresAt: number;
-}
-
-export interface NewFile {
-  readonly id: string;
-  readonly caller: string;
-  readonly name: string;
-  readonly contentType: string;
+export interface NewFile extends Pick<StoredFile, 'id' | 'caller' | 'name' | 'contentType' | 'metadata'> {
   readonly content: Uint8Array;
-  readonly metadata: string;
 }
 
 export interface FilePage {
@@ -48,19 +27,17 @@ export interface Files extends Service {
   /** Resolves when it survives a power cut. Throws file_quota_exceeded or storage_full. */
   add(file: NewFile): Promise<StoredFile>;
   /** null: there is none, or its time is over. */
-  get(id: string): StoredFile | null;
+  get(id: string): Promise<StoredFile | null>;
   read(file: StoredFile): Promise<Uint8Array | null>;
-  /** Newest first. `caller` undefined: everybody's. */
-  list(request: {
-    readonly caller: string | undefined;
-    readonly limit: number;
-    readonly after: string | null;
-  }): FilePage;
-  remove(id: string): Promise<boolean>;
+  /** Newest first. */
+  list(request: FileListRequest): Promise<FilePage>;
+  remove(file: StoredFile): Promise<void>;
 }
 
 export interface FilesOptions {
-  readonly dataDir: string;
+  /** Both are started and stopped with the files. */
+  readonly book: FileBook;
+  readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly ttlMs: number;
@@ -68,198 +45,72 @@ export interface FilesOptions {
   readonly maxBytes: number;
   /** Of one caller's files. */
   readonly maxCallerBytes: number;
+  /** A blob that was put so short a time ago is removed later. */
+  readonly youngMs: number;
 }
 
-const APPLICATION_ID = 0x504f5346; // "POSF"
-const CACHE_KIB = 1_024;
 /** A row is some 500 bytes: 5 MB of rows. */
 const MAX_CALLER_FILES = 10_000;
 const SWEEP_MS = 60_000;
-/** Per sweep: some ms of work. */
-const SWEEP_FILES = 1_000;
-/** A row follows its blob at once; a blob without one after an hour is a left-over. */
-const ORPHAN_MS = 3_600_000;
-const FORMAT = 1;
-const TABLE = `CREATE TABLE file (
-  id TEXT PRIMARY KEY,
-  caller TEXT NOT NULL,
-  name TEXT NOT NULL,
-  content_type TEXT NOT NULL,
-  bytes INTEGER NOT NULL,
-  sha256 TEXT NOT NULL,
-  md5 TEXT NOT NULL,
-  metadata TEXT NOT NULL,
-  created_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX file_caller ON file (caller, id);
-CREATE INDEX file_expiry ON file (expires_at);
-CREATE INDEX file_blob ON file (sha256);`;
+const WALK_MS = 3_600_000;
 
 export function createFiles(options: FilesOptions): Files {
-  const { dataDir, clock, logger } = options;
-  const blobs: BlobStore = createDirectoryBlobs({ folder: join(dataDir, 'files'), clock });
-  let opened: DatabaseSync | undefined;
-  let sweeping: Timer | undefined;
-  let clearing: Timer | undefined;
-  let adding = 0;
+  const { book, blobs, clock, logger, ttlMs, maxBytes, maxCallerBytes, youngMs } = options;
+  const limits = { maxBytes, maxCallerBytes, maxCallerFiles: MAX_CALLER_FILES };
+  const clearing = createClearing({ book, blobs, clock, youngMs });
+  let timers: Timer[] = [];
 
-  function db(): DatabaseSync {
-    if (opened) return opened;
-    throw new PosternError('draining', 'The gateway stops.', { retryAfterS: 1 });
-  }
-
-  const rows = (sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] =>
-    db()
-      .prepare(sql)
-      .all(...values);
-
-  /** Throws when `bytes` more would be too much. Inside the transaction that adds them nobody can come between. */
-  function checkRoom(caller: string, bytes: number): void {
-    const [all] = rows('SELECT coalesce(sum(bytes), 0) AS bytes FROM file');
-    const [own] = rows('SELECT coalesce(sum(bytes), 0) AS bytes, count(*) AS files FROM file WHERE caller = ?', caller);
-    if (Number(own?.bytes) + bytes > options.maxCallerBytes || Number(own?.files) >= MAX_CALLER_FILES) {
-      throw new PosternError(
-        'file_quota_exceeded',
-        `Your files may take ${options.maxCallerBytes} bytes, and be ${MAX_CALLER_FILES}. Delete some, or wait until they end.`,
-      );
-    }
-    if (Number(all?.bytes) + bytes > options.maxBytes) {
-      throw new PosternError('storage_full', `The place for uploaded files (${options.maxBytes} bytes) is full.`, {
-        retryAfterS: SWEEP_MS / 1_000,
-      });
-    }
-  }
-
-  /** While an upload is between its blob and its row, nobody can say which blob is not used. */
-  const isUsed = (sha256: string): Promise<boolean> =>
-    Promise.resolve(adding > 0 || rows('SELECT 1 FROM file WHERE sha256 = ? LIMIT 1', sha256).length > 0);
-
-  /** The file of another upload may have the same content, and one that arrives just now too. */
-  const dropBlob = (sha256: string): Promise<boolean> => blobs.removeUnused(sha256, { putBefore: clock.now(), isUsed });
-
-  async function sweep(): Promise<void> {
-    const ended = rows('SELECT id, sha256 FROM file WHERE expires_at <= ? LIMIT ?', clock.now(), SWEEP_FILES);
-    transact(db(), () => {
-      const remove = db().prepare('DELETE FROM file WHERE id = ?');
-      for (const { id } of ended) remove.run(id as string);
-    });
-    for (const { sha256 } of ended) await dropBlob(sha256 as string);
-  }
-
-  /** What an upload that was cut off between its blob and its row left behind. */
-  async function removeOrphans(): Promise<void> {
-    const putBefore = clock.now() - ORPHAN_MS;
-    for (let after: string | null = null; ;) {
-      const page = await blobs.list(after, SWEEP_FILES);
-      for (const { key, putAt } of page) if (putAt < putBefore) await blobs.removeUnused(key, { putBefore, isUsed });
-      const last = page.at(-1);
-      if (!last) return;
-      after = last.key;
-    }
-  }
-
-  const quietly = (what: string, work: () => Promise<void>): void => {
+  /** What is left is found again by the next look. */
+  const quietly = (what: string, work: () => Promise<void>): Promise<void> =>
     work().catch((error: unknown) => {
-      if (opened) logger.error('uploaded files could not be cleared', { what, error: toPosternError(error).message });
+      logger.error('uploaded files could not be cleared', { what, error: toPosternError(error).message });
     });
-  };
-
-  function insert({ content, ...file }: NewFile, sha256: string): StoredFile {
-    const createdAt = clock.now();
-    const md5 = createHash('md5').update(content).digest('hex');
-    const bytes = content.byteLength;
-    const stored = { ...file, bytes, sha256, md5, createdAt, expiresAt: createdAt + options.ttlMs };
-    const { id, caller, name, contentType, metadata, expiresAt } = stored;
-    transact(db(), () => {
-      checkRoom(caller, bytes);
-      db()
-        .prepare('INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-        .run(id, caller, name, contentType, bytes, sha256, md5, metadata, createdAt, expiresAt);
-    });
-    return stored;
-  }
 
   const service = createService({
     async start() {
       await blobs.start();
-      const path = join(dataDir, 'files.sqlite');
-      opened = openSqliteFile(
-        { path, what: 'list of files', applicationId: APPLICATION_ID, cacheKib: CACHE_KIB },
-        prepare,
-      );
-      quietly('left over', removeOrphans);
-      sweeping = clock.every(SWEEP_MS, () => quietly('ended', sweep));
-      clearing = clock.every(ORPHAN_MS, () => quietly('left over', removeOrphans));
+      await book.start();
+      void quietly('left over', () => clearing.walk());
+      timers = [
+        clock.every(SWEEP_MS, () => void quietly('ended', () => clearing.sweep())),
+        clock.every(WALK_MS, () => void quietly('left over', () => clearing.walk())),
+      ];
     },
     async stop() {
-      sweeping?.cancel();
-      clearing?.cancel();
-      const file = opened;
-      opened = undefined;
-      file?.close();
+      for (const timer of timers) timer.cancel();
+      await clearing.stop();
+      await book.stop();
       await blobs.stop();
     },
   });
 
   return {
     ...service,
-    async add(file) {
-      checkRoom(file.caller, file.content.byteLength);
-      adding += 1;
+    async add({ content, ...about }) {
+      const { id } = about;
+      const sha256 = await digest(content);
+      const md5 = createHash('md5').update(content).digest('hex');
+      await book.arrive({ ...about, bytes: content.byteLength, sha256, md5 }, limits);
       try {
-        return insert(file, await blobs.put(file.content));
-      } finally {
-        adding -= 1;
+        await blobs.put(content);
+      } catch (error) {
+        await quietly('refused', async () => void (await book.remove(id)));
+        throw error;
       }
+      const kept = await book.keep(id, ttlMs);
+      if (kept !== null) return kept;
+      throw new PosternError('storage_failed', 'The upload was too slow for its place to be kept: send it again.');
     },
-    get(id) {
-      const [row] = rows('SELECT * FROM file WHERE id = ? AND expires_at > ?', id, clock.now());
-      return row === undefined ? null : fileOf(row);
-    },
+    get: (id) => book.get(id),
     read: ({ sha256 }) => blobs.get(sha256),
-    list({ caller, limit, after }) {
+    async list({ caller, limit, after }) {
       // One more than asked for tells whether there is a next page. An id sorts by the time of its making.
-      const found = rows(
-        `SELECT * FROM file WHERE expires_at > ? AND id < ? ${caller === undefined ? '' : 'AND caller = ?'}
-         ORDER BY id DESC LIMIT ?`,
-        ...[clock.now(), after ?? '~', ...(caller === undefined ? [] : [caller]), limit + 1],
-      ).map(fileOf);
+      const found = await book.list({ caller, limit: limit + 1, after });
       const files = found.slice(0, limit);
       return { files, next: found.length > limit ? (files.at(-1)?.id ?? null) : null };
     },
-    async remove(id) {
-      const [row] = rows('DELETE FROM file WHERE id = ? RETURNING sha256', id);
-      if (row === undefined) return false;
-      await dropBlob(row.sha256 as string);
-      return true;
+    async remove({ id, sha256 }) {
+      if (await book.remove(id)) await quietly('deleted', () => clearing.drop(sha256));
     },
-  };
-}
-
-function prepare(db: DatabaseSync): void {
-  const format = pragma(db, 'PRAGMA user_version') as number;
-  if (format === FORMAT) return;
-  if (format > FORMAT) throw new Error(`it has format ${format}, and this Postern knows ${FORMAT}`);
-  transact(db, () => {
-    if (pragma(db, 'PRAGMA user_version') === FORMAT) return;
-    db.exec(TABLE);
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-    db.exec(`PRAGMA user_version = ${FORMAT}`);
-  });
-}
-
-function fileOf(row: Record<string, unknown>): StoredFile {
-  return {
-    id: row.id as string,
-    caller: row.caller as string,
-    name: row.name as string,
-    contentType: row.content_type as string,
-    bytes: row.bytes as number,
-    sha256: row.sha256 as string,
-    md5: row.md5 as string,
-    metadata: row.metadata as string,
-    createdAt: row.created_at as number,
-    expiresAt: row.expires_at as number,
   };
 }

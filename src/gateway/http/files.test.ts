@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../logger.ts';
-import { createFiles } from '../files/files.ts';
+import { createLocalFiles } from '../files/place.ts';
 
 type Body = string | FormData | Uint8Array<ArrayBuffer>;
 
@@ -145,7 +145,7 @@ test('files outlive the process, and end with their time, their bytes too', asyn
   const dataDir = mkdtempSync(join(tmpdir(), 'postern-files-'));
   const clock = createManualClock();
   const open = () =>
-    createFiles({ dataDir, clock, logger: silentLogger, ttlMs: 3_600_000, maxBytes: 1e9, maxCallerBytes: 1e9 });
+    createLocalFiles({ dataDir, clock, logger: silentLogger, ttlMs: 3_600_000, maxBytes: 1e9, maxCallerBytes: 1e9 });
   const first = open();
   await first.start();
   const about = { caller: 'anna', name: 'a', contentType: 'text/plain', metadata: '{}' };
@@ -154,11 +154,11 @@ test('files outlive the process, and end with their time, their bytes too', asyn
 
   const second = open();
   await second.start();
-  assert.deepEqual(second.get('a'), one);
+  assert.deepEqual(await second.get('a'), one);
   assert.equal(Buffer.from((await second.read(one))!).toString(), 'one');
   clock.advance(3_600_000);
-  assert.equal(second.get('a'), null);
-  assert.deepEqual(second.list({ caller: undefined, limit: 10, after: null }), { files: [], next: null });
+  assert.equal(await second.get('a'), null);
+  assert.deepEqual(await second.list({ caller: undefined, limit: 10, after: null }), { files: [], next: null });
   clock.advance(60_000);
   const left = (): string[] =>
     readdirSync(join(dataDir, 'files'), { recursive: true, encoding: 'utf8' }).filter((path) =>

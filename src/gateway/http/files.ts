@@ -4,7 +4,8 @@ import type { Clock } from '../../clock.ts';
 import { createIds } from '../../dispatch/id.ts';
 import type { Payload } from '../../dispatch/job.ts';
 import { PosternError } from '../../errors.ts';
-import type { Files, StoredFile } from '../files/files.ts';
+import type { StoredFile } from '../../store/files.ts';
+import type { Files } from '../files/files.ts';
 import { listedCaller, type Access } from './access.ts';
 import { admit, hasBody, readBody, type BodyLimits } from './body.ts';
 import type { BodyBudget, Share } from './budget.ts';
@@ -48,10 +49,10 @@ export function fileRoutes({ files, budget, clock, maxBodyBytes, baseOf }: FileR
     }
   }
 
-  const find = (call: Call): StoredFile => ownFile(files, call.access, call.params.id ?? '');
+  const find = (call: Call): Promise<StoredFile> => ownFile(files, call.access, call.params.id ?? '');
 
   async function download(call: Call): Promise<Answer> {
-    const file = find(call);
+    const file = await find(call);
     const headers = [
       ...['content-type', file.contentType, 'cache-control', 'no-store', 'x-content-type-options', 'nosniff'],
       // It is whatever somebody uploaded: shown as a page it must not act as one of ours.
@@ -60,11 +61,11 @@ export function fileRoutes({ files, budget, clock, maxBodyBytes, baseOf }: FileR
     return { status: 200, headers, body: asBuffer(await bytesOf(files, file)) };
   }
 
-  function list(call: Call): Answer {
+  async function list(call: Call): Promise<Answer> {
     const after = call.query.cursor ?? null;
     if (after !== null && (typeof after !== 'string' || !ID.test(after)))
       throw badParameter('cursor is not one that a page gave.');
-    const page = files.list({ caller: listedCaller(call.access), limit: PAGE, after });
+    const page = await files.list({ caller: listedCaller(call.access), limit: PAGE, after });
     const base = baseOf(call);
     const next = page.next === null ? null : `${base}/v1/files?cursor=${page.next}`;
     const results = page.files.map((file) => fileBody(file, base));
@@ -72,7 +73,7 @@ export function fileRoutes({ files, budget, clock, maxBodyBytes, baseOf }: FileR
   }
 
   async function remove(call: Call): Promise<Answer> {
-    await files.remove(find(call).id);
+    await files.remove(await find(call));
     return { status: 204, headers: ['cache-control', 'no-store'], body: '' };
   }
 
@@ -83,7 +84,7 @@ export function fileRoutes({ files, budget, clock, maxBodyBytes, baseOf }: FileR
       method: 'GET',
       path: '/v1/files/:id',
       scope: 'predict',
-      handle: (call) => json(200, JSON.stringify(fileBody(find(call), baseOf(call)))),
+      handle: async (call) => json(200, JSON.stringify(fileBody(await find(call), baseOf(call)))),
     },
     { method: 'DELETE', path: '/v1/files/:id', scope: 'predict', handle: remove },
     { method: 'GET', path: '/v1/files/:id/download', scope: 'predict', handle: download },
@@ -100,13 +101,13 @@ export function fileIdIn(url: string, base: string): string | null {
 
 /** An uploaded file as an input. It is read from where it lies: no request goes out for it. */
 export async function fileInput(files: Files, access: Access, id: string, share: Share): Promise<Payload> {
-  const file = ownFile(files, access, id);
+  const file = await ownFile(files, access, id);
   share.take(file.bytes);
   return { contentType: file.contentType, bytes: await bytesOf(files, file) };
 }
 
-function ownFile(files: Files, access: Access, id: string): StoredFile {
-  const file = ID.test(id) ? files.get(id) : null;
+async function ownFile(files: Files, access: Access, id: string): Promise<StoredFile> {
+  const file = ID.test(id) ? await files.get(id) : null;
   if (file !== null && (access.admin || file.caller === access.caller)) return file;
   throw new PosternError('file_not_found', `There is no file "${clip(id)}". Files are kept for a limited time.`);
 }

@@ -20,6 +20,7 @@ import { createClaims, type ClaimedRow, type ClaimReply } from './claims.ts';
 import { createConnection, type Row } from './connection.ts';
 import { createEnds, type EndItem } from './ends.ts';
 import { createFailedInputs } from './failed-inputs.ts';
+import { createFiles } from './files.ts';
 import { createHints } from './hints.ts';
 import { migrate, schemaState } from './migrate.ts';
 import { SLOTS, type PostgresStoreOptions, type Times } from './options.ts';
@@ -249,5 +250,6 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     },
     deliveries: createOutbox({ read, write, turns, payloads, times, slot }),
     onHint: (listener) => hints.onHint(listener),
+    files: createFiles({ read, times }),
   };
 }

@@ -1,0 +1,138 @@
+/** Two gateways on one PostgreSQL and one bucket: what lies at one of them lies at the other. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import type { Prediction } from '../../src/client/shapes.ts';
+import { PosternSystem, until, untilModel, type Gateway } from '../support/postern.ts';
+import { cannotRunPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { needsS3, startS3Server, type S3Server } from '../support/s3-server.ts';
+
+const skip = cannotRunPostgres() || needsS3();
+/** What both are reached by, and what the addresses of files begin with, whichever gateway makes them. */
+const PUBLIC_URL = 'http://postern.test';
+
+interface FileBody {
+  readonly id: string;
+  readonly size: number;
+  readonly urls: { readonly get: string; readonly download: string };
+}
+
+void suite('files of callers at two gateways', { skip, timeout: 280_000 }, () => {
+  let postgres: TestPostgres;
+  let server: S3Server;
+  let system: PosternSystem;
+  let bucket: string;
+  let one: Gateway;
+  let two: Gateway;
+  const ofSecond = (): Record<string, string> => ({ POSTERN_DATA_DIR: join(system.folder, 'second') });
+
+  before(async () => {
+    [postgres, server] = await Promise.all([startPostgres(), startS3Server()]);
+    ({ bucket } = await server.newBucket('prod'));
+    system = new PosternSystem({
+      env: {
+        ...server.env,
+        DATABASE_URL: postgres.tcpUrlOf(await postgres.createDatabase()),
+        BLOB_URL: `s3://${bucket}/prod`,
+        POSTERN_S3_ENDPOINT: server.endpoint,
+        POSTERN_S3_PATH_STYLE: '1',
+        POSTERN_PUBLIC_URL: PUBLIC_URL,
+      },
+    });
+    one = await system.gateway();
+    for (const file of ['ca.key', 'ca.pem']) {
+      cpSync(join(system.folder, 'gateway', 'identity', file), join(system.folder, 'second', 'identity', file));
+    }
+    two = await system.gateway({}, { env: ofSecond() });
+    system.worker(one, system.join(one, 'gpu-1'));
+    await untilModel(one.url, 'echo');
+    await until('the second gateway to know the model', 60_000, async () =>
+      (await (await fetch(`${two.url}/v1/models`)).text()).includes('"echo"') ? true : null,
+    );
+  });
+  after(async () => {
+    await system.remove();
+    await Promise.all([postgres.remove(), server.stop()]);
+  });
+
+  const at = (gateway: Gateway, url: string): string => url.replace(PUBLIC_URL, gateway.url);
+  const objects = (): string[] => {
+    const root = join(server.folderOf(bucket), 'prod', 'files', 'blobs');
+    return existsSync(root) ? readdirSync(root) : [];
+  };
+  async function upload(gateway: Gateway, content: Uint8Array<ArrayBuffer>): Promise<FileBody> {
+    const headers = { 'content-type': 'application/octet-stream' };
+    const response = await fetch(`${gateway.url}/v1/files`, { method: 'POST', headers, body: content });
+    assert.equal(response.status, 201, await response.clone().text());
+    return (await response.json()) as FileBody;
+  }
+  const bytesAt = async (gateway: Gateway, { urls }: FileBody): Promise<Buffer> =>
+    Buffer.from(await (await fetch(at(gateway, urls.download))).arrayBuffer());
+
+  void test('a file that one took is found, listed, read, used and deleted at the other', async () => {
+    const content = randomBytes(300_000);
+    const file = await upload(one, content);
+    assert.deepEqual(await (await fetch(at(two, file.urls.get))).json(), file);
+    const { results } = (await (await fetch(`${two.url}/v1/files`)).json()) as { results: FileBody[] };
+    assert.deepEqual(results, [file]);
+    assert.ok(content.equals(await bytesAt(two, file)));
+
+    const response = await fetch(`${two.url}/v1/models/local/echo/predictions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', prefer: 'wait=60' },
+      body: JSON.stringify({ input: { file: file.urls.get } }),
+    });
+    const prediction = (await response.json()) as Prediction;
+    assert.equal(prediction.status, 'succeeded', JSON.stringify(prediction));
+    const output = await (await fetch(`${one.url}/v1/predictions/${prediction.id}/output`)).arrayBuffer();
+    assert.ok(content.equals(Buffer.from(output)));
+
+    assert.equal((await fetch(at(two, file.urls.get), { method: 'DELETE' })).status, 204);
+    assert.equal((await fetch(at(one, file.urls.get))).status, 404);
+    assert.equal((await fetch(at(one, file.urls.download))).status, 404);
+    for (const folder of ['gateway', 'second']) {
+      assert.equal(existsSync(join(system.folder, folder, 'files')), false, 'nothing of it is in a data folder');
+      assert.equal(existsSync(join(system.folder, folder, 'files.sqlite')), false);
+    }
+  });
+
+  void test('one blob for two files of the same content, until the last of them is deleted', async () => {
+    const content = Buffer.from('the same photo');
+    const [first, second] = await Promise.all([upload(one, content), upload(two, content)]);
+    const [kept = ''] = objects().filter((name) => !name.startsWith('.'));
+    assert.match(kept, /^[0-9a-f]{64}$/);
+    await fetch(at(one, second.urls.get), { method: 'DELETE' });
+    assert.ok(content.equals(await bytesAt(two, first)));
+    assert.ok(content.equals(await bytesAt(one, first)));
+  });
+
+  void test('what a caller may keep is counted over both', async () => {
+    const made = JSON.parse(system.command('gateway', ['keys', 'create', 'ana', '--json'])) as { key: string };
+    const authorization = `Bearer ${made.key}`;
+    for (const gateway of [one, two]) {
+      await until('the key to be known', 30_000, async () =>
+        (await fetch(`${gateway.url}/v1/files`)).status === 401 ? true : null,
+      );
+    }
+    const MIB = 1024 * 1024;
+    const SIZE = 18 * MIB;
+    const headers = { authorization, 'content-type': 'application/octet-stream' };
+    // 256 MiB: fourteen of these, whoever takes them.
+    const answers = await Promise.all(
+      Array.from({ length: 16 }, async (_, n) => {
+        const gateway = n % 2 === 0 ? one : two;
+        for (;;) {
+          const body = Buffer.alloc(SIZE, n);
+          const response = await fetch(`${gateway.url}/v1/files`, { method: 'POST', headers, body });
+          const text = await response.text();
+          // Bodies in memory are bounded too: that one is tried again.
+          if (!text.includes('"overloaded"')) return response.status === 201 ? 'taken' : text;
+        }
+      }),
+    );
+    assert.equal(answers.filter((answer) => answer === 'taken').length, 14, answers.join('\n'));
+    assert.equal(answers.filter((answer) => answer.includes('file_quota_exceeded')).length, 2);
+  });
+});
