@@ -1,5 +1,6 @@
 /** Makes the gateway of this process out of the settings: shared by `gateway` and `up`. */
 import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { systemClock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
@@ -11,11 +12,12 @@ import { listKeys, prepareKeys } from '../identity/keys/records.ts';
 import type { Records } from '../identity/records.ts';
 import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
-import type { Config } from './config.ts';
+import { parseAddress, type Config } from './config.ts';
 import { openControlRecords } from './control-records.ts';
 import { fieldGuideApps } from './guides.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
 import { readLimits } from './limits-file.ts';
+import { VERSION } from './version.ts';
 import { builtWebApp } from './web-app.ts';
 
 export interface GatewayProcess {
@@ -57,6 +59,7 @@ async function startOver(
   const gateway = createGateway({
     config: parseGatewayConfig({
       dataDir: config.dataDir,
+      ...(config.databaseUrl === null ? {} : { name: machineName() }),
       http: {
         host: config.httpHost,
         port: config.httpPort,
@@ -78,6 +81,10 @@ async function startOver(
       jobs: { maxQueueJobs: config.queueLimitJobs, ...config.jobs },
       ...(config.limitsFile === null ? {} : { limits: readLimits(config.limitsFile) }),
       outbound: { allow: [...config.outboundAllow], plainHttp: config.outboundHttp },
+      cluster: {
+        release: VERSION,
+        tunnelAddress: config.tunnelAddress === null ? null : parseAddress(config.tunnelAddress, 0),
+      },
       drainMs: config.drainMs,
     }),
     identity,
@@ -94,6 +101,16 @@ async function startOver(
     throw explainListenError(error, config, tunnelHost);
   }
   return { gateway, identity, tunnelHost };
+}
+
+/** By which people tell gateways apart that share a database. */
+function machineName(): string {
+  const name = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .slice(0, 48)
+    .replace(/^-+|-+$/g, '');
+  return name === '' ? 'gateway' : name;
 }
 
 /**

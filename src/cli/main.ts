@@ -11,6 +11,7 @@ import { addDeploy } from './commands/deploy.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEval } from './commands/eval.ts';
 import { addGateway } from './commands/gateway.ts';
+import { addGateways } from './commands/gateways.ts';
 import { addInit } from './commands/init.ts';
 import { addInvite } from './commands/invite.ts';
 import { addJoin } from './commands/join.ts';
@@ -79,6 +80,7 @@ function buildProgram(): Command {
     addPredict,
     addModels,
     addWorkers,
+    addGateways,
     addWebhooks,
     addDoctor,
     addEval,

@@ -8,6 +8,7 @@ import { DEFAULT_RETRY, send, type CallBody, type RetryPolicy, type Transport } 
 import { streamPrediction, type PredictionEvent, type StreamOptions } from './stream.ts';
 import {
   isDecided,
+  type GatewaySummary,
   type ModelSummary,
   type Prediction,
   type WebhookDelivery,
@@ -71,6 +72,8 @@ export interface Client {
   workers(signal?: AbortSignal): Promise<readonly WorkerSummary[]>;
   /** Those without a session too. For administrators. */
   allWorkers(signal?: AbortSignal): Promise<readonly WorkerAccount[]>;
+  /** Those on one database, as the one that is asked knows them. For administrators. */
+  gateways(signal?: AbortSignal): Promise<readonly GatewaySummary[]>;
   /** Which versions are deployed, and what each worker has. For administrators, as the next three. */
   deployedModels(signal?: AbortSignal): Promise<readonly DeployedModel[]>;
   deployedModel(name: string, signal?: AbortSignal): Promise<DeployedModel>;
@@ -173,6 +176,7 @@ export function createClient(options: ClientOptions): Client {
     },
     workers: async (signal) => (await getJson<{ results: WorkerSummary[] }>('/v1/workers', signal)).results,
     allWorkers: async (signal) => (await getJson<{ results: WorkerAccount[] }>('/v1/admin/workers', signal)).results,
+    gateways: async (signal) => (await getJson<{ results: GatewaySummary[] }>('/v1/admin/gateways', signal)).results,
   };
   return client;
 }

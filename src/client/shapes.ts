@@ -141,3 +141,25 @@ export interface WebhookDelivery {
   readonly next_attempt_at: string | null;
   readonly ended_at: string | null;
 }
+
+/** One of the gateways on a database. */
+export interface GatewaySummary {
+  readonly id: string;
+  /** It is the one that was asked. */
+  readonly answers: boolean;
+  readonly release: string;
+  readonly state: 'serving' | 'draining';
+  readonly joined_at: string;
+  readonly heartbeat_age_ms: number;
+  readonly tunnel_address: string | null;
+  readonly peer_address: string | null;
+  /** Connected workers. */
+  readonly sessions: number;
+  readonly models: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly sessions: number;
+    readonly credit_rows: number;
+    readonly in_flight_jobs: number;
+  }[];
+}

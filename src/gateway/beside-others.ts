@@ -35,7 +35,7 @@ export function createBesideOthers(options: BesideOthersOptions) {
       reading = clock.every(MODELS_MS, () => void readModels().catch(failed));
       endHints = store.onHint((hint) => {
         if (hint.type === 'waiting') for (const model of hint.models) waiting(model);
-        else if (hint.jobs === null || hint.jobs.some(waiters.isAwaited)) look();
+        else if (hint.type === 'decided' && (hint.jobs === null || hint.jobs.some(waiters.isAwaited))) look();
       });
     },
     stop(): void {

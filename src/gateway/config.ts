@@ -153,6 +153,16 @@ const blobs = z
   .nullable()
   .default(null);
 
+/** Where others dial: a host, and 0 for the port that is listened on. */
+const address = z.strictObject({ host, port }).nullable().default(null);
+
+const cluster = z.strictObject({
+  /** Shown in the list of gateways. */
+  release: z.string().max(200).default(''),
+  /** Where workers reach this gateway. */
+  tunnelAddress: address,
+});
+
 const outbound = z.strictObject({
   /** What may be requested although it is private, plain http, or on another port: networks, hosts, `*.domain`, each perhaps with a port. */
   allow: z
@@ -166,7 +176,7 @@ const outbound = z.strictObject({
 const schema = z.strictObject({
   /** State of the gateway: its identity, its jobs and their payloads. Created with mode 0700. */
   dataDir: z.string().min(1),
-  /** Name under which workers know this gateway. */
+  /** Name under which workers know this gateway; with a shared store each process has more characters behind it. */
   name: z.string().min(1).max(64).default('gateway'),
   http: http.prefault({}),
   tunnel: tunnel.prefault({}),
@@ -178,6 +188,8 @@ const schema = z.strictObject({
   blobs,
   files: files.prefault({}),
   outbound: outbound.prefault({}),
+  /** What gateways that share a store tell each other. */
+  cluster: cluster.prefault({}),
   drainMs: z.int().min(0).default(DRAIN_MS),
 });
 

@@ -2,6 +2,7 @@
  * The gateway: the workers' listener and the callers' HTTP service, with the engine between them. Owner of the order in
  * which they start and stop, and of nothing else.
  */
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { appendAudit, prepareAudit, type AuditAction } from '../identity/audit.ts';
 import { createCallers } from '../identity/callers.ts';
@@ -9,12 +10,14 @@ import type { Records } from '../identity/records.ts';
 import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
 import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
+import { summaryOf } from './cluster/member.ts';
+import { createMembers } from './cluster/members.ts';
 import { concurrencyOf, outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { createGatewayFiles } from './files/place.ts';
 import { createHttpService, type HttpHandOver } from './http/http.ts';
 import type { Door } from './door.ts';
-import type { App, AppHost } from './ports.ts';
+import type { App, AppHost, SessionEvents } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { createOutbound } from './outbound/outbound.ts';
 import { openRolloutBook } from './rollouts/records.ts';
@@ -93,10 +96,19 @@ export function createGateway({
     limits: concurrencyOf(config.limits),
     maxUndecidedJobsOfKey: jobs.maxJobsOfKey ?? Math.ceil(jobs.maxQueueJobs / 2),
   });
+  const members = createMembers({
+    // Each process has a name of its own: of one that is killed and started again, the others must not take the one for the other.
+    self: store.members === undefined ? config.name : `${config.name}-${randomBytes(4).toString('hex')}`,
+    release: handOver?.release ?? config.cluster.release,
+    store,
+    summary: () => summaryOf(engine.workers()),
+    clock,
+    logger,
+  });
   const listener = createWorkerListener({
-    config: { ...tunnel, door: handOver?.tunnelDoor ?? null, gateway: config.name, leaseMs: jobs.leaseMs },
+    config: { ...tunnel, door: handOver?.tunnelDoor ?? null, gateway: members.self, leaseMs: jobs.leaseMs },
     identity,
-    events: engine,
+    events: announcing(engine, () => members.changed()),
     logger,
     clock,
   });
@@ -134,6 +146,7 @@ export function createGateway({
     predictions: engine,
     services: engine.services,
     rollouts: engine.rollouts,
+    members,
     apps,
     fault: () => engine.storeFault(),
     onDecided: (observer) => engine.onDecided(observer),
@@ -167,6 +180,7 @@ export function createGateway({
     await sender.start();
     for (const app of apps) await app.activate();
     await listener.start();
+    await members.join({ tunnelAddress: addressOf(config.cluster.tunnelAddress, listener.port), peerAddress: null });
     // Last: a caller that gets through finds everything there.
     if (handOver === null) await http.start();
     else await http.listen();
@@ -179,6 +193,7 @@ export function createGateway({
   function stopParts(): Promise<void> {
     stopping ??= (async () => {
       for (const app of apps) await app.stop();
+      await members.leave();
       await listener.stop();
       await sender.stop();
       // Before the store, which may have their book.
@@ -205,6 +220,7 @@ export function createGateway({
     const until = clock.monotonic() + deadlineMs;
     const leftMs = (): number => Math.max(0, until - clock.monotonic());
     http.beginDrain();
+    members.drain();
     // Waiting callers are answered by jobs that end, so jobs go first, then callers, and the workers' link last.
     await engine.drain(leftMs());
     await http.drain(leftMs());
@@ -217,6 +233,7 @@ export function createGateway({
   async function leave(deadlineMs: number): Promise<void> {
     const until = clock.monotonic() + deadlineMs;
     const leftMs = (): number => Math.max(0, until - clock.monotonic());
+    members.drain();
     listener.leave();
     http.leave();
     // The next gateway tells webhooks from here on, also those of jobs that are decided here.
@@ -253,6 +270,32 @@ export function createGateway({
     drain(deadlineMs) {
       draining ??= drain(deadlineMs);
       return draining;
+    },
+  };
+}
+
+/** Where the address says no port, it is the one that is listened on. */
+function addressOf(address: { readonly host: string; readonly port: number } | null, listening: number): string | null {
+  if (address === null) return null;
+  const { host, port } = address;
+  return `${host.includes(':') ? `[${host}]` : host}:${port === 0 ? listening : port}`;
+}
+
+/** The same events, and a word to the others when a worker came, left, or serves something else. */
+function announcing(events: SessionEvents, changed: () => void): SessionEvents {
+  return {
+    ...events,
+    onModels(...given) {
+      events.onModels(...given);
+      changed();
+    },
+    onDraining(session) {
+      events.onDraining(session);
+      changed();
+    },
+    onClose(session, error) {
+      events.onClose(session, error);
+      changed();
     },
   };
 }

@@ -182,5 +182,6 @@ export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOp
     deliveries: recorded.deliveries,
     ...(recorded.onHint === undefined ? {} : { onHint: recorded.onHint }),
     ...(recorded.files === undefined ? {} : { files: recorded.files }),
+    ...(recorded.members === undefined ? {} : { members: recorded.members }),
   };
 }

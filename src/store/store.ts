@@ -6,6 +6,7 @@
  */
 import type { FileBook } from './files.ts';
 import type { KnownModel } from './known-models.ts';
+import type { MemberBook } from './members.ts';
 import type { Service } from '../service.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Loss, NewJob, Outcome, Payload, SessionId } from '../dispatch/job.ts';
@@ -91,7 +92,9 @@ export interface ModelCounts {
 export type StoreHint =
   | { readonly type: 'waiting'; readonly models: readonly string[] }
   /** null: too many to name, or some may have been missed. */
-  | { readonly type: 'decided'; readonly jobs: readonly JobId[] | null };
+  | { readonly type: 'decided'; readonly jobs: readonly JobId[] | null }
+  /** One came, left, or changed what it says of itself. */
+  | { readonly type: 'members' };
 
 export interface Store extends Service {
   /** True when an accepted job survives the death of this process. */
@@ -147,4 +150,6 @@ export interface Store extends Service {
   readonly onHint?: (listener: (hint: StoreHint) => void) => () => void;
   /** What callers uploaded. A driver of one machine leaves them to a file beside it. */
   readonly files?: FileBook;
+  /** Who else works on it. A driver without others has none. */
+  readonly members?: MemberBook;
 }

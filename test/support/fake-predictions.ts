@@ -3,6 +3,7 @@ import { acceptedJob } from '../../src/dispatch/accepted.ts';
 import type { Job, JobTimings, Outcome, Payload } from '../../src/dispatch/job.ts';
 import { TERMINAL } from '../../src/dispatch/job.ts';
 import { PosternError } from '../../src/errors.ts';
+import type { MemberList } from '../../src/gateway/cluster/members.ts';
 import { createTotals, type ModelTotals } from '../../src/gateway/engine-stats.ts';
 import type {
   ModelView,
@@ -208,6 +209,9 @@ function viewOf(name: string): ModelView {
     lastSeenAt: 1_700_000_000_000,
   };
 }
+
+/** A gateway without others, and without workers. */
+export const noMembers: MemberList = { self: 'gateway', list: [], others: [], onChange: () => () => undefined };
 
 /** A gateway that nobody deploys anything on. */
 export const noRollouts: Rollouts = {

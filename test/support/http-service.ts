@@ -17,7 +17,7 @@ import type { App, Webhooks } from '../../src/gateway/ports.ts';
 import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
 import { silentLogger, type LogFields, type Logger } from '../../src/logger.ts';
-import { createFakePredictions, type FakePredictions, noRollouts, noServices } from './fake-predictions.ts';
+import { createFakePredictions, type FakePredictions, noMembers, noRollouts, noServices } from './fake-predictions.ts';
 
 export interface RunningHttp {
   readonly base: string;
@@ -95,6 +95,7 @@ export async function startHttp(
     predictions: fake,
     services: noServices,
     rollouts: noRollouts,
+    members: noMembers,
     apps,
     fault: () => null,
     onDecided: fake.onDecided,

@@ -138,6 +138,7 @@ suite('help', { concurrency: 2 }, () => {
     'predict',
     'models',
     'workers',
+    'gateways',
     'doctor',
     'eval',
   ]) {

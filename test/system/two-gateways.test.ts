@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import type { Prediction } from '../../src/client/shapes.ts';
+import type { GatewaySummary, Prediction } from '../../src/client/shapes.ts';
 import { PosternSystem, until, untilModel, type Gateway } from '../support/postern.ts';
 import { cannotRunPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
 
@@ -57,6 +57,20 @@ void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout:
     const prediction = (await response.json()) as Prediction;
     assert.equal(prediction.status, 'succeeded', JSON.stringify(prediction));
     assert.equal(await (await ask(near, `/v1/predictions/${prediction.id}/output`)).text(), 'from afar');
+  });
+
+  void test('each knows of the other, and who serves what', async () => {
+    const list = (gateway: Gateway): GatewaySummary[] =>
+      JSON.parse(system.command('gateway', ['gateways', '--gateway', gateway.url, '--json'], env)) as GatewaySummary[];
+    await until('the far gateway to know what the near one serves', 30_000, () =>
+      Promise.resolve(list(far).some(({ answers, models }) => !answers && models.length > 0) ? true : null),
+    );
+    const [own, other] = list(far);
+    assert.deepEqual([own?.answers, own?.state, own?.sessions], [true, 'serving', 0]);
+    assert.deepEqual([other?.answers, other?.state, other?.sessions], [false, 'serving', 1]);
+    assert.ok(other?.models.some(({ name, sessions }) => name === 'echo' && sessions === 1));
+    assert.equal(list(near)[0]?.id, other?.id);
+    assert.match(system.command('gateway', ['gateways', '--gateway', near.url], env), /\* +\S+ +serving +now +1 /);
   });
 
   void test('many at both at once are each decided once, wherever they are read', async () => {

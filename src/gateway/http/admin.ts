@@ -6,8 +6,10 @@ import { auditHead, formatHead, listAudit, type Act } from '../../identity/audit
 import type { Callers } from '../../identity/callers.ts';
 import { keyEntry, type KeyWish } from '../../identity/keys/key.ts';
 import { createKey, listKeys, revokeKey } from '../../identity/keys/records.ts';
+import type { MemberList } from '../cluster/members.ts';
 import type { Predictions, Rollouts } from '../ports.ts';
 import { ANONYMOUS } from './access.ts';
+import { adminGatewayRoutes } from './admin-gateways.ts';
 import { adminModelRoutes } from './admin-models.ts';
 import { adminWorkerRoutes } from './admin-workers.ts';
 import { adminPredictionRoutes } from './admin-predictions.ts';
@@ -23,6 +25,7 @@ export interface AdminRoutesOptions {
   readonly callers: Callers;
   readonly predictions: Predictions;
   readonly rollouts: Rollouts;
+  readonly members: MemberList;
   readonly budget: BodyBudget;
   readonly clock: Clock;
 }
@@ -30,7 +33,7 @@ export interface AdminRoutesOptions {
 const DEFAULT_ENTRIES = 50;
 const MAX_ENTRIES = 500;
 
-export function adminRoutes({ callers, predictions, rollouts, budget, clock }: AdminRoutesOptions): Route[] {
+export function adminRoutes({ callers, predictions, rollouts, members, budget, clock }: AdminRoutesOptions): Route[] {
   const { records, sessions } = callers;
   const act = ({ caller }: Call): Act => ({
     actor: caller === ANONYMOUS ? 'anonymous' : `key:${caller}`,
@@ -93,6 +96,7 @@ export function adminRoutes({ callers, predictions, rollouts, budget, clock }: A
     { method: 'POST', path: '/v1/admin/keys/:id/revoke', scope: 'admin', handle: endKey },
     { method: 'GET', path: '/v1/admin/audit', scope: 'admin', handle: audit },
     ...adminModelRoutes({ rollouts, budget, actOf: act }),
+    ...adminGatewayRoutes({ members, clock }),
     ...adminWorkerRoutes({ records, predictions, clock, actOf: act }),
     ...adminPredictionRoutes({ records, keys: callers.keys, predictions, actOf: act }),
   ];

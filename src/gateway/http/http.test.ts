@@ -8,6 +8,7 @@ import { PosternError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import {
   createFakePredictions,
+  noMembers,
   noRollouts,
   noServices,
   ROSE,
@@ -385,6 +386,7 @@ describe('running the service', () => {
       predictions: fake,
       services: noServices,
       rollouts: noRollouts,
+      members: noMembers,
       fault: () => null,
       onDecided: fake.onDecided,
       stats: () => ({ totals: new Map() }),

@@ -19,6 +19,7 @@ import { createActivity, type ActivityOptions, type AnswerCounts } from '../acti
 import { adminLive } from './admin-live.ts';
 import { adminRoutes } from './admin.ts';
 import { createAppDesk } from './app-desk.ts';
+import type { MemberList } from '../cluster/members.ts';
 import type { Files } from '../files/files.ts';
 import { createBodyBudget } from './budget.ts';
 import { createInputFetcher } from './input-url.ts';
@@ -47,6 +48,7 @@ export interface HttpServiceOptions {
   readonly predictions: Predictions;
   readonly services: Services;
   readonly rollouts: Rollouts;
+  readonly members: MemberList;
   /** Started already. */
   readonly apps?: readonly App[];
   /** Why nothing can be kept now; null: it can. */
@@ -231,7 +233,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
           release: handOver?.release ?? null,
         }),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
-        ...adminRoutes({ callers: options.callers, predictions, rollouts: options.rollouts, budget, clock }),
+        ...adminRoutes({ ...options, budget }),
         ...live.routes,
         ...apps.flatMap((app) => app.routes(appDesk)),
         ...(await pageRoutes(

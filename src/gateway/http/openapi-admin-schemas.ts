@@ -137,6 +137,33 @@ export const ADMIN_SCHEMAS: Readonly<Record<string, object>> = {
   MadeKey: object({ ...KEY, key: text('The key itself, this once.') }),
   AdminWorker: object(WORKER),
   AdminWorkerList: object({ results: { type: 'array', items: ref('AdminWorker') } }),
+  Gateway: object({
+    id: text('Of one process: after a restart it has another one.'),
+    answers: { type: 'boolean', description: 'It is the one that answers this.' },
+    release: text('Which build it is.'),
+    state: {
+      type: 'string',
+      enum: ['serving', 'draining'],
+      description: '`draining`: it finishes what runs, and takes nothing new.',
+    },
+    joined_at: time('Serves since.'),
+    heartbeat_age_ms: ms('Since it was last heard. After 6,000 it is not listed any more.'),
+    tunnel_address: maybe('string', 'Where workers reach it and no other one.'),
+    peer_address: maybe('string', 'Where other gateways send it what they cannot serve.'),
+    sessions: { type: 'integer', description: 'Workers that are connected to it.' },
+    models: {
+      type: 'array',
+      description: 'What is ready on them.',
+      items: object({
+        name: text('Of the model.'),
+        version: text('Of it.'),
+        sessions: { type: 'integer', description: 'Workers that serve it.' },
+        credit_rows: { type: 'integer', description: 'Rows that they would still take.' },
+        in_flight_jobs: { type: 'integer', description: 'That they hold now.' },
+      }),
+    },
+  }),
+  GatewayList: object({ results: { type: 'array', items: ref('Gateway') } }),
   AdminPrediction: object(PREDICTION, { required: ['id', 'model', 'status', 'caller', 'created_at', 'timings'] }),
   AdminPredictionPage: object({
     results: { type: 'array', items: ref('AdminPrediction') },

@@ -80,6 +80,15 @@ export const ADMIN_PATHS: Readonly<Record<string, Readonly<Record<string, object
       },
     },
   },
+  '/v1/admin/gateways': {
+    get: {
+      tags,
+      summary: 'The gateways on one database',
+      description:
+        'Those that live, as this one knows them: a list that is at most two seconds old, or the last one while the database cannot be reached. A gateway without a shared database lists itself.',
+      responses: { 200: answer('This one first.', ref('GatewayList')) },
+    },
+  },
   '/v1/admin/predictions': {
     get: {
       tags,

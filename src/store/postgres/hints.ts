@@ -24,6 +24,7 @@ interface Message {
   readonly from: string;
   readonly models?: readonly string[];
   readonly decided?: readonly string[] | true;
+  readonly members?: true;
 }
 
 export interface HintsOptions {
@@ -38,6 +39,7 @@ export function createHints({ listen, read, clock, logger, self }: HintsOptions)
   const listeners = new Set<(hint: StoreHint) => void>();
   let models = new Set<string>();
   let decided: string[] = [];
+  let hasMemberNews = false;
   let isSending = false;
   let isStopping = false;
   let isHeard = false;
@@ -62,6 +64,7 @@ export function createHints({ listen, read, clock, logger, self }: HintsOptions)
     }
     if (message.from === self) return;
     if (message.models !== undefined) tell({ type: 'waiting', models: message.models });
+    if (message.members === true) tell({ type: 'members' });
     if (message.decided !== undefined)
       tell({ type: 'decided', jobs: message.decided === true ? null : message.decided });
   }
@@ -82,6 +85,7 @@ export function createHints({ listen, read, clock, logger, self }: HintsOptions)
     try {
       await connection.run([{ text: 'SELECT 1', values: [] }]);
       tell({ type: 'decided', jobs: null });
+      tell({ type: 'members' });
       if (!isHeard) await listenToOneself();
     } catch {
       clock.after(RELISTEN_MS, () => void keepListening());
@@ -108,12 +112,14 @@ export function createHints({ listen, read, clock, logger, self }: HintsOptions)
   async function flush(): Promise<void> {
     if (isSending) return;
     isSending = true;
-    while (!isStopping && models.size + decided.length > 0) {
+    while (!isStopping && (hasMemberNews || models.size + decided.length > 0)) {
       const message: Message = {
         from: self,
         ...(models.size > 0 ? { models: [...models].slice(0, MAX_NAMED_MODELS) } : {}),
         ...(decided.length > 0 ? { decided: decided.length > MAX_NAMED_JOBS ? true : decided } : {}),
+        ...(hasMemberNews ? { members: true } : {}),
       };
+      hasMemberNews = false;
       models = new Set();
       decided = [];
       // Lost: the others look.
@@ -137,6 +143,10 @@ export function createHints({ listen, read, clock, logger, self }: HintsOptions)
     decided(jobs: readonly string[]): void {
       if (jobs.length === 0) return;
       if (decided.length <= MAX_NAMED_JOBS) decided.push(...jobs);
+      void flush();
+    },
+    members(): void {
+      hasMemberNews = true;
       void flush();
     },
     onHint(listener: (hint: StoreHint) => void): () => void {

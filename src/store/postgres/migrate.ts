@@ -18,6 +18,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0001-tables', oldest: 1 },
   { name: '0002-steps', oldest: 2 },
   { name: '0003-files', oldest: 2 },
+  { name: '0004-members', oldest: 2 },
 ];
 
 const MIGRATE_LOCK = 1;

@@ -22,6 +22,7 @@ import { createEnds, type EndItem } from './ends.ts';
 import { createFailedInputs } from './failed-inputs.ts';
 import { createFiles } from './files.ts';
 import { createHints } from './hints.ts';
+import { createMembers } from './members.ts';
 import { migrate, schemaState } from './migrate.ts';
 import { SLOTS, type PostgresStoreOptions, type Times } from './options.ts';
 import { createOutbox } from './outbox.ts';
@@ -251,5 +252,6 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     deliveries: createOutbox({ read, write, turns, payloads, times, slot }),
     onHint: (listener) => hints.onHint(listener),
     files: createFiles({ read, times }),
+    members: createMembers({ read, hints, times }),
   };
 }
