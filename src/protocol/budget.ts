@@ -29,7 +29,11 @@ export interface BudgetWaiter {
 /** Half a gigabyte: eight payloads of the largest size, or 2,600 photos of 200 KB, on their way at once. */
 export const DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024;
 
-export function createByteBudget(limitBytes: number = DEFAULT_BUDGET_BYTES): ByteBudget {
+/** `onTaken` is told of all bytes that are taken. */
+export function createByteBudget(
+  limitBytes: number = DEFAULT_BUDGET_BYTES,
+  onTaken?: (bytes: number) => void,
+): ByteBudget {
   let usedBytes = 0;
   let holder: BudgetWaiter | null = null;
   const waiting = new Set<BudgetWaiter>();
@@ -60,6 +64,7 @@ export function createByteBudget(limitBytes: number = DEFAULT_BUDGET_BYTES): Byt
     },
     take(bytes) {
       usedBytes += bytes;
+      onTaken?.(bytes);
     },
     release(bytes) {
       usedBytes -= bytes;

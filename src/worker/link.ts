@@ -9,11 +9,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
-import { createByteBudget } from '../protocol/budget.ts';
+import { createByteBudget, DEFAULT_BUDGET_BYTES } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { minLimits } from '../protocol/hello.ts';
 import { DEFAULT_LIMITS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Assign, Hello, Message, Welcome } from '../protocol/messages.ts';
+import { createPayloadMemory } from '../payload-memory.ts';
 import { createService } from '../service.ts';
 import { Attempts } from './attempts.ts';
 import { createBackoff } from './backoff.ts';
@@ -54,7 +55,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   });
   const grantPace = createGrantPace(clock, scheduleFlush);
   const redial = createRedial({ clock, random, connect, onGone });
-  const budget = createByteBudget();
+  const budget = createByteBudget(DEFAULT_BUDGET_BYTES, createPayloadMemory().grew);
   let state: WorkerLink['state'] = 'connecting';
   let epoch = 0;
   let wasConnected = false;

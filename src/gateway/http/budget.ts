@@ -19,7 +19,8 @@ export interface BodyBudget {
 /** A body takes seconds to send, so a second is the shortest time after which there may be room again. */
 const RETRY_AFTER_S = 1;
 
-export function createBodyBudget(limitBytes: number): BodyBudget {
+/** `onTaken` is told of all bytes that are taken. */
+export function createBodyBudget(limitBytes: number, onTaken?: (bytes: number) => void): BodyBudget {
   let usedBytes = 0;
 
   class BudgetShare implements Share {
@@ -32,6 +33,7 @@ export function createBodyBudget(limitBytes: number): BodyBudget {
       }
       usedBytes += bytes;
       this.takenBytes += bytes;
+      onTaken?.(bytes);
     }
 
     release(): void {

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server as NetServer, type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { PosternError } from '../../errors.ts';
+import { createPayloadMemory } from '../../payload-memory.ts';
 import { createService, type Service } from '../../service.ts';
 import { sleep, type Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
@@ -124,7 +125,7 @@ const DRAIN_LOOK_MS = 20;
 export function createHttpService(options: HttpServiceOptions): HttpService {
   const { predictions, config, outbound, logger, clock, handOver = null } = options;
   const apps = options.apps ?? [];
-  const budget = createBodyBudget(config.maxInFlightBytes);
+  const budget = createBodyBudget(config.maxInFlightBytes, createPayloadMemory().grew);
   const corsOrigins = new Set(config.corsOrigins);
   const { keys, sessions } = options.callers;
   const proxies = parseProxies(config.trustedProxies);
