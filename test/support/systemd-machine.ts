@@ -22,7 +22,7 @@ export function cannotBootSystemd(): false | string {
   return needsProgram('systemctl', 'unshare', 'nsenter', 'ip', 'sshd', 'ssh', 'ssh-keygen');
 }
 
-const bootScript = (folder: string): string => `set -eu
+const bootScript = (folder: string, seen: readonly string[]): string => `set -eu
 cd ${folder}
 mkdir ram; mount -t tmpfs -o size=2g tmpfs ram; mkdir ram/up ram/work ram/root
 mount -t overlay overlay -o lowerdir=/,upperdir=ram/up,workdir=ram/work ram/root
@@ -30,8 +30,9 @@ cd ram/root
 mount -t proc proc proc; mount -t sysfs sysfs sys; mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs tmp
 mount --rbind /dev dev; mount -t cgroup2 cgroup2 sys/fs/cgroup
 ip link set lo up
+${seen.map((place) => `mkdir -p .${place}; mount --bind ${place} .${place}`).join('\n')}
 # Whatever is installed here by an earlier hand is not there.
-rm -rf opt/postern var/lib/postern etc/postern etc/systemd/system/postern.service usr/local/bin/postern
+rm -rf opt/postern opt/postern-worker var/lib/postern etc/postern etc/systemd/system/postern.service etc/systemd/system/postern-worker.service usr/local/bin/postern
 mkdir -p root/.ssh run/sshd
 cp ${folder}/key.pub root/.ssh/authorized_keys; chmod 700 root/.ssh; chmod 600 root/.ssh/authorized_keys
 cp ${folder}/host_key etc/ssh/test_host_key; chmod 600 etc/ssh/test_host_key
@@ -43,8 +44,8 @@ container=postern exec chroot . /lib/systemd/systemd --system --unit=multi-user.
 const MAX_LIFE_S = 280;
 const BOOT_TRIES = 120;
 
-/** null: this kernel, or what we run in, does not allow it. */
-export async function bootSystemd(): Promise<SystemdMachine | null> {
+/** With `seen`, folders of this machine as they are, wherever they lie. null: this kernel, or what we run in, does not allow it. */
+export async function bootSystemd(seen: readonly string[] = []): Promise<SystemdMachine | null> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-systemd-'));
   for (const name of ['key', 'host_key']) {
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name)]);
@@ -53,7 +54,7 @@ export async function bootSystemd(): Promise<SystemdMachine | null> {
     'unshare',
     [
       ...['--fork', '--pid', '--mount', '--uts', '--ipc', '--net', '--cgroup', '--kill-child=KILL'],
-      ...['sh', '-c', bootScript(folder)],
+      ...['sh', '-c', bootScript(folder, seen)],
     ],
     { stdio: 'ignore' },
   );
