@@ -42,6 +42,8 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
 /** Longer than any fault, a lease and a restart together. */
 const MAX_CALL_MS = 120_000;
+/** Between two calls, at most: a run looks for faults and not for speed, and reads everything again at its end. */
+const THINK_MS = 200;
 const READERS = 8;
 const CHUNK_BYTES = 6;
 const CHUNKS = 30;
@@ -175,7 +177,6 @@ export function createCallers({ url, apiKey, webhook, random, ofEach }: CallersO
       const body = JSON.stringify({ input: inputOf(text, slowness()), ...hook });
       const made = await post('told', using, { text, body, key: `told-${n}`, headers: {} });
       if (made) told.add(made.id);
-      await pause(200);
     },
     async streaming(using, n) {
       const text = Array.from(
@@ -204,22 +205,23 @@ export function createCallers({ url, apiKey, webhook, random, ofEach }: CallersO
       const body = JSON.stringify({ inputs: [{ name: 'input', shape: [1], datatype: 'BYTES', data }] });
       const answer = await call('inferring', using, '/v2/models/echo/infer', { method: 'POST', headers: json, body });
       if (answer && !answer.includes(data[0]!)) promises.wrong(`/v2 answered ${answer.slice(0, 200)}`);
-      await pause(20);
     },
     /** Reads what others were promised, round and round: what was read once is read again after other faults. */
     async reading(using) {
       for (const id of promises.made.keys()) {
         if (isOver) return;
         await read('reading', using, id);
-        await pause(10);
+        await pause(20);
       }
-      await pause(100);
     },
   };
 
   async function repeat(work: (using: Agent, n: number) => Promise<void>): Promise<void> {
     const using = agent();
-    while (!isOver) await work(using, (last += 1));
+    while (!isOver) {
+      await work(using, (last += 1));
+      await pause(random() * THINK_MS);
+    }
   }
 
   const callers: Callers = {

@@ -2,7 +2,7 @@
 import { until } from '../support/postern.ts';
 import type { Callers } from './callers.ts';
 import { DEATHS } from './faults.ts';
-import type { GatewayName, Site } from './site.ts';
+import { GATEWAYS, type GatewayName, type Site } from './site.ts';
 
 export type Death = keyof typeof DEATHS;
 
@@ -14,8 +14,13 @@ export interface Measured {
   readonly withoutSubmissionMs: number;
   /** The longest time between two such answers in the seconds before, when everybody was well. */
   readonly withoutSuccessBeforeMs: number;
-  /** Until the last of the jobs that ran there is decided, or an attempt of another session. */
+  /**
+   * Until the last of the jobs that ran there has somewhere to end: its worker is connected to another gateway, or it is an attempt of
+   * another session.
+   */
   readonly movedMs: number;
+  /** By how much longer than its run time the slowest of them took. */
+  readonly delayMs: number;
   readonly jobs: number;
 }
 
@@ -23,8 +28,9 @@ const QUIET_MS = 5_000;
 /** Health checks, leases and retries are over by then. */
 const WATCH_MS = 10_000;
 const SLOW_JOBS = 12;
-/** Longer than a lease and a sweep. */
-const SLOW_MS = 45_000;
+/** Longer than the quiet time, a lease and a sweep: none is over before it could have moved. */
+const SLOW_MS = 30_000;
+const LOOK_MS = 100;
 const MAX_WAIT_MS = 120_000;
 const SUBMITTING: ReadonlySet<string> = new Set(['waiting', 'polling', 'told']);
 
@@ -40,13 +46,21 @@ interface Row {
   readonly session: string | null;
   readonly worker: string | null;
   readonly status: string;
+  readonly created_at: string;
+  readonly completed_at: string | null;
 }
 
-export async function measure(
-  { site, callers, nextNumber }: { readonly site: Site; readonly callers: Callers; readonly nextNumber: () => number },
-  death: Death,
-  victim: GatewayName,
-): Promise<Measured> {
+export interface MeasureOptions {
+  readonly site: Site;
+  readonly callers: Callers;
+  readonly death: Death;
+  readonly victim: GatewayName;
+  readonly nextNumber: () => number;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export async function measure({ site, callers, death, victim, nextNumber }: MeasureOptions): Promise<Measured> {
   await site.untilWell();
   const all: number[] = [];
   const submissions: number[] = [];
@@ -54,37 +68,47 @@ export async function measure(
     all.push(performance.now());
     if (SUBMITTING.has(kind)) submissions.push(performance.now());
   };
-  const ids: string[] = [];
-  for (let n = 0; n < SLOW_JOBS; n += 1) {
-    const id = await callers.submit('slow', nextNumber(), { delay_ms: SLOW_MS });
-    if (id !== null) ids.push(id);
-  }
+  const ids = (
+    await Promise.all(
+      Array.from({ length: SLOW_JOBS }, () => callers.submit('slow', nextNumber(), { delay_ms: SLOW_MS })),
+    )
+  ).filter((id) => id !== null);
   const look = async (): Promise<readonly Row[]> => {
     const wanted = ids.map((id) => `'${id}'`).join(', ');
-    const sql = `SELECT id, session, worker, status FROM postern.job WHERE id IN (${wanted})`;
+    const sql = `SELECT id, session, worker, status, created_at, completed_at FROM postern.job WHERE id IN (${wanted})`;
     return (await site.postgres.query(sql, site.database)) as unknown as Row[];
   };
   await until('the slow jobs to run', MAX_WAIT_MS, async () =>
     (await look()).every(({ status }) => status === 'processing') ? true : null,
   );
-  await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  await pause(QUIET_MS);
+  const others = GATEWAYS.filter((name) => name !== victim);
   const workers = await site.workersAt(victim);
   const held = (await look()).filter(({ worker }) => worker !== null && workers.includes(worker));
 
   const began = performance.now();
   const end = await DEATHS[death](site, victim)();
   const moved = until('its jobs to be elsewhere', MAX_WAIT_MS, async () => {
+    const connected = (await Promise.all(others.map((name) => site.workersAt(name)))).flat();
     const now = new Map((await look()).map((row) => [row.id, row]));
-    const isElsewhere = ({ id, session }: Row): boolean => {
-      const row = now.get(id);
-      return row !== undefined && row.status !== 'starting' && (row.status !== 'processing' || row.session !== session);
+    const isElsewhere = ({ id, session, worker }: Row): boolean => {
+      const { status, session: by } = now.get(id)!;
+      return status !== 'starting' && (status !== 'processing' || by !== session || connected.includes(worker ?? ''));
     };
-    return held.every(isElsewhere) ? performance.now() - began : null;
+    if (held.every(isElsewhere)) return performance.now() - began;
+    await pause(LOOK_MS);
+    return null;
   });
-  await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
+  await pause(WATCH_MS);
   const movedMs = Math.round(await moved);
   callers.onSuccess = () => undefined;
   await end();
+  const took = await until('its jobs to be decided', MAX_WAIT_MS, async () => {
+    const now = (await look()).filter(({ id }) => held.some((row) => row.id === id));
+    await pause(LOOK_MS);
+    if (now.some(({ completed_at: at }) => at === null)) return null;
+    return now.map(({ created_at: from, completed_at: to }) => Number(to) - Number(from));
+  });
   const to = began + WATCH_MS;
   return {
     death,
@@ -92,6 +116,7 @@ export async function measure(
     withoutSubmissionMs: longestGap(submissions, began, to),
     withoutSuccessBeforeMs: longestGap(all, began - QUIET_MS, began),
     movedMs,
+    delayMs: Math.max(...took) - SLOW_MS,
     jobs: held.length,
   };
 }

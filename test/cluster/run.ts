@@ -112,7 +112,7 @@ async function measureDeaths(
       const victim = GATEWAYS[measured.length % GATEWAYS.length]!;
       // Numbers that no caller of the crowd comes to.
       let n = 1_000_000 * (measured.length + 1);
-      const one = await measure({ site, callers, nextNumber: () => (n += 1) }, death, victim);
+      const one = await measure({ site, callers, death, victim, nextNumber: () => (n += 1) });
       measured.push(one);
       progress(JSON.stringify(one));
     }

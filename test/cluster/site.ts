@@ -140,12 +140,10 @@ export class Site {
 
   /** Starts a gateway and waits until it listens, or a worker, which dials by itself. */
   async start(name: ProcessName): Promise<void> {
-    const how = { env: this.#env, prefix: this.lan.inside(name) };
+    const prefix = this.lan.inside(name);
     const started = isGateway(name)
-      ? await this.#system.gateway({}, { ...how, env: { ...how.env, POSTERN_DATA_DIR: join(this.folder, name) } })
-      : this.#system.worker({ tunnelPort: TUNNEL_PORT }, this.#identities.get(name)!, this.#dialOf(name), {
-          prefix: how.prefix,
-        });
+      ? await this.#system.gateway({}, { prefix, env: { ...this.#env, ...this.#ownOf(name) } })
+      : this.#system.worker({ tunnelPort: TUNNEL_PORT }, this.#identities.get(name)!, this.#dialOf(name), { prefix });
     const live = { process: started, isEnding: false };
     this.#live.set(name, live);
     void started.ended.then(() => {
@@ -154,6 +152,13 @@ export class Site {
       const { exitCode, signalCode } = started.child;
       this.problems.push(`${name} ended by itself with ${exitCode ?? signalCode}: ${started.log().slice(-1_500)}`);
     });
+  }
+
+  #ownOf(name: GatewayName): Record<string, string> {
+    return {
+      POSTERN_DATA_DIR: join(this.folder, name),
+      POSTERN_TUNNEL_ADDRESS: `${this.lan.address(name)}:${TUNNEL_PORT}`,
+    };
   }
 
   /** Each of three knows one gateway; the fourth comes in through the load balancer. */

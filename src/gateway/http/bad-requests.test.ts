@@ -183,6 +183,14 @@ describe('what the engine refuses', () => {
     await refused(running, response, 'queue_full');
   });
 
+  test('a store that is away is 503 with Retry-After, though nobody knows for how long', async (t) => {
+    const running = await startHttp(t);
+    running.fake.refusal = new PosternError('storage_failed', 'The database is away.');
+    const response = await send(running, 'image/jpeg', 'x');
+    assert.deepEqual([response.status, response.headers.get('retry-after')], [503, '1']);
+    assert.equal((await refused(running, response, 'storage_failed')).retry_after, 1);
+  });
+
   test('a wait that the engine has no room for still answers with the id: the job is recorded', async (t) => {
     const running = await startHttp(t);
     running.fake.ending = null;

@@ -44,8 +44,18 @@ export interface ProblemContext {
 /** A problem; with the message under `error`, for callers of the Open Inference Protocol; or with OpenAI's `error` object. */
 export type ErrorForm = 'problem' | 'open-inference' | 'openai';
 
+/** Where nobody knows how long it lasts, as with a store that is away. A caller that is not told when to come back may not come. */
+const UNKNOWN_RETRY_S = 1;
+
+/** Whole seconds, as `Retry-After` has them. */
+export function retryAfterOf({ status, retryable, retryAfterS }: PosternError): number | undefined {
+  if (retryAfterS !== undefined) return Math.max(1, Math.ceil(retryAfterS));
+  return retryable && (status === 503 || status === 429) ? UNKNOWN_RETRY_S : undefined;
+}
+
 export function renderProblem(error: PosternError, { requestId, prediction, form }: ProblemContext): string {
   const { status, title, retryable } = ERROR_CODES[error.code];
+  const retryAfterS = retryAfterOf(error);
   return JSON.stringify({
     ...(form === 'open-inference' ? { error: error.message } : {}),
     ...(form === 'openai' ? { error: openAiError(error) } : {}),
@@ -55,7 +65,7 @@ export function renderProblem(error: PosternError, { requestId, prediction, form
     detail: error.message,
     code: error.code,
     retryable,
-    ...(error.retryAfterS === undefined ? {} : { retry_after: Math.ceil(error.retryAfterS) }),
+    ...(retryAfterS === undefined ? {} : { retry_after: retryAfterS }),
     ...(prediction === undefined ? {} : { prediction }),
     request_id: requestId,
   });

@@ -13,7 +13,14 @@ import type { PosternError } from '../../errors.ts';
 import { allowOrigin } from './cors.ts';
 import { PUBLIC_ACCESS, type Access, type RouteScope } from './access.ts';
 import { CallerGone, hasBody } from './body.ts';
-import { PROBLEM_TYPE, renderProblem, toCallerError, type ErrorForm, type ProblemContext } from './problem.ts';
+import {
+  PROBLEM_TYPE,
+  renderProblem,
+  retryAfterOf,
+  toCallerError,
+  type ErrorForm,
+  type ProblemContext,
+} from './problem.ts';
 
 export interface Call {
   readonly request: IncomingMessage;
@@ -70,7 +77,8 @@ export function problem(error: PosternError, context: ProblemContext): Answer & 
   const type = isProblem ? PROBLEM_TYPE : 'application/json; charset=utf-8';
   const headers = ['content-type', type, 'cache-control', 'no-store'];
   if (error.code === 'unauthorized') headers.push('www-authenticate', 'Bearer realm="postern"');
-  if (error.retryAfterS !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(error.retryAfterS))));
+  const retryAfterS = retryAfterOf(error);
+  if (retryAfterS !== undefined) headers.push('retry-after', String(retryAfterS));
   return { status: error.status, headers, body: renderProblem(error, context) };
 }
 

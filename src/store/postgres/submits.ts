@@ -13,6 +13,7 @@ import { overQuota } from '../quota.ts';
 import type { SubmitOutcome, SubmittedJob } from '../store.ts';
 import { hostOf } from '../../dispatch/delivery.ts';
 import type { Connection, Row, Run, Statement } from './connection.ts';
+import { InDoubt } from './errors.ts';
 import type { DiskLimits } from '../disk-limits.ts';
 import { LOCK_SPACE, type Times } from './options.ts';
 import { MAX_INLINE_BYTES } from '../payload-blobs.ts';
@@ -130,7 +131,7 @@ export function createSubmits(options: SubmitsOptions) {
           fresh.push(one);
         }
       }
-      const given = await add(fresh.map(({ item }) => item));
+      const given = await addSurely(fresh.map(({ item }) => item));
       for (const [position, { index }] of fresh.entries()) outcomes[index] = given[position]!;
     }
     return outcomes.map(
@@ -138,34 +139,57 @@ export function createSubmits(options: SubmitsOptions) {
     );
   }
 
+  /**
+   * A connection that breaks leaves it open whether they were added. The same again settles that, because their names are theirs
+   * alone: what is there now was added by the first try, and should that be under way still, the second one waits for its end.
+   */
+  async function addSurely(items: readonly Item[]): Promise<(SubmitOutcome | null)[]> {
+    try {
+      return await add(items, false);
+    } catch (error) {
+      if (error instanceof InDoubt) return add(items, true);
+      throw error;
+    }
+  }
+
   /** Null: a name of it was taken in this moment; look again. */
-  async function add(items: readonly Item[]): Promise<(SubmitOutcome | null)[]> {
+  async function add(items: readonly Item[], isAgain: boolean): Promise<(SubmitOutcome | null)[]> {
     if (items.length === 0) return [];
     const bounds = boundsOf(items);
     const rows = await inserted(connection.run, items, bounds);
-    if (rows[0]?.[0] === -1) return addNearBounds(items, bounds);
-    return outcomesOf(items, rows);
+    if (rows[0]?.[0] === -1) return addNearBounds(items, bounds, isAgain);
+    return outcomesOf(items, rows, isAgain);
   }
 
-  async function outcomesOf(items: readonly Item[], rows: readonly Row[]): Promise<(SubmitOutcome | null)[]> {
+  async function outcomesOf(
+    items: readonly Item[],
+    rows: readonly Row[],
+    isAgain: boolean,
+  ): Promise<(SubmitOutcome | null)[]> {
     const createdAt = new Map(rows as readonly (readonly [number, number])[]);
     const missing = items.filter((_, n) => !createdAt.has(n)).map(({ job }) => job.id);
-    const used = missing.length === 0 ? new Set<unknown>() : await namesIn(missing);
+    const used = missing.length === 0 ? new Map<JobId, number>() : await namesIn(missing);
     return items.map(({ job }, n) => {
-      const at = createdAt.get(n);
+      const before = used.get(job.id);
+      const at = createdAt.get(n) ?? (isAgain ? before : undefined);
       if (at !== undefined) return { type: 'accepted', job: acceptedJob(job, at) };
-      return used.has(job.id) ? refused('internal', `the job id ${job.id} was used before`) : null;
+      return before === undefined ? null : refused('internal', `the job id ${job.id} was used before`);
     });
   }
 
-  async function namesIn(ids: readonly JobId[]): Promise<ReadonlySet<unknown>> {
-    const rows = await read('SELECT j.id FROM postern.job j WHERE j.id = ANY ($1)', [ids]);
-    return new Set(rows.map(([id]) => id));
+  /** Which of them there are, and since when. */
+  async function namesIn(ids: readonly JobId[]): Promise<ReadonlyMap<JobId, number>> {
+    const rows = await read('SELECT j.id, j.created_at FROM postern.job j WHERE j.id = ANY ($1)', [ids]);
+    return new Map(rows as readonly Row[] as readonly (readonly [JobId, number])[]);
   }
 
   // ---- near a bound --------------------------------------------------------------------------------------------------
 
-  async function addNearBounds(items: readonly Item[], bounds: readonly Bound[]): Promise<(SubmitOutcome | null)[]> {
+  async function addNearBounds(
+    items: readonly Item[],
+    bounds: readonly Bound[],
+    isAgain: boolean,
+  ): Promise<(SubmitOutcome | null)[]> {
     return connection.transaction(async (run) => {
       await run([
         {
@@ -175,10 +199,15 @@ export function createSubmits(options: SubmitsOptions) {
       ]);
       // Another statement: its snapshot is of after the lock.
       const used = await sums(async ({ text, values }) => (await run([{ text, values }]))[0]!, bounds);
-      const outcomes = items.map(({ job }) => admit(job, used));
+      // What the first try added has its room already.
+      const there = isAgain ? await namesIn(items.map(({ job }) => job.id)) : new Map<JobId, number>();
+      const outcomes = items.map(({ job }): SubmitOutcome | null => {
+        const at = there.get(job.id);
+        return at === undefined ? admit(job, used) : { type: 'accepted', job: acceptedJob(job, at) };
+      });
       const admitted = items.filter((_, index) => outcomes[index] === null);
       const rows = admitted.length === 0 ? [] : await inserted(run, admitted, null);
-      const given = await outcomesOf(admitted, rows);
+      const given = await outcomesOf(admitted, rows, isAgain);
       let next = 0;
       return outcomes.map((outcome) => outcome ?? given[next++]!);
     });
