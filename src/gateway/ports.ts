@@ -185,7 +185,8 @@ export interface ServiceRequest {
   readonly more: boolean;
 }
 
-export interface ExchangeRequest extends ServiceRequest {
+/** Which version of which service is asked. */
+export interface ExchangeTarget {
   readonly model: string;
   readonly version: string;
 }
@@ -205,8 +206,6 @@ export interface ExchangeEvents {
   onRoom(): void;
   /** It ended before its end. `unsent`: the service has seen nothing of it. */
   onAbort(error: PosternError, unsent: boolean): void;
-  /** Called once, at every end, before the others learn of it. */
-  onOver(): void;
 }
 
 /** Calls after its end do nothing. */
@@ -224,7 +223,7 @@ export interface Exchange {
 export interface Seat {
   readonly worker: string;
   /** Once. */
-  open(request: ServiceRequest, events: Omit<ExchangeEvents, 'onOver'>): Exchange;
+  open(request: ServiceRequest, events: ExchangeEvents): Exchange;
   /** It was not used. Twice, or after `open`, is fine. */
   leave(): void;
 }
@@ -348,8 +347,8 @@ export interface GatewaySession {
   readonly deploy?: ((models: readonly WantedVersions[]) => void) | undefined;
   assign(job: Job, version: string, timeoutMs: number | null): void;
   cancel(fence: Fence, reason: 'caller' | 'deadline' | 'stale' | 'drain'): void;
-  /** Passes on an HTTP request. */
-  request(request: ExchangeRequest, events: ExchangeEvents): Exchange;
+  /** Passes on an HTTP request. `onOver` is called once, at every end, before `events` learn of it. */
+  request(of: ExchangeTarget, request: ServiceRequest, events: ExchangeEvents, onOver: () => void): Exchange;
   /** Tells the worker which of its models it was not invited for. */
   deny(models: readonly string[]): void;
   ack(fences: readonly Fence[]): void;

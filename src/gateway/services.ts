@@ -95,18 +95,11 @@ export function createServices(options: ServicesOptions): ServiceDesk {
       worker: session.worker,
       open(request, events) {
         state = 'open';
-        const { model, version } = offer;
-        return session.request(
-          { ...request, model, version },
-          {
-            ...events,
-            onOver() {
-              state = 'left';
-              counted(-1);
-              leaveSeat(offer);
-            },
-          },
-        );
+        return session.request(offer, request, events, () => {
+          state = 'left';
+          counted(-1);
+          leaveSeat(offer);
+        });
       },
       leave() {
         if (state !== 'taken') return;

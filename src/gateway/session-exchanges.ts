@@ -7,7 +7,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { ReceivedBody, SentBody } from '../protocol/exchange-body.ts';
 import type { Message } from '../protocol/messages.ts';
-import type { Exchange, ExchangeEvents, ExchangeRequest } from './ports.ts';
+import type { Exchange, ExchangeEvents, ExchangeTarget, ServiceRequest } from './ports.ts';
 
 /** What a worker may say of an exchange. */
 const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
@@ -29,11 +29,21 @@ export class SessionExchanges {
     return this.#open.size;
   }
 
-  open(connection: Connection, request: ExchangeRequest, events: ExchangeEvents): Exchange {
+  /** `onOver` is called once, at every end, before `events` learn of it. */
+  open(
+    connection: Connection,
+    of: ExchangeTarget,
+    request: ServiceRequest,
+    events: ExchangeEvents,
+    onOver: () => void,
+  ): Exchange {
     const number = this.#next++;
-    const exchange = new OpenExchange(connection, number, events, () => this.#open.delete(number));
+    const exchange = new OpenExchange(connection, number, events, () => {
+      this.#open.delete(number);
+      onOver();
+    });
     this.#open.set(number, exchange);
-    exchange.begin(request);
+    exchange.begin(of, request);
     return exchange;
   }
 
@@ -91,7 +101,7 @@ class OpenExchange implements Exchange {
     this.#sent.onRoom = () => this.#events.onRoom();
   }
 
-  begin({ model, version, method, path, headers, body, more }: ExchangeRequest): void {
+  begin({ model, version }: ExchangeTarget, { method, path, headers, body, more }: ServiceRequest): void {
     const first = this.#sent.first(body);
     const isAll = first.byteLength === body.byteLength;
     this.connection.send(
@@ -163,6 +173,5 @@ class OpenExchange implements Exchange {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#onOver();
-    this.#events.onOver();
   }
 }

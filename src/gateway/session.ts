@@ -15,7 +15,14 @@ import type { WorkerIdentity } from '../identity/peer.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Assign, Message, WantedVersions } from '../protocol/messages.ts';
-import type { Exchange, ExchangeEvents, ExchangeRequest, GatewaySession, SessionEvents } from './ports.ts';
+import type {
+  Exchange,
+  ExchangeEvents,
+  GatewaySession,
+  ExchangeTarget,
+  ServiceRequest,
+  SessionEvents,
+} from './ports.ts';
 import { SessionExchanges } from './session-exchanges.ts';
 
 /** `ack` carries at most this many attempts. */
@@ -139,17 +146,11 @@ export class Session implements GatewaySession {
    * By the least busy data connection, so that bodies hold up no control message. What comes in one turn of the event loop shares
    * one, so that it leaves in one write; a body that is still coming has its own choice.
    */
-  request(request: ExchangeRequest, events: ExchangeEvents): Exchange {
-    const onOver = (): void => {
-      events.onOver();
+  request(of: ExchangeTarget, request: ServiceRequest, events: ExchangeEvents, onOver: () => void): Exchange {
+    const connection = request.more ? this.#pick(Infinity) : this.#pickOfTurn();
+    return this.#exchanges.open(connection, of, request, events, () => {
+      onOver();
       this.#answerDrain();
-    };
-    return this.#exchanges.open(request.more ? this.#pick(Infinity) : this.#pickOfTurn(), request, {
-      onResponse: (response) => events.onResponse(response),
-      onBody: (bytes, more) => events.onBody(bytes, more),
-      onRoom: () => events.onRoom(),
-      onAbort: (error, unsent) => events.onAbort(error, unsent),
-      onOver,
     });
   }
 

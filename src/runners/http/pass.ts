@@ -20,6 +20,8 @@ export interface PassOptions {
 const NO_BYTES = new Uint8Array(0);
 /** Node joins a head and a text to one write; as Latin-1 every byte comes out as it was. With the head below libuv's 16 KiB. */
 const MERGED_BYTES = 15 * 1024;
+/** A stream that its reader has paused is looked at again so late. */
+const PAUSED_LOOK_MS = 1_000;
 
 export class Pass implements CallerEvents {
   readonly #exchange: ServiceExchange;
@@ -29,7 +31,11 @@ export class Pass implements CallerEvents {
   /** The head is held back for the rest of this turn, for what comes with it. */
   #head: IncomingMessage | null = null;
   #first: Buffer | null = null;
+  /** One for all that is waited for. It is set anew only when it fires too early: a timer for each step would cost more than the step. */
   #timer: Timer | null = null;
+  #timerAt = 0;
+  #deadlineAt = 0;
+  #late: () => void = () => undefined;
   #bodyBytes = 0;
   #untakenBytes = 0;
   #isConnected = false;
@@ -42,7 +48,7 @@ export class Pass implements CallerEvents {
 
   begin(): void {
     const { body, more } = this.#exchange;
-    const { connectTimeoutMs, rule, clock } = this.#options;
+    const { connectTimeoutMs, rule } = this.#options;
     this.#exchange.listen(this);
     if (!this.#fits(body.byteLength)) return;
     const request = this.#options.request(this.#onResponse);
@@ -52,12 +58,7 @@ export class Pass implements CallerEvents {
       if (!socket.connecting) this.#connected();
       else socket.once('connect', () => this.#connected());
     });
-    this.#timer = clock.after(connectTimeoutMs, () =>
-      this.#fail(
-        new PosternError('service_failed', `The service could not be reached within ${connectTimeoutMs} ms.`),
-        true,
-      ),
-    );
+    this.#expect(connectTimeoutMs, this.#notReached);
     if (rule.responseTimeoutMs < connectTimeoutMs) this.#connected();
     if (more) {
       request.on('drain', this.#took);
@@ -99,8 +100,7 @@ export class Pass implements CallerEvents {
   #connected(): void {
     if (this.#isConnected || this.#isOver) return;
     this.#isConnected = true;
-    const { responseTimeoutMs } = this.#options.rule;
-    this.#await(responseTimeoutMs, `The service did not answer within ${responseTimeoutMs} ms.`);
+    this.#expect(this.#options.rule.responseTimeoutMs, this.#notAnswered);
   }
 
   readonly #onResponse = (response: IncomingMessage): void => {
@@ -110,7 +110,7 @@ export class Pass implements CallerEvents {
     }
     this.#response = response;
     this.#head = response;
-    this.#awaitMore();
+    this.#expect(this.#options.idleTimeoutMs, this.#silent);
     response.on('data', this.#onData);
     response.on('end', this.#onEnd);
     response.on('error', this.#onError);
@@ -126,7 +126,7 @@ export class Pass implements CallerEvents {
       return;
     }
     this.#sendHead(true);
-    this.#awaitMore();
+    this.#expect(this.#options.idleTimeoutMs, this.#silent);
     if (!this.#exchange.write(chunk)) this.#response?.pause();
   };
 
@@ -160,37 +160,47 @@ export class Pass implements CallerEvents {
     return false;
   }
 
-  /** A stream that goes on moves its deadline; a timer for each piece would cost more than the piece. */
-  #deadlineAt = 0;
-
-  #awaitMore(): void {
-    const { clock, idleTimeoutMs } = this.#options;
-    this.#deadlineAt = clock.monotonic() + idleTimeoutMs;
-    if (this.#isIdleTimed) return;
-    this.#isIdleTimed = true;
-    this.#timer?.cancel();
-    this.#timer = clock.after(idleTimeoutMs, this.#checkIdle);
+  /** What comes next, and what becomes of the exchange when it does not. */
+  #expect(delayMs: number, late: () => void): void {
+    const now = this.#options.clock.monotonic();
+    this.#late = late;
+    this.#deadlineAt = now + delayMs;
+    if (this.#timer === null || this.#deadlineAt < this.#timerAt) this.#setTimer(delayMs);
   }
 
-  #isIdleTimed = false;
+  #setTimer(delayMs: number): void {
+    const { clock } = this.#options;
+    this.#timer?.cancel();
+    this.#timerAt = clock.monotonic() + delayMs;
+    this.#timer = clock.after(delayMs, this.#look);
+  }
 
-  readonly #checkIdle = (): void => {
-    const { clock, idleTimeoutMs } = this.#options;
-    const leftMs = this.#deadlineAt - clock.monotonic();
-    // A caller that does not read is not the service's fault.
-    if (leftMs > 0 || this.#response?.isPaused()) {
-      this.#timer = clock.after(Math.max(leftMs, 1_000), this.#checkIdle);
-      return;
-    }
-    this.#fail(new PosternError('model_timeout', `The service said nothing for ${idleTimeoutMs} ms.`), false);
+  readonly #look = (): void => {
+    const leftMs = this.#deadlineAt - this.#options.clock.monotonic();
+    if (leftMs > 0) this.#setTimer(leftMs);
+    else this.#late();
   };
 
-  #await(delayMs: number, message: string): void {
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(delayMs, () =>
-      this.#fail(new PosternError('model_timeout', message), false),
-    );
-  }
+  readonly #notReached = (): void => {
+    const reason = `The service could not be reached within ${this.#options.connectTimeoutMs} ms.`;
+    this.#fail(new PosternError('service_failed', reason), true);
+  };
+
+  readonly #notAnswered = (): void => {
+    const reason = `The service did not answer within ${this.#options.rule.responseTimeoutMs} ms.`;
+    this.#fail(new PosternError('model_timeout', reason), false);
+  };
+
+  readonly #silent = (): void => {
+    // A caller that does not read is not the service's fault.
+    if (this.#response?.isPaused()) {
+      this.#timer = null;
+      this.#expect(PAUSED_LOOK_MS, this.#silent);
+      return;
+    }
+    const reason = `The service said nothing for ${this.#options.idleTimeoutMs} ms.`;
+    this.#fail(new PosternError('model_timeout', reason), false);
+  };
 
   readonly #took = (): void => {
     if (this.#untakenBytes === 0) return;

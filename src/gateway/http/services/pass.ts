@@ -70,7 +70,7 @@ export async function passThrough(call: Call, services: Services, passing: Passi
   }
 }
 
-class Passage implements Omit<ExchangeEvents, 'onOver'> {
+class Passage implements ExchangeEvents {
   readonly answered: Promise<Answer | StreamAnswer>;
   unsent = false;
   readonly #call: Call;
