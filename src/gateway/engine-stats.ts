@@ -1,4 +1,5 @@
 /** What the engine counts, per model: read by `/metrics`. Counters only grow; gauges are read when asked. */
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { Job } from '../dispatch/job.ts';
 
 export interface ModelTotals {
@@ -19,6 +20,21 @@ export interface EngineStats {
   readonly waitingCallers: number;
   readonly inFlightJobs: number;
   readonly connectedWorkers: number;
+}
+
+export function engineStats(
+  { totals }: { readonly totals: EngineStats['totals'] },
+  lateMessages: number,
+  waiters: { readonly size: number },
+  dispatcher: Pick<Dispatcher, 'inFlightJobs' | 'sessions'>,
+): EngineStats {
+  return {
+    totals,
+    lateMessages,
+    waitingCallers: waiters.size,
+    inFlightJobs: dispatcher.inFlightJobs,
+    connectedWorkers: [...dispatcher.sessions()].filter(({ state }) => state !== 'away').length,
+  };
 }
 
 export function createTotals() {

@@ -21,7 +21,8 @@ import { createCatalogue } from './engine-catalogue.ts';
 import type { EngineOptions } from './engine-options.ts';
 import { refusalOf } from './engine-refusal.ts';
 import { createRetry } from './engine-retry.ts';
-import { createTotals, type EngineStats } from './engine-stats.ts';
+import { seatsByModel, type ModelSeats } from './engine-load.ts';
+import { createTotals, engineStats, type EngineStats } from './engine-stats.ts';
 import { submissionOf } from './engine-submission.ts';
 import { createLeaving } from './engine-leave.ts';
 import { createTurn } from './engine-turn.ts';
@@ -45,6 +46,10 @@ export interface Engine extends Predictions, SessionEvents, Service {
   readonly services: Services;
   readonly rollouts: RolloutDesk;
   stats(): EngineStats;
+  /** What sessions take and have taken, by model. */
+  seats(): ReadonlyMap<string, ModelSeats>;
+  /** Names of all models that were ever announced, and are not forgotten. */
+  knownModels(): readonly string[];
   /** Why the store does not keep anything now; null: it does. */
   storeFault(): PosternError | null;
   /** Calls `observer` with every job that is decided here; returns what takes it off. What it throws is logged. */
@@ -407,12 +412,8 @@ export function createEngine(options: EngineOptions): Engine {
       observers.add(observer);
       return () => observers.delete(observer);
     },
-    stats: () => ({
-      totals: counters.totals,
-      lateMessages,
-      waitingCallers: waiters.size,
-      inFlightJobs: dispatcher.inFlightJobs,
-      connectedWorkers: [...dispatcher.sessions()].filter(({ state }) => state !== 'away').length,
-    }),
+    stats: () => engineStats(counters, lateMessages, waiters, dispatcher),
+    seats: () => seatsByModel(dispatcher.sessions()),
+    knownModels: () => catalogue.known(),
   };
 }

@@ -21,6 +21,7 @@ import type { App, AppHost, SessionEvents } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { createOutbound } from './outbound/outbound.ts';
 import { openRolloutBook } from './rollouts/records.ts';
+import { createScaling } from './scaling/scaling.ts';
 import { createGatewayStore } from './store.ts';
 import { createWebhookSecrets, webhookKeysPath } from './webhooks/secrets.ts';
 import { createWebhookSender } from './webhooks/sender.ts';
@@ -112,6 +113,19 @@ export function createGateway({
     logger,
     clock,
   });
+  const scaling = createScaling({
+    clock,
+    logger,
+    id: config.name,
+    state: () => (draining === null && leaving === null ? 'serving' : 'draining'),
+    queues: { shared: store.parts.recorded, own: store.parts.unrecorded },
+    seats: () => engine.seats(),
+    knownModels: () => engine.knownModels(),
+    sessions: () => engine.stats().connectedWorkers,
+    callers: () => ({ requests: http.requestsInFlight, connections: http.connectionCount }),
+    others: () => [],
+    onDecided: (observer) => engine.onDecided(observer),
+  });
   const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });
   const secrets = createWebhookSecrets(webhookKeysPath(config.dataDir), clock);
   const sender = createWebhookSender({ deliveries: store.deliveries, outbound, secrets, clock, logger });
@@ -144,6 +158,7 @@ export function createGateway({
       },
     },
     predictions: engine,
+    scaling,
     services: engine.services,
     rollouts: engine.rollouts,
     members,
@@ -164,6 +179,7 @@ export function createGateway({
       await identity.start();
       await engine.start();
       await files.start();
+      await scaling.start();
       for (const app of apps) await app.start();
       if (handOver === null) await activate();
       else await http.start();
@@ -196,6 +212,7 @@ export function createGateway({
       await members.leave();
       await listener.stop();
       await sender.stop();
+      await scaling.stop();
       // Before the store, which may have their book.
       await files.stop();
       await engine.stop();

@@ -9,7 +9,7 @@ import type { Logger } from '../logger.ts';
 import { createService } from '../service.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { createPostgresStore } from '../store/postgres/postgres.ts';
-import { createSplitStore } from '../store/split.ts';
+import { createSplitStore, type SplitStore } from '../store/split.ts';
 import { createSqliteStore } from '../store/sqlite/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import type { GatewayConfig } from './config.ts';
@@ -33,7 +33,7 @@ export function createGatewayBlobs(
   return createDirectoryBlobs({ folder: blobsFolder(dataDir), clock });
 }
 
-export function createGatewayStore(options: GatewayStoreOptions): Store {
+export function createGatewayStore(options: GatewayStoreOptions): SplitStore {
   const { config, clock } = options;
   const unrecorded = createMemoryStore({ clock, ...limitsOf(config), maxResults: 0 });
   return createSplitStore({ recorded: createRecordedStore(options), unrecorded, clock });

@@ -41,6 +41,8 @@ export interface MemoryQueue<T extends Waiting> {
   /** Rows in line that a session with `version` may run. */
   rowsFor(which: Which): number;
   soloJobsFor(which: Which): number;
+  /** The one that was accepted first, of those in line and of those that are run alone. It looks at all of them. */
+  oldest(): T | null;
   /** null: it does not stand in line. */
   position(entry: T): number | null;
 }
@@ -221,6 +223,15 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
     soloJobsFor(which) {
       const [one, other] = lanesOf(which);
       return one.solos.size + (other?.solos.size ?? 0);
+    },
+    oldest() {
+      let found: T | null = null;
+      for (const { entries, solos } of [anyVersion, ...pinned.values()]) {
+        for (const list of [entries, solos]) {
+          for (const entry of list.backwards(null)) if (found === null || entry.seq < found.seq) found = entry;
+        }
+      }
+      return found;
     },
     position(entry) {
       if (entry.place !== 'line') return null;

@@ -395,6 +395,14 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       });
       return Promise.resolve(new Map(counts));
     },
+    oldestWaiting() {
+      const now = clock.now();
+      const ages = [...models].flatMap(([name, { queue }]): [string, number][] => {
+        const oldest = queue.jobs === 0 ? null : queue.oldest();
+        return oldest === null ? [] : [[name, Math.max(0, now - oldest.job.createdAt)]];
+      });
+      return Promise.resolve(new Map(ages));
+    },
     deliveries: outbox.port,
     queuePosition(id) {
       const entry = entries.get(id)?.live;

@@ -18,7 +18,12 @@ export interface SplitStoreOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOptions): Store {
+export interface SplitStore extends Store {
+  /** What all processes on it see, and what this one has for itself. */
+  readonly parts: Readonly<Record<'recorded' | 'unrecorded', Store>>;
+}
+
+export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOptions): SplitStore {
   /** Models whose latest claim was answered without asking for recorded jobs. Models are bounded by who announces them. */
   const recordedNext = new Set<string>();
   const nothing = createKnownEmpty(clock);
@@ -102,6 +107,7 @@ export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOp
 
   return {
     ...service,
+    parts: { recorded, unrecorded },
     durable: recorded.durable,
     submit: (jobs) =>
       each(
@@ -176,6 +182,12 @@ export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOp
         );
       }
       return counts;
+    },
+    async oldestWaiting() {
+      const [a, b] = await Promise.all([unrecorded.oldestWaiting(), recorded.oldestWaiting()]);
+      const ages = new Map(b);
+      for (const [model, age] of a) ages.set(model, Math.max(age, ages.get(model) ?? 0));
+      return ages;
     },
     queuePosition: (id) => homeOf(id).queuePosition(id),
     // Of what is not recorded nobody is told: its caller is on the line.

@@ -141,6 +141,9 @@ export interface Store extends Service {
   /** Newest first. A page may be shorter than `limit` and still have a `next`. */
   list(request: ListRequest): Promise<{ readonly jobs: Job[]; readonly next: string | null }>;
   counts(): Promise<ReadonlyMap<string, ModelCounts>>;
+  /** How long the oldest job of each model has been waiting, ms since it was accepted, of those that might be claimed now. It goes
+   * over all that wait: for who asks now and then. */
+  oldestWaiting(): Promise<ReadonlyMap<string, number>>;
   /** Jobs of the same model that would be claimed before this one; null when it does not stand in line: it runs, is decided,
    * waits for its next attempt's time, or must be run alone. */
   queuePosition(id: JobId): Promise<number | null>;

@@ -152,6 +152,7 @@ export function createMemoryDisk(world: World, limits: DiskLimits, sabotage?: (s
         dropFailedInputs: write((ids) => store.dropFailedInputs(ids)),
         list: read((request) => store.list(request)),
         counts: read(() => store.counts()),
+        oldestWaiting: read(() => store.oldestWaiting()),
         queuePosition: read((id) => store.queuePosition(id)),
         decidedAmong: read((ids) => store.decidedAmong(ids)),
         probe: write(() => store.probe()),

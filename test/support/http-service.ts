@@ -14,8 +14,10 @@ import type { Files } from '../../src/gateway/files/files.ts';
 import { createLocalFiles } from '../../src/gateway/files/place.ts';
 import { createHttpService, type HttpService } from '../../src/gateway/http/http.ts';
 import type { App, Webhooks } from '../../src/gateway/ports.ts';
+import { createScaling, type Scaling } from '../../src/gateway/scaling/scaling.ts';
 import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
+import { createMemoryStore } from '../../src/store/memory.ts';
 import { silentLogger, type LogFields, type Logger } from '../../src/logger.ts';
 import { createFakePredictions, type FakePredictions, noMembers, noRollouts, noServices } from './fake-predictions.ts';
 
@@ -73,6 +75,24 @@ export interface StartHttp {
   readonly fake?: FakePredictions;
 }
 
+/** Real, over the models of the fake and an empty store. Not started: it looks when it is asked first. */
+export function testScaling(fake: Pick<FakePredictions, 'models' | 'onDecided'>, models = ['plants', 'echo']): Scaling {
+  const store = createMemoryStore({ clock: systemClock });
+  return createScaling({
+    clock: systemClock,
+    logger: silentLogger,
+    id: 'test',
+    state: () => 'serving',
+    queues: { shared: store, own: createMemoryStore({ clock: systemClock }) },
+    seats: () => new Map(),
+    knownModels: () => models,
+    sessions: () => 0,
+    callers: () => ({ requests: 0, connections: 0 }),
+    others: () => [],
+    onDecided: fake.onDecided,
+  });
+}
+
 export async function startHttp(
   t: TestContext,
   http: GatewayConfigInput['http'] = {},
@@ -94,6 +114,7 @@ export async function startHttp(
     callers: createCallers({ records, clock: systemClock, logger }),
     predictions: fake,
     services: noServices,
+    scaling: testScaling(fake),
     rollouts: noRollouts,
     members: noMembers,
     apps,

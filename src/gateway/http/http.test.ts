@@ -14,7 +14,14 @@ import {
   ROSE,
   succeeded,
 } from '../../../test/support/fake-predictions.ts';
-import { fakeWebhooks, openTestFiles, openTestRecords, startHttp, until } from '../../../test/support/http-service.ts';
+import {
+  fakeWebhooks,
+  openTestFiles,
+  openTestRecords,
+  startHttp,
+  testScaling,
+  until,
+} from '../../../test/support/http-service.ts';
 import { parseGatewayConfig } from '../config.ts';
 import { createOutbound } from '../outbound/outbound.ts';
 import { createCallers } from '../../identity/callers.ts';
@@ -385,6 +392,7 @@ describe('running the service', () => {
       callers: createCallers({ records: openTestRecords(t), clock: systemClock, logger: silentLogger }),
       predictions: fake,
       services: noServices,
+      scaling: testScaling(fake),
       rollouts: noRollouts,
       members: noMembers,
       fault: () => null,

@@ -14,6 +14,7 @@ import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { App, Predictions, Rollouts, Services, Webhooks } from '../ports.ts';
+import type { Scaling } from '../scaling/scaling.ts';
 import type { RouteScope } from './access.ts';
 import { parseProxies } from './address.ts';
 import { createActivity, type ActivityOptions, type AnswerCounts } from '../activity/activity.ts';
@@ -41,6 +42,7 @@ import { createApp } from './server.ts';
 import { openAiRoutes } from './services/openai.ts';
 import { serviceRoutes } from './services/routes.ts';
 import { loadWebApp } from './web-app.ts';
+import { scalingRoutes } from './scaling.ts';
 import { webhookRoutes } from './webhooks.ts';
 import { v2Routes } from './v2/routes.ts';
 import { streamRoutes } from './stream.ts';
@@ -50,6 +52,7 @@ export interface HttpServiceOptions {
   readonly services: Services;
   readonly rollouts: Rollouts;
   readonly members: MemberList;
+  readonly scaling: Pick<Scaling, 'whole' | 'verdict'>;
   /** Started already. */
   readonly apps?: readonly App[];
   /** Why nothing can be kept now; null: it can. */
@@ -107,6 +110,7 @@ export interface HttpService extends Service {
   emptied(): Promise<void>;
   /** Of callers. */
   readonly connectionCount: number;
+  readonly requestsInFlight: number;
   /** Gives up the path of the private socket, which the next gateway of this process wants. */
   closePrivate(): void;
   /** Stops listening for good. */
@@ -233,6 +237,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
           metrics: () => metrics!,
           release: handOver?.release ?? null,
         }),
+        ...scalingRoutes(options.scaling),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),
         ...adminRoutes({ ...options, budget }),
         ...live.routes,
@@ -250,13 +255,11 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       await options.callers.start();
       register(app, routes, counts, desk, (call) => web?.page(call) ?? null);
       metrics = createMetrics({
-        predictions,
-        webhooks: options.webhooks,
-        onDecided: options.onDecided,
+        ...options,
         routes: counts,
         budget,
         requestsInFlight: () => inFlight,
-        connections: () => openConnections(app),
+        connections: () => connections.count,
       });
       if (handOver === null) await listen();
       else {
@@ -314,6 +317,9 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     emptied: () => connections.gone(),
     get connectionCount() {
       return connections.count;
+    },
+    get requestsInFlight() {
+      return inFlight;
     },
     closePrivate: () => privateDoor?.close(),
     closeDoor: stopListening,
@@ -386,13 +392,6 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
 function portOf(app: FastifyInstance | null): number {
   const address = app?.server.address() as AddressInfo | null | undefined;
   return address?.port ?? 0;
-}
-
-function openConnections(app: FastifyInstance | null): Promise<number> {
-  return new Promise((resolve) => {
-    if (app === null) resolve(0);
-    else app.server.getConnections((_error, count) => resolve(count));
-  });
 }
 
 /** Without what the console asks for itself. */

@@ -1,11 +1,13 @@
 /**
  * `/metrics` for Prometheus. What happens thousands of times a second only counts up plain numbers; everything else is
- * asked for when somebody scrapes.
+ * looked up when somebody scrapes.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Job } from '../../dispatch/job.ts';
 import type { Predictions, Webhooks } from '../ports.ts';
+import type { Scaling } from '../scaling/scaling.ts';
 import type { BodyBudget } from './budget.ts';
+import { createWorkMetrics, MAX_LABELS } from './metrics-work.ts';
 import type { StatusCounts } from './route.ts';
 
 /** Lets somebody see every job when it is decided. Returns how to stop. */
@@ -18,13 +20,14 @@ export interface RouteCounts {
 }
 
 export interface MetricsOptions {
-  readonly predictions: Predictions;
+  readonly predictions: Pick<Predictions, 'workers'>;
   readonly webhooks: Pick<Webhooks, 'pending'>;
   readonly onDecided: OnDecided;
   readonly routes: readonly RouteCounts[];
   readonly budget: BodyBudget;
   readonly requestsInFlight: () => number;
-  readonly connections: () => Promise<number>;
+  readonly connections: () => number;
+  readonly scaling: Pick<Scaling, 'verdict'>;
 }
 
 export interface Metrics {
@@ -74,17 +77,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
   gauge('postern_webhook_deliveries', 'Webhooks that wait to be delivered, retries included.', () =>
     options.webhooks.pending(),
   );
-  const queued = new Gauge({ name: 'postern_queue_jobs', help: 'Waiting jobs.', labelNames: ['model'], registers });
-  const running = new Gauge({
-    name: 'postern_in_flight_jobs',
-    help: 'Jobs that a worker holds.',
-    labelNames: ['model'],
-    registers,
-  });
+  const readWork = createWorkMetrics(registry, options.scaling);
   const workers = new Gauge({ name: 'postern_workers', help: 'Workers.', labelNames: ['state'], registers });
   const roundTrip = new Gauge({
     name: 'postern_worker_round_trip_seconds',
-    help: 'Latest ping of a worker.',
+    help: 'Latest ping of a connected worker; of the slowest ones where there are very many.',
     labelNames: ['worker'],
     registers,
   });
@@ -100,16 +97,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
     });
   }
 
-  async function readState(): Promise<void> {
-    for (const metric of [queued, running, workers, roundTrip]) metric.reset();
-    for (const model of await predictions.models()) {
-      queued.set({ model: model.name }, model.waitingJobs);
-      running.set({ model: model.name }, model.processingJobs);
-    }
-    for (const worker of predictions.workers()) {
-      workers.inc({ state: worker.state });
-      if (worker.roundTripMs !== null) roundTrip.set({ worker: worker.name }, worker.roundTripMs / 1000);
-    }
+  function readWorkers(): void {
+    for (const metric of [workers, roundTrip]) metric.reset();
+    const views = predictions.workers();
+    for (const { state } of views) workers.inc({ state });
+    const pinged = views.flatMap(({ name, state, roundTripMs }) =>
+      roundTripMs === null || state === 'away' ? [] : [{ name, roundTripMs }],
+    );
+    pinged.sort((a, b) => b.roundTripMs - a.roundTripMs);
+    for (const { name, roundTripMs } of pinged.slice(0, MAX_LABELS))
+      roundTrip.set({ worker: name }, roundTripMs / 1000);
   }
 
   const parts = { queue: seconds.labels('queue'), link: seconds.labels('link'), compute: seconds.labels('compute') };
@@ -130,7 +127,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     contentType: registry.contentType,
     async render() {
-      await readState();
+      readWorkers();
+      await readWork();
       return registry.metrics();
     },
     stop() {

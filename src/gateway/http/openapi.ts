@@ -5,6 +5,7 @@ import { FILE_PATHS, FILE_SCHEMAS } from './openapi-files.ts';
 import { SECURITY, withSecurity } from './openapi-security.ts';
 import type { OpenApiPart } from '../ports.ts';
 import { PARAMETERS, ref, SCHEMAS } from './openapi-schemas.ts';
+import { SCALING_PATHS, SCALING_SCHEMAS } from './openapi-scaling.ts';
 import { SERVICE_PATHS } from './openapi-services.ts';
 import { V2_PATHS, V2_SCHEMAS, VERSION } from './openapi-v2.ts';
 
@@ -185,6 +186,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   ...FILE_PATHS,
   ...V2_PATHS,
   ...SERVICE_PATHS,
+  ...SCALING_PATHS,
   '/v1/workers': {
     get: {
       tags: ['Running it'],
@@ -267,7 +269,13 @@ export function openApiDocument(parts: readonly OpenApiPart[] = []): object {
     ].map((name) => ({ name })),
     paths: { ...withSecurity({ ...PATHS, ...ADMIN_PATHS }), ...merge(parts.map(({ paths }) => paths)) },
     components: {
-      schemas: { ...SCHEMAS, ...FILE_SCHEMAS, ...V2_SCHEMAS, ...merge(parts.map(({ schemas }) => schemas)) },
+      schemas: {
+        ...SCHEMAS,
+        ...FILE_SCHEMAS,
+        ...SCALING_SCHEMAS,
+        ...V2_SCHEMAS,
+        ...merge(parts.map(({ schemas }) => schemas)),
+      },
       securitySchemes: SECURITY,
     },
   };

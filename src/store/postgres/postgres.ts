@@ -62,7 +62,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
   const readers = Array.from({ length: READERS }, () => createConnection(wire));
   const read = createRead(readers);
   const payloads = createPayloads(blobs);
-  const reads = createReads(read, payloads);
+  const reads = createReads(read, payloads, times);
   const ends = createEnds(limits, times, slot);
   const hints = createHints({
     listen: { ...wire, url: options.listenUrl ?? options.url },
@@ -223,6 +223,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     },
     list: (request) => reads.list(request),
     counts: () => reads.counts(),
+    oldestWaiting: () => reads.oldestWaiting(),
     decidedAmong: (ids) => reads.decidedAmong(ids),
     queuePosition: (id) => reads.queuePosition(id),
     knownModels: () => reads.knownModels(),

@@ -5,6 +5,7 @@ import type { FencedOutcome, ListRequest, ModelCounts } from '../store.ts';
 import { parseCursor } from '../cursor.ts';
 import type { Connection, Row } from './connection.ts';
 import { InDoubt, toStorageError } from './errors.ts';
+import type { Times } from './options.ts';
 import type { Payloads } from './payloads.ts';
 import { JOB_WIDTH, jobColumns, toJob, toRecord } from './rows.ts';
 
@@ -15,6 +16,7 @@ const MAX_LISTED_BYTES = 8 * 1024 * 1024;
 
 const WITH_OUTPUT = `${jobColumns('j')}, o.content_type, o.bytes, o.blob`;
 const IN_LINE = "j.status = 'starting' AND j.not_before IS NULL AND j.suspicion < 2";
+const ALONE = "j.status = 'starting' AND j.not_before IS NULL AND j.suspicion >= 2";
 
 export type Read = (text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
@@ -37,7 +39,7 @@ export function createRead(connections: readonly Connection[]): Read {
 
 export type Reads = ReturnType<typeof createReads>;
 
-export function createReads(read: Read, payloads: Payloads) {
+export function createReads(read: Read, payloads: Payloads, times: Pick<Times, 'now'>) {
   async function withOutput(row: Row, at = 0): Promise<Job> {
     const [contentType, bytes, blob] = row.slice(at + JOB_WIDTH) as [string | null, Uint8Array | null, string | null];
     const output: Payload | null =
@@ -129,6 +131,17 @@ export function createReads(read: Read, payloads: Payloads) {
           ],
         ),
       );
+    },
+    /** Along the indexes of what waits; `seq` is about the order of acceptance, so one row is looked up for each model. */
+    async oldestWaiting(): Promise<Map<string, number>> {
+      const rows = await read(
+        `SELECT first.model, max(postern.ms_1($1) - o.created_at) FROM (
+           SELECT j.model, min(j.seq) AS seq FROM postern.job j WHERE ${IN_LINE} GROUP BY j.model
+           UNION ALL SELECT j.model, min(j.seq) FROM postern.job j WHERE ${ALONE} GROUP BY j.model
+         ) AS first JOIN postern.job o ON o.seq = first.seq GROUP BY first.model`,
+        [times.now()],
+      );
+      return new Map((rows as [string, number][]).map(([model, ageMs]) => [model, Math.max(0, ageMs)]));
     },
     /** The order is (priority descending, tag, seq): ranges of one index, in each lane that has something. */
     async queuePosition(id: JobId): Promise<number | null> {

@@ -178,6 +178,8 @@ export interface ReaderCalls {
   failedInput(id: JobId): JobRow | null;
   list(call: ListCall): ListReply;
   counts(none: null): [model: string, counts: ModelCounts][];
+  /** When the oldest of those that might be claimed was accepted, by model. */
+  oldestWaiting(none: null): [model: string, createdAt: number][];
   queuePosition(id: JobId): number | null;
   decidedAmong(ids: readonly JobId[]): JobId[];
   knownModels(none: null): KnownModel[];

@@ -8,7 +8,7 @@ import { refusalFor } from './limits.ts';
 import type { DiskLimits } from '../disk-limits.ts';
 import { VIEW_COLUMNS } from './outbox.ts';
 import { INPUT_PAYLOAD, JOB_COLUMNS, OUTPUT_PAYLOAD, ROW_SEQ, type JobRow } from './rows.ts';
-import { IN_LINE } from './schema.ts';
+import { IN_LINE, SOLO } from './schema.ts';
 
 /** A page of `list` looks at no more rows than this; a filter that matches less gives short pages and a cursor. */
 const MAX_LISTED_SCAN = 10_000;
@@ -44,6 +44,13 @@ export function createReaderCalls(db: DatabaseSync, limits: DiskLimits): ReaderC
   const callers = pagesOf("caller = :caller AND caller <> 'anonymous' AND seq < :before");
   const counts = prepare(
     'SELECT model, sum(waiting_jobs), sum(waiting_rows), sum(solo_jobs), sum(processing_jobs) FROM lane GROUP BY model',
+  );
+  // Along the two indexes alone; `seq` is the order of acceptance, so one row is looked up for each model.
+  const oldest = prepare(
+    `SELECT first.model, min(job.created_at) FROM (
+       SELECT model, min(seq) AS seq FROM job WHERE ${IN_LINE} GROUP BY model
+       UNION ALL SELECT model, min(seq) FROM job WHERE ${SOLO} GROUP BY model
+     ) AS first JOIN job ON job.seq = first.seq GROUP BY first.model`,
   );
   const place = prepare(`SELECT model, priority, tag, seq FROM job WHERE id = ? AND ${IN_LINE}`);
   const versions = prepare('SELECT version FROM lane WHERE model = ? AND waiting_jobs > 0');
@@ -113,6 +120,7 @@ export function createReaderCalls(db: DatabaseSync, limits: DiskLimits): ReaderC
           { waitingJobs, waitingRows, soloJobs, processingJobs },
         ],
       ),
+    oldestWaiting: () => oldest.all() as unknown as [string, number][],
     queuePosition(id) {
       const found = place.get(id) as unknown as [string, number, number, number] | undefined;
       if (!found) return null;

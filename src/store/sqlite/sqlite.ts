@@ -304,6 +304,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       return { jobs, next: nextBeforeSeq === null ? null : String(nextBeforeSeq) };
     },
     counts: async () => new Map(await reader.call('counts', null)),
+    async oldestWaiting() {
+      const found = await reader.call('oldestWaiting', null);
+      const now = clock.now();
+      return new Map(found.map(([model, createdAt]) => [model, Math.max(0, now - createdAt)]));
+    },
     decidedAmong: (ids) => (ids.length === 0 ? Promise.resolve([]) : reader.call('decidedAmong', ids)),
     async probe() {
       await writer.call('probe', null);

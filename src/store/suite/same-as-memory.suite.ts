@@ -240,6 +240,11 @@ export function sameAsMemorySuite(
             const views = await Promise.all(known.map(({ id }) => other.get(id)));
             assert.deepEqual(plain(views), plain(known), `${what}, all jobs`);
             assert.deepEqual(plain(await other.counts()), plain(await memory.counts()), `${what}, counts`);
+            assert.deepEqual(
+              plain(await other.oldestWaiting()),
+              plain(await memory.oldestWaiting()),
+              `${what}, oldest`,
+            );
           }
         }
       } finally {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import type { Job } from '../../dispatch/job.ts';
-import { START, LEASE_MS, HOUR_MS, succeeded, interrupted, type Check } from './bench.suite.ts';
+import { MAX_BACKOFF_MS } from '../../dispatch/backoff.ts';
+import { START, LEASE_MS, HOUR_MS, failed, succeeded, interrupted, type Check } from './bench.suite.ts';
 
 export function timeSuite(name: string, check: Check): void {
   describe(`${name}: time`, () => {
@@ -126,6 +127,28 @@ export function timeSuite(name: string, check: Check): void {
       await end(taken, succeeded('red'));
       assert.deepEqual(await positions(), [0, 1, null]);
       assert.equal(await store.queuePosition('nobody'), null);
+    });
+
+    check('the age of the oldest is told of what might be claimed', async ({ store, clock, accept, claim, end }) => {
+      const ages = async () => Object.fromEntries(await store.oldestWaiting());
+      assert.deepEqual(await ages(), {});
+      await accept({ priority: -1 });
+      clock.advance(3_000);
+      await accept({ model: 'iris', version: '2' });
+      await accept({ caller: 'ben', priority: 5 });
+      clock.advance(1_000);
+      assert.deepEqual(await ages(), { plants: 4_000, iris: 1_000 });
+      const [newer] = await claim({ maxRows: 1 });
+      assert.deepEqual(await ages(), { plants: 4_000, iris: 1_000 }, 'what is claimed first is not the oldest');
+      const [older] = await claim({ maxRows: 1 });
+      assert.ok(newer && older);
+      assert.deepEqual(await ages(), { iris: 1_000 });
+      // It stands in no line until the time of its next attempt, and then where it stood before.
+      await end(older, failed(true));
+      assert.deepEqual(await ages(), { iris: 1_000 });
+      clock.advance(MAX_BACKOFF_MS);
+      await store.sweep(100);
+      assert.deepEqual(await ages(), { plants: 4_000 + MAX_BACKOFF_MS, iris: 1_000 + MAX_BACKOFF_MS });
     });
 
     check('counts follow every move', async ({ store, accept, claim, end }) => {
