@@ -241,3 +241,20 @@ export function createMemoryQueue<T extends Waiting>(): MemoryQueue<T> {
     },
   };
 }
+
+interface Accepted extends Waiting {
+  readonly job: { readonly createdAt: number };
+}
+
+/** Of those that might be claimed now, how long the oldest of each model has waited. */
+export function oldestAges(
+  models: ReadonlyMap<string, { readonly queue: Pick<MemoryQueue<Accepted>, 'jobs' | 'oldest'> }>,
+  now: number,
+): Map<string, number> {
+  const ages = new Map<string, number>();
+  for (const [name, { queue }] of models) {
+    const oldest = queue.jobs === 0 ? null : queue.oldest();
+    if (oldest !== null) ages.set(name, Math.max(0, now - oldest.job.createdAt));
+  }
+  return ages;
+}

@@ -22,7 +22,7 @@ import { createMemoryFailedInputs } from './memory-failed-inputs.ts';
 import { createMemoryKnownModels } from './memory-known-models.ts';
 import { DEFAULT_MODEL_TTL_MS } from './known-models.ts';
 import { listPage } from './memory-list.ts';
-import { createMemoryQueue } from './memory-queue.ts';
+import { createMemoryQueue, oldestAges } from './memory-queue.ts';
 import { createMemoryResults } from './memory-results.ts';
 import type { MemoryStoreOptions } from './memory-options.ts';
 import { createMemoryOutbox } from './memory-outbox.ts';
@@ -395,14 +395,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
       });
       return Promise.resolve(new Map(counts));
     },
-    oldestWaiting() {
-      const now = clock.now();
-      const ages = [...models].flatMap(([name, { queue }]): [string, number][] => {
-        const oldest = queue.jobs === 0 ? null : queue.oldest();
-        return oldest === null ? [] : [[name, Math.max(0, now - oldest.job.createdAt)]];
-      });
-      return Promise.resolve(new Map(ages));
-    },
+    oldestWaiting: () => Promise.resolve(oldestAges(models, clock.now())),
     deliveries: outbox.port,
     queuePosition(id) {
       const entry = entries.get(id)?.live;

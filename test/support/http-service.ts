@@ -128,8 +128,8 @@ export async function startHttp(
     logger,
     clock: systemClock,
   });
-  await service.start();
   t.after(() => service.stop());
+  await service.start();
   return { base: `http://127.0.0.1:${service.port}`, port: service.port, fake, service, errors, records };
 }
 

@@ -3,29 +3,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { describe, test } from 'node:test';
-import { systemClock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
-import { silentLogger } from '../../logger.ts';
-import {
-  createFakePredictions,
-  noMembers,
-  noRollouts,
-  noServices,
-  ROSE,
-  succeeded,
-} from '../../../test/support/fake-predictions.ts';
-import {
-  fakeWebhooks,
-  openTestFiles,
-  openTestRecords,
-  startHttp,
-  testScaling,
-  until,
-} from '../../../test/support/http-service.ts';
-import { parseGatewayConfig } from '../config.ts';
-import { createOutbound } from '../outbound/outbound.ts';
-import { createCallers } from '../../identity/callers.ts';
-import { createHttpService } from './http.ts';
+import { ROSE, succeeded } from '../../../test/support/fake-predictions.ts';
+import { startHttp, until } from '../../../test/support/http-service.ts';
 
 const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 1, 2, 3]);
 
@@ -386,28 +366,8 @@ describe('running the service', () => {
 
   test('a taken port is refused with a code and what to do', async (t) => {
     const { service } = await startHttp(t);
-    const fake = createFakePredictions();
-    const { http: config } = parseGatewayConfig({ dataDir: '/nowhere', http: { port: service.port } });
-    const second = createHttpService({
-      callers: createCallers({ records: openTestRecords(t), clock: systemClock, logger: silentLogger }),
-      predictions: fake,
-      services: noServices,
-      scaling: testScaling(fake),
-      rollouts: noRollouts,
-      members: noMembers,
-      fault: () => null,
-      onDecided: fake.onDecided,
-      stats: () => ({ totals: new Map() }),
-      webhooks: fakeWebhooks,
-      config,
-      files: await openTestFiles(t),
-      outbound: createOutbound({ clock: systemClock, rules: { allow: [], plainHttp: false } }),
-      logger: silentLogger,
-      clock: systemClock,
-    });
-    t.after(() => second.stop());
     await assert.rejects(
-      second.start(),
+      startHttp(t, { port: service.port }),
       (error: unknown) => error instanceof PosternError && error.code === 'address_in_use',
     );
   });
