@@ -87,6 +87,7 @@ export const ERROR_CODES = {
   worker_revoked: { status: 403, title: 'The worker was revoked', retryable: false },
   worker_locked: { status: 403, title: 'The worker is locked: its certificate was used twice', retryable: false },
   enrolment_refused: { status: 403, title: 'The gateway makes no certificate for this request', retryable: false },
+  already_linked: { status: 409, title: 'The worker is linked to this gateway already', retryable: true },
   superseded: { status: 409, title: 'A newer session of the same worker took over', retryable: false },
   peer_dead: { status: 504, title: 'The peer was silent for too long', retryable: true },
   write_stalled: { status: 504, title: 'The peer stopped reading', retryable: true },

@@ -1,8 +1,9 @@
 /**
  * Credits: the rows that a session will still take of one version of a model. The worker grants, a claim reserves, an
- * assignment spends, and what a claim did not find comes back. Nothing else changes them, so at every moment
+ * assignment spends, what a claim did not find comes back, and the worker may take back what is free. Nothing else changes
+ * them, so at every moment
  *
- *   granted since the connection opened = free + reserved + sent
+ *   granted since the connection opened = free + reserved + sent + withdrawn
  *
  * and free is never below zero. A new connection starts from nothing: the worker grants again what is really free.
  */
@@ -36,6 +37,14 @@ export function grantRows(credit: Credit, rows: number, sessionRows: number): vo
   }
   credit.freeRows += rows;
   credit.capacityRows = Math.max(credit.capacityRows, credit.freeRows + credit.reservedRows + credit.inFlightRows);
+}
+
+/** The worker wants rows back, to give them to another gateway: as many as are free. */
+export function withdrawRows(credit: Credit, rows: number): number {
+  const given = Math.min(rows, credit.freeRows);
+  credit.freeRows -= given;
+  credit.capacityRows -= given;
+  return given;
 }
 
 export function checkOfferCount(count: number): void {

@@ -12,7 +12,7 @@
  */
 import type { ErrorCode } from '../errors.ts';
 import type { ModelReport } from '../protocol/messages.ts';
-import { endFlight, grantRows, checkOfferCount, resetRows, startFlight } from './credits.ts';
+import { endFlight, grantRows, checkOfferCount, resetRows, startFlight, withdrawRows } from './credits.ts';
 import { createDemands } from './demand.ts';
 import type { Fence, Job, JobId, Loss, SessionId } from './job.ts';
 import { createRouting, type Route } from './route.ts';
@@ -194,6 +194,16 @@ export function createDispatcher(options: DispatcherOptions) {
     });
   }
 
+  /** The worker takes back credit: how many rows were free, and are its own again. */
+  function withdrawn(id: SessionId, model: string, version: string, rows: number): number {
+    const session = sessions.get(id);
+    const offer = session?.offers.find((each) => each.version === version && each.model === model);
+    if (session === undefined || offer === undefined) return 0;
+    const given = withdrawRows(offer.credit, rows);
+    session.creditRows -= given;
+    return given;
+  }
+
   /** What a session does wrong ends that session and nothing else. */
   function guard(session: Session, step: () => void): void {
     try {
@@ -317,6 +327,7 @@ export function createDispatcher(options: DispatcherOptions) {
     models,
     rerouted: (model: string): void => routing.rerouted(model),
     granted,
+    withdrawn,
     arrived,
     soloArrived,
     seenWaiting,

@@ -197,6 +197,10 @@ export function createSessionEvents(options: SessionEventsOptions) {
       options.creditChanged();
       turn.schedule();
     },
+    onWithdraw(session, model, version, rows, answer) {
+      answer(current(session) ? dispatcher.withdrawn(session.id, model, version, rows) : 0);
+      options.creditChanged();
+    },
     onResume(session, attempts) {
       if (!current(session)) return;
       dispatcher.resumed(session.id, attempts);

@@ -12,7 +12,7 @@ import { createByteBudget, DEFAULT_BUDGET_BYTES } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { DEAD_MS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_CONNECTIONS_PER_SESSION, PING_MS } from '../protocol/limits.ts';
-import { checkHello, DEPLOY, FEATURES, minLimits } from '../protocol/hello.ts';
+import { checkHello, DEPLOY, FEATURES, GATEWAYS, minLimits } from '../protocol/hello.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Hello, Message, Welcome } from '../protocol/messages.ts';
 import { equalSecrets } from '../secret.ts';
@@ -20,6 +20,7 @@ import { createPayloadMemory } from '../payload-memory.ts';
 import { createService } from '../service.ts';
 import { createDoorway } from './doorway.ts';
 import { createEnrolDesk } from './enrol.ts';
+import { gatewaysMessage, type Neighbours } from './neighbours.ts';
 import { createNetworkList } from './networks.ts';
 import type { Door } from './door.ts';
 import type { Arrival } from './doorway.ts';
@@ -96,12 +97,14 @@ export interface WorkerListenerOptions {
   readonly config: WorkerListenerConfig;
   readonly identity: Pick<TunnelIdentity, 'tls' | 'onTls' | 'access' | 'enrolment'>;
   readonly events: SessionEvents;
+  /** null: this gateway is alone, and workers are told of no other. */
+  readonly neighbours?: Neighbours | null;
   readonly logger: Logger;
   readonly clock: Clock;
 }
 
 export function createWorkerListener(options: WorkerListenerOptions): WorkerListener & { stats(): ListenerStats } {
-  const { clock, events, identity, logger } = options;
+  const { clock, events, identity, logger, neighbours = null } = options;
   const config = { ...DEFAULTS, ...options.config };
   const sessions = createSessions({ clock, maxSessions: config.maxSessions });
   const connections = new Set<Connection>();
@@ -114,6 +117,9 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
   let draining: Promise<void> | undefined;
   let port = 0;
   let endAccessWatch: () => void = () => undefined;
+  let endNeighbourWatch: () => void = () => undefined;
+  /** What was last told, so that nothing is told twice. */
+  let toldGateways = '';
 
   const desk = createEnrolDesk({ enrolment: identity.enrolment, clock, logger, onRefused: refuse });
   const doorway = createDoorway({
@@ -219,6 +225,12 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
   function openControl(greeting: Greeting): ConnectionHandlers {
     const { arrival, connection, hello } = greeting;
     const { name } = arrival.worker;
+    if (hello.linked?.includes(config.gateway) === true) {
+      throw new PosternError(
+        'already_linked',
+        `${name} has a session with ${config.gateway}: look for another gateway`,
+      );
+    }
     const { resumed } = sessions.prepare(name, hello);
     const ticket = randomBytes(24).toString('base64url');
     const session = new Session({
@@ -231,6 +243,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       renew: renewerOf(arrival),
       control: connection,
       takesDeploy: hello.features?.includes(DEPLOY) === true,
+      takesGateways: hello.features?.includes(GATEWAYS) === true,
       heardBytes: () => arrival.socket.bytesRead,
       maxPayloadBytes: minLimits(config.limits, hello.limits).maxPayloadBytes,
       events,
@@ -240,6 +253,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     welcome(greeting, ticket);
     const fields = { worker: name, session: hello.session, epoch: hello.epoch };
     logger.debug('control connection opened', { ...fields, resumed, agent: hello.agent, address: arrival.address });
+    if (neighbours !== null) session.tell(gatewaysMessage(neighbours));
     events.onOpen(session, resumed);
     return {
       onMessage: (message, payload) => session.onControlMessage(message, payload),
@@ -300,6 +314,15 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
     }
   }
 
+  function tellGateways(): void {
+    if (neighbours === null) return;
+    const message = gatewaysMessage(neighbours);
+    const text = JSON.stringify(message);
+    if (text === toldGateways) return;
+    toldGateways = text;
+    for (const session of sessions.live()) session.tell(message);
+  }
+
   function noteHeard(): void {
     const names = sessions.live().map(({ worker }) => worker);
     if (names.length === 0) return;
@@ -322,12 +345,14 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       ticking = clock.every(config.pingMs, tick);
       hearing = clock.every(HEARD_MS, noteHeard);
       endAccessWatch = identity.access.onChange(checkSessions);
+      if (neighbours !== null) endNeighbourWatch = neighbours.onChange(tellGateways);
     },
     async stop() {
       const closed = doorway.close();
       ticking?.cancel();
       hearing?.cancel();
       endAccessWatch();
+      endNeighbourWatch();
       noteHeard();
       desk.close();
       for (const session of sessions.live()) session.close('draining', 'the gateway stops');

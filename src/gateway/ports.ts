@@ -375,6 +375,14 @@ export interface SessionEvents {
   /** `stored`: what lies there unloaded. */
   onModels(session: GatewaySession, models: readonly ModelReport[], stored?: readonly StoredVersion[]): void;
   onGrant(session: GatewaySession, model: string, version: string, rows: number): void;
+  /** The worker wants rows back that were not used: `answer` with how many there were, in this very step. */
+  onWithdraw(
+    session: GatewaySession,
+    model: string,
+    version: string,
+    rows: number,
+    answer: (rows: number) => void,
+  ): void;
   /** After a reconnect: every attempt that the worker still holds. */
   onResume(session: GatewaySession, attempts: readonly (readonly [JobId, number])[]): void;
   /** Nothing more will come of an earlier run of this worker. */

@@ -14,7 +14,8 @@ import type { Issued } from '../identity/enrolment.ts';
 import type { WorkerIdentity } from '../identity/peer.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { MAX_INLINE_BYTES } from '../protocol/limits.ts';
-import type { Assign, Message, WantedVersions } from '../protocol/messages.ts';
+import type { Message, MessageOf, WantedVersions } from '../protocol/messages.ts';
+import { assignMessage } from './assign-message.ts';
 import type {
   Exchange,
   ExchangeEvents,
@@ -39,6 +40,7 @@ export interface SessionParts {
   readonly renew: (request: string) => Promise<Issued>;
   readonly control: Connection;
   readonly takesDeploy: boolean;
+  readonly takesGateways: boolean;
   /** Bytes that the control connection has received so far: any growth is a sign of life. */
   readonly heardBytes: () => number;
   /** The largest payload that the worker takes. */
@@ -196,6 +198,11 @@ export class Session implements GatewaySession {
     if (!this.#ended) this.#parts.control.send({ type: 'deploy', models: [...models] });
   };
 
+  /** Which gateways there are. A worker that would not understand it is not told. */
+  tell(gateways: MessageOf<'gateways'>): void {
+    if (!this.#ended && this.#parts.takesGateways) this.#parts.control.send(gateways);
+  }
+
   /** Models that it announced and was not invited for. */
   deny(models: readonly string[]): void {
     if (!this.#ended) this.#parts.control.send({ type: 'denied', models: [...models] });
@@ -214,6 +221,13 @@ export class Session implements GatewaySession {
       case 'grant':
         events.onGrant(this, message.model, message.version, message.rows);
         return;
+      case 'withdraw': {
+        const { model, version, rows } = message;
+        events.onWithdraw(this, model, version, rows, (given) =>
+          this.#parts.control.send({ type: 'withdrawn', model, version, rows: given }),
+        );
+        return;
+      }
       case 'failure':
         events.onFailure(this, this.#fence(message), message.code, message.message, message.retryable);
         return;
@@ -396,23 +410,4 @@ export class Session implements GatewaySession {
   #breach(message: Message): void {
     this.close('protocol_error', `a worker does not send ${message.type} here`);
   }
-}
-
-function assignMessage(job: Job, version: string, timeoutMs: number | null): Assign {
-  const message: Assign = {
-    type: 'assign',
-    job: job.id,
-    attempt: job.attempt,
-    model: job.model,
-    version,
-    rows: job.rows,
-    contentType: job.input.contentType,
-    bytes: job.input.bytes.byteLength,
-  };
-  if (timeoutMs !== null) message.timeoutMs = timeoutMs;
-  for (const _ in job.parameters) {
-    message.parameters = job.parameters as NonNullable<Assign['parameters']>;
-    break;
-  }
-  return message;
 }

@@ -12,7 +12,9 @@ export const SUPPORTED_VERSIONS: readonly number[] = [PROTOCOL_VERSION];
 
 /** The gateway says which versions of a model are to be loaded, and the worker says which lie there unloaded. */
 export const DEPLOY = 'deploy';
-export const FEATURES: readonly string[] = [DEPLOY];
+/** The gateway says which others there are, and gives back credit that it has not used. */
+export const GATEWAYS = 'gateways';
+export const FEATURES: readonly string[] = [DEPLOY, GATEWAYS];
 
 /** The smaller of both in each: what holds on a connection, both ways. */
 export function minLimits(a: Limits, b: Limits): Limits {

@@ -24,6 +24,8 @@ export const CONNECTION_WINDOW_BYTES = 32 * 1024 * 1024;
 export const MAX_STREAMS = 256;
 /** Rows that one worker may grant in all; credit arithmetic beyond it is an error, not an overflow. */
 export const MAX_CREDIT_ROWS = 1_000_000;
+/** That a worker is told of: it has a session with each. */
+export const MAX_GATEWAYS = 256;
 /** A whole payload, input or output. */
 export const MAX_PAYLOAD_BYTES = 64 * 1024 * 1024;
 

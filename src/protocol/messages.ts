@@ -11,6 +11,7 @@ import {
   DEFAULT_LIMITS,
   EXCHANGE_WINDOW_BYTES,
   MAX_CREDIT_ROWS,
+  MAX_GATEWAYS,
   MAX_INLINE_BYTES,
   MAX_PAYLOAD_BYTES,
 } from './limits.ts';
@@ -60,8 +61,10 @@ export const hello = z.object({
   limits,
   /** Earlier runs of this worker whose ends it still has: their attempts stay theirs until `gone`, or until their lease ends. */
   previous: z.array(id).max(8).optional(),
-  /** `deploy`: it takes that message. */
+  /** `deploy`: it takes that message. `gateways`: it takes that one, and takes credit back. */
   features: features.optional(),
+  /** Gateways that it has a session with. One that finds itself here refuses, instead of ending that session for this one. */
+  linked: z.array(id).max(64).optional(),
 });
 
 /** Answers hello. G→W */
@@ -79,8 +82,8 @@ export const welcome = z.object({
   pingMs: durationMs,
   deadMs: durationMs,
   leaseMs: durationMs,
-  /** `host:port` of every gateway of the cluster; the worker dials all. Empty: only this one. */
-  gateways: z.array(z.string().max(300)).max(256),
+  /** Empty, and not to be read: the message `gateways` says it, again and again. */
+  gateways: z.array(z.string().max(300)).max(MAX_GATEWAYS),
   features: features.optional(),
 });
 
@@ -167,6 +170,16 @@ export const deploy = z.object({ type: z.literal('deploy'), models: z.array(want
 
 /** Grants credit: the worker accepts `rows` more rows of this model. W→G */
 export const grant = z.object({ type: z.literal('grant'), model: modelName, version: modelVersion, rows });
+
+/** Takes back credit that the gateway has not used: at most so many rows, so that another gateway can have them. W→G */
+export const withdraw = z.object({ type: z.literal('withdraw'), model: modelName, version: modelVersion, rows });
+/** Answers it: so many rows were unused, and are the worker's again. G→W */
+export const withdrawn = z.object({
+  type: z.literal('withdrawn'),
+  model: modelName,
+  version: modelVersion,
+  rows: z.int().min(0).max(MAX_CREDIT_ROWS),
+});
 
 /** Work. Consumes `rows` of the model's credit. The input is the payload. G→W */
 export const assign = z.object({
@@ -306,6 +319,21 @@ export const renewalRefused = z.object({ type: z.literal('renewal_refused'), cod
 /** The models of the last `models` message that this worker was not invited for: it is sent no work for them. G→W */
 export const denied = z.object({ type: z.literal('denied'), models: z.array(modelName).max(256) });
 
+/** All gateways of the cluster that take workers, this one included; replaces the list before. G→W */
+export const gateways = z.object({
+  type: z.literal('gateways'),
+  gateways: z
+    .array(
+      z.object({
+        /** As in its welcome. */
+        id,
+        /** `host:port` that leads to it and to no other. Absent: the worker looks for it where it found the others. */
+        address: z.string().min(1).max(300).optional(),
+      }),
+    )
+    .max(MAX_GATEWAYS),
+});
+
 /** Numbers of HTTP exchanges grow within a session, and are never used again. */
 const exchange = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 /** Names and values in turn. */
@@ -362,6 +390,8 @@ export const message = z.discriminatedUnion('type', [
   models,
   deploy,
   grant,
+  withdraw,
+  withdrawn,
   assign,
   cancel,
   canceled,
@@ -383,6 +413,7 @@ export const message = z.discriminatedUnion('type', [
   renewed,
   renewalRefused,
   denied,
+  gateways,
   request,
   response,
   body,

@@ -296,6 +296,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
       'The invitation or the request for a certificate cannot be used: used, expired, wrong, or for another name.',
     todo: 'Read the reason; `postern invite` on the gateway makes a new invitation.',
   },
+  already_linked: {
+    meaning: 'A worker that looks for the other gateways of its cluster met one that it has a session with.',
+    todo: 'Nothing: behind a load balancer that is how it finds them. It tries again by itself.',
+  },
   superseded: {
     meaning: 'The same worker connected again; this older session is over.',
     todo: 'Nothing, after a reconnect. If it repeats, two machines use one identity: give each its own.',
