@@ -5,7 +5,7 @@
 import { systemClock } from '../../src/clock.ts';
 import { openIdentity } from '../../src/identity/identity.ts';
 import { silentLogger } from '../../src/logger.ts';
-import { createWorkerLink } from '../../src/worker/link.ts';
+import { createWorkerLinks } from '../../src/worker/links/links.ts';
 import { fixedCredentials } from '../../test/support/tunnel-identity.ts';
 import type { WorkerLink } from '../../src/worker/ports.ts';
 
@@ -14,8 +14,8 @@ const identity = await openIdentity({ folder: identityFolder, hosts: [], clock: 
 const links: WorkerLink[] = [];
 for (let n = 0; n < Number(count); n += 1) {
   const { keyPem, certPem } = await identity.issueWorker(`idle-${n}`, 3_600_000);
-  const link = createWorkerLink({
-    config: { host: '127.0.0.1', port: Number(port) },
+  const link = createWorkerLinks({
+    targets: [{ host: '127.0.0.1', port: Number(port) }],
     credentials: fixedCredentials({ keyPem, certPem, caPem: identity.caPem }),
     events: {
       onAssign: () => undefined,
@@ -29,6 +29,7 @@ for (let n = 0; n < Number(count); n += 1) {
     logger: silentLogger,
     clock: systemClock,
     random: Math.random,
+    spool: null,
   });
   link.announce([{ name: 'echo', version: '1', state: 'ready', kind: 'echo', maxRows: 1 }]);
   link.setCapacity('echo', '1', 4);

@@ -11,6 +11,7 @@ import { parseProxies } from '../gateway/http/address.ts';
 import { parseOrigin } from '../gateway/http/cors.ts';
 import { faultOf } from '../identity/keys/token.ts';
 import { Secret } from '../secret.ts';
+import { MAX_TARGETS } from '../worker/targets.ts';
 import { pythonEnvironment } from './python-environment.ts';
 import type { FRONTS } from './settings-deploy.ts';
 import {
@@ -74,7 +75,8 @@ export interface Config {
   readonly limitsFile: string | null;
   readonly outboundAllow: readonly string[];
   readonly outboundHttp: boolean;
-  readonly targetHost: string;
+  /** Hosts, each perhaps with a port. */
+  readonly targetHosts: readonly string[];
   readonly targetPort: number;
   /** null: as an own authority writes it. */
   readonly gatewayName: string | null;
@@ -148,6 +150,12 @@ function problemWith(setting: Setting, text: string): string | null {
       return integer(kind.min, kind.max);
     case 'choice':
       return kind.choices.includes(text) ? null : `expected one of ${kind.choices.join(', ')}`;
+    case 'targets': {
+      const items = itemsOf(text);
+      return items.length > 0 && items.length <= MAX_TARGETS && items.every((item) => parseAddress(item, 1) !== null)
+        ? null
+        : `expected up to ${MAX_TARGETS} hosts with commas between, each perhaps with a port, like a.example,b.example:37373`;
+    }
     case 'destinations':
       return text.split(',').every((entry) => parseAllowRule(entry) !== null)
         ? null
@@ -288,7 +296,7 @@ export function parseConfig(env: Environment, folder: string): Config {
     limitsFile: limitsFile === null ? null : resolve(folder, limitsFile),
     outboundAllow: text('POSTERN_OUTBOUND_ALLOW')?.split(',') ?? [],
     outboundHttp: required('POSTERN_OUTBOUND_HTTP') === '1',
-    targetHost: required('TARGET_HOST'),
+    targetHosts: Object.freeze(itemsOf(required('TARGET_HOST'))),
     targetPort: Number(required('TARGET_PORT')),
     gatewayName: text('POSTERN_GATEWAY_NAME'),
     guidesDir: path('POSTERN_GUIDES_DIR'),

@@ -10,6 +10,8 @@ export type SettingUse = 'gateway' | 'worker' | 'caller' | 'all';
 /** What a value must look like. A port to listen on may be 0: the system then chooses, and `--ready-file` tells which. */
 export type SettingKind =
   | { readonly type: 'host' }
+  /** Hosts, each perhaps with a port. */
+  | { readonly type: 'targets' }
   | { readonly type: 'port'; readonly min: 0 | 1 }
   | { readonly type: 'folder' }
   /** A host, or `host:port`. */
@@ -293,16 +295,17 @@ export const SETTINGS = {
       '1 allows plain `http://` for webhooks and inputs by URL. Whoever is on the way can then read and change them.',
   },
   TARGET_HOST: {
-    kind: { type: 'host' },
+    kind: { type: 'targets' },
     use: 'worker',
     fallback: '127.0.0.1',
-    about: 'Host of the gateway that the worker dials. By default where it joined, and 127.0.0.1 if it did not.',
+    about:
+      'Host of the gateway that the worker dials, or of several with commas between, each perhaps with a port (`a.example,b.example:37373`): they tell it of the others of their cluster. By default where it joined, and 127.0.0.1 if it did not.',
   },
   TARGET_PORT: {
     kind: { type: 'port', min: 1 },
     use: 'worker',
     fallback: '37373',
-    about: 'Tunnel port of that gateway.',
+    about: 'Tunnel port of those gateways for which TARGET_HOST says none.',
   },
   POSTERN_GATEWAY_NAME: {
     kind: { type: 'host' },

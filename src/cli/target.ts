@@ -1,16 +1,23 @@
-/** Which gateway the worker of this machine belongs to. */
+/** Which gateways the worker of this machine belongs to. */
 import { OWN_GATEWAY, type GatewayRule } from '../worker/dial.ts';
-import { parseAddress, type Config } from './config.ts';
+import type { Target } from '../worker/targets.ts';
+import { formatAddress, parseAddress, type Config } from './config.ts';
 import { isSet } from './env.ts';
 
-/** What somebody chose in the settings; otherwise where the worker joined. */
-export function targetOf(config: Config, joinedAt: string | null): { readonly host: string; readonly port: number } {
+/** What somebody chose in the settings; otherwise where the worker joined. Each once, and at least one. */
+export function targetsOf(config: Config, joinedAt: string | null): Target[] {
   const joined = joinedAt === null ? null : parseAddress(joinedAt, config.targetPort);
-  return {
-    host: joined === null || isSet('TARGET_HOST') ? config.targetHost : joined.host,
-    port: joined === null || isSet('TARGET_PORT') ? config.targetPort : joined.port,
-  };
+  const port = joined === null || isSet('TARGET_PORT') ? config.targetPort : joined.port;
+  if (joined !== null && !isSet('TARGET_HOST')) return [{ host: joined.host, port }];
+  const targets = new Map<string, Target>();
+  for (const text of config.targetHosts) {
+    const target = parseAddress(text, port);
+    if (target !== null) targets.set(addressOf(target), target);
+  }
+  return [...targets.values()];
 }
+
+export const addressOf = ({ host, port }: Target): string => formatAddress(host, port);
 
 /** Another authority's certificates name the gateway as they please, and may be for more than one purpose. */
 export const gatewayRuleOf = ({ gatewayName }: Config): GatewayRule =>

@@ -6,11 +6,11 @@
  */
 import { PosternError } from '../errors.ts';
 import type { Connection } from '../protocol/connection.ts';
-import type { MessageOf } from '../protocol/messages.ts';
-import type { Attempt, AttemptEnd } from './ports.ts';
+import type { Assign, MessageOf } from '../protocol/messages.ts';
+import type { Assignment, Attempt, AttemptEnd } from './ports.ts';
 import type { SpoolFile } from './spool.ts';
 
-/** Results wait in memory; beyond this no credit is granted until the gateway acked some. */
+/** Results wait in memory; beyond this no credit is granted until a gateway acked some. Of all links together. */
 const MAX_KEPT_BYTES = 256 * 1024 * 1024;
 /** A resume message lists at most 16,384 attempts; half of them is left for what runs. */
 const MAX_KEPT_COUNT = 8_192;
@@ -28,15 +28,27 @@ export interface Running extends Attempt {
 }
 
 export interface Kept {
-  readonly message: MessageOf<'result'> | MessageOf<'failure'>;
+  /** With the session that it belongs to, if that is not the one that it is sent in. */
+  message: MessageOf<'result'> | MessageOf<'failure'>;
   readonly payload: Uint8Array | undefined;
   /** The data connection that carries it; null: the control connection, or not sent yet. */
   via: Connection | null;
   /** When it ended, in the outbox's ticks. */
-  readonly tick: number;
+  tick: number;
   /** The file of the spool that it lies in; null: it is in memory only. */
   file: SpoolFile | null;
   acked: boolean;
+}
+
+/** What waits for acks, over all links of a worker. */
+export class KeptTotals {
+  bytes = 0;
+  count = 0;
+
+  /** Too much waits: nothing more should be accepted. */
+  get full(): boolean {
+    return this.bytes >= MAX_KEPT_BYTES || this.count >= MAX_KEPT_COUNT;
+  }
 }
 
 export class Attempts {
@@ -44,7 +56,11 @@ export class Attempts {
   readonly #kept = new Map<string, Kept>();
   readonly #earlyCancels = new Set<string>();
   readonly #past = new Set<string>();
-  #keptBytes = 0;
+  readonly #totals: KeptTotals;
+
+  constructor(totals = new KeptTotals()) {
+    this.#totals = totals;
+  }
 
   get runningCount(): number {
     return this.#running.size;
@@ -54,9 +70,9 @@ export class Attempts {
     return this.#kept.size;
   }
 
-  /** Too much waits for acks: nothing more should be accepted. */
+  /** Too much waits for acks, here or on other links: nothing more should be accepted. */
   get full(): boolean {
-    return this.#keptBytes >= MAX_KEPT_BYTES || this.#kept.size >= MAX_KEPT_COUNT;
+    return this.#totals.full;
   }
 
   /** `early`: it was canceled before it came. `duplicate`: it is held already, or over; it must not run twice. */
@@ -88,7 +104,8 @@ export class Attempts {
 
   keep(kept: Kept): void {
     this.#kept.set(keyOf(kept.message), kept);
-    this.#keptBytes += kept.payload?.byteLength ?? 0;
+    this.#totals.count += 1;
+    this.#totals.bytes += kept.payload?.byteLength ?? 0;
   }
 
   /** What was kept of it; undefined: nothing (any more). */
@@ -97,7 +114,8 @@ export class Attempts {
     const kept = this.#kept.get(key);
     if (!kept) return undefined;
     this.#kept.delete(key);
-    this.#keptBytes -= kept.payload?.byteLength ?? 0;
+    this.#totals.count -= 1;
+    this.#totals.bytes -= kept.payload?.byteLength ?? 0;
     return kept;
   }
 
@@ -130,6 +148,26 @@ export class Attempts {
     }
     return held;
   }
+}
+
+export function assignmentOf(message: Assign, input: Buffer, receivedAt: number): Assignment {
+  const { job, attempt, model, version, rows, contentType, parameters = {}, timeoutMs } = message;
+  const deadlineAt = timeoutMs === undefined ? null : receivedAt + timeoutMs;
+  return { job, attempt, model, version, rows, contentType, input, parameters, deadlineAt, receivedAt };
+}
+
+export function progressOf(
+  { job, attempt }: Attempt,
+  fraction: number | null,
+  message: string | null,
+): MessageOf<'progress'> {
+  return {
+    type: 'progress',
+    job,
+    attempt,
+    ...(fraction === null ? {} : { fraction }),
+    ...(message === null ? {} : { message: message.slice(0, 2_000) }),
+  };
 }
 
 /** The end of an attempt as its message. An output beyond what the gateway takes becomes a failure. */

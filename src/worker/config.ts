@@ -6,13 +6,18 @@ import { availableParallelism, totalmem } from 'node:os';
 import { z } from 'zod';
 import { PosternError } from '../errors.ts';
 import { DRAIN_MS } from '../protocol/limits.ts';
+import { MAX_TARGETS } from './targets.ts';
 
 const MIB = 1024 * 1024;
 
+const target = z.strictObject({
+  host: z.string().min(1).max(253).default('127.0.0.1'),
+  port: z.int().min(1).max(65_535).default(37_373),
+});
+
 const schema = z.strictObject({
-  /** The gateway to dial. */
-  targetHost: z.string().min(1).max(253).default('127.0.0.1'),
-  targetPort: z.int().min(1).max(65_535).default(37_373),
+  /** The gateways to dial; they tell of others. */
+  targets: z.array(target).min(1).max(MAX_TARGETS).prefault([{}]),
   /** The model repository: `<name>/<version>/postern.yaml`. */
   modelsDir: z.string().min(1),
   /** Where results wait for the gateway's ack, beside the memory: of this worker alone. null: nowhere. */

@@ -56,7 +56,7 @@ async function openProcess(folder: string, port: number, clock: Clock = systemCl
   const credentials = createCredentials({
     folder,
     identity: await readWorkerIdentity(folder),
-    target: { host: '127.0.0.1', port },
+    targets: [{ host: '127.0.0.1', port }],
     gateway: OWN_GATEWAY,
     clock,
     logger,

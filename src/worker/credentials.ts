@@ -15,6 +15,7 @@ import type { Message, MessageOf } from '../protocol/messages.ts';
 import { createDialContext } from './dial.ts';
 import type { GatewayRule } from './dial.ts';
 import { askGateway } from './enrol.ts';
+import type { Target } from './targets.ts';
 
 /** What the link asks of it. */
 export interface LinkCredentials {
@@ -32,7 +33,8 @@ export interface CredentialsOptions {
   readonly folder: string;
   /** As read from the folder. */
   readonly identity: WorkerCredentials;
-  readonly target: { readonly host: string; readonly port: number };
+  /** Where a certificate that has ended can be renewed: asked in turn. */
+  readonly targets: readonly Target[];
   readonly gateway: GatewayRule;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -52,7 +54,7 @@ const FIRST_RETRY_MS = 1_000;
 const ASK_TIMEOUT_MS = 10_000;
 
 export function createCredentials(options: CredentialsOptions): LinkCredentials {
-  const { folder, clock, logger, random, target, gateway } = options;
+  const { folder, clock, logger, random, targets, gateway } = options;
   let identity = options.identity;
   let context = createDialContext(identity);
   let dueAt = dueTime(identity);
@@ -150,13 +152,27 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
     try {
       const question = await makeQuestion();
       if (question === null) return;
-      const asked = { ...target, context, gateway, clock, signal, timeoutMs: ASK_TIMEOUT_MS };
-      await keep(await askGateway(asked, question, 'renewed'));
+      await keep(await askAny(question, signal));
     } catch (thrown) {
       const { code, message } = toPosternError(thrown);
       // The dial goes on all the same: whether the certificate has ended is for the gateway's clock to say.
       logger.warn('certificate has ended and was not renewed', { code, reason: message });
     }
+  }
+
+  /** One that answers has the last word, also when it refuses. */
+  async function askAny(question: MessageOf<'renew'>, signal: AbortSignal): Promise<MessageOf<'renewed'>> {
+    let problem: PosternError | null = null;
+    for (const target of targets) {
+      const asked = { ...target, context, gateway, clock, signal, timeoutMs: ASK_TIMEOUT_MS };
+      try {
+        return await askGateway(asked, question, 'renewed');
+      } catch (thrown) {
+        problem = toPosternError(thrown);
+        if (problem.code !== 'unreachable' && problem.code !== 'connection_lost') break;
+      }
+    }
+    throw problem ?? new PosternError('unreachable', 'there is no gateway to ask');
   }
 
   return {

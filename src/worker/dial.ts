@@ -7,6 +7,7 @@ import { PosternError } from '../errors.ts';
 import { checkGatewayCertificate, GATEWAY_SERVER_NAME } from '../identity/peer.ts';
 import type { WorkerCredentials } from '../identity/worker.ts';
 import { ALPN } from '../protocol/limits.ts';
+import type { Target } from './targets.ts';
 
 /** Which gateways are the right ones, beside that their certificate comes from a trusted authority. */
 export interface GatewayRule {
@@ -19,9 +20,7 @@ export interface GatewayRule {
 /** The authority signs gateways under one fixed name, so any address, tunnel or NAT in between is fine. */
 export const OWN_GATEWAY: GatewayRule = { name: GATEWAY_SERVER_NAME, strict: true };
 
-export interface DialOptions {
-  readonly host: string;
-  readonly port: number;
+export interface DialOptions extends Target {
   /** From {@link createDialContext}. */
   readonly context: SecureContext;
   readonly clock: Clock;

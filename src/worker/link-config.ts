@@ -1,16 +1,20 @@
-/** What a dialling session can be told, and what it does when it is not. */
+/** What the link to one gateway can be told, and what it does when it is not. */
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import { DATA_CONNECTIONS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS } from '../protocol/limits.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { LinkCredentials } from './credentials.ts';
+import type { ByteBudget } from '../protocol/budget.ts';
+import type { MessageOf } from '../protocol/messages.ts';
+import type { KeptTotals } from './attempts.ts';
+import type { Leftovers } from './links/leftovers.ts';
+import type { LinkCredit } from './links/pool.ts';
 import type { LinkEvents } from './ports.ts';
 import type { Spool } from './spool.ts';
+import type { Target } from './targets.ts';
 
-export interface WorkerLinkConfig {
-  /** TARGET_HOST and TARGET_PORT. */
-  readonly host: string;
-  readonly port: number;
+/** The same for every link of a worker. */
+export interface LinkSettings {
   /** Name and version of this program, told to the gateway. */
   readonly agent?: string;
   readonly limits?: Limits;
@@ -28,14 +32,34 @@ export const LINK_DEFAULTS = {
   helloTimeoutMs: HELLO_TIMEOUT_MS,
 };
 
-export interface WorkerLinkOptions {
-  readonly config: WorkerLinkConfig;
+/** What a link tells of itself, beside the work that it brings. */
+export interface GatewayLinkEvents extends LinkEvents {
+  /** Before anything is sent to it. */
+  onConnected(gateway: string, worker: string): void;
+  onLost(): void;
+  /** Which gateways there are, as this one sees it. */
+  onGateways(gateways: MessageOf<'gateways'>['gateways']): void;
+}
+
+export interface GatewayLinkOptions {
+  readonly target: Target;
+  readonly settings: LinkSettings;
   readonly credentials: LinkCredentials;
-  readonly events: LinkEvents;
+  readonly events: GatewayLinkEvents;
+  /** Its credit. `wake`: to be called when something is due that this link did nothing for. */
+  readonly openCredit: (wake: () => void) => LinkCredit;
+  /** Ends of sessions that are over, which any link may deliver. */
+  readonly leftovers: Leftovers;
+  /** For the next hello: sessions that may still have ends to deliver, and the gateways that other links are connected to. */
+  readonly introduction: () => { readonly previous: readonly string[]; readonly linked: readonly string[] };
   readonly logger: Logger;
   readonly clock: Clock;
   /** Numbers in [0, 1): jitter. */
   readonly random: () => number;
-  /** Where ends wait for their acks beside the memory. Without one they die with the process. */
-  readonly spool?: Spool | null;
+  /** Shared by all connections of all links. */
+  readonly budget: ByteBudget;
+  /** Shared by all links. */
+  readonly kept: KeptTotals;
+  /** Where ends wait for their acks beside the memory. null: they die with the process. */
+  readonly spool: Spool | null;
 }

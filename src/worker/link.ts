@@ -1,52 +1,65 @@
 /**
- * The dialling end of a session: keeps one connection to the gateway as long as it is not stopped, turns messages into
- * {@link LinkEvents} and the executor's calls into messages. What is kept of attempts is the `Outbox`'s and the `PartSender`'s.
+ * The dialling end of a session with one gateway: keeps a connection to it as long as it is not stopped, turns messages into
+ * {@link GatewayLinkEvents} and its owner's calls into messages. What is kept of attempts is the `Outbox`'s and the `PartSender`'s.
  *
  * State: connecting → connected → connecting …, for ever; → draining when its owner asks; → stopped. While draining it
  * still dials, because the results of what runs must arrive. A loss of the link is no loss of work: attempts go on, and the
- * next connection begins with `resume`, the unacked results, the models, and only then new credit.
+ * next connection begins with `resume`, the unacked results, the models, and only then new credit. While it is lost, another
+ * link of the worker may deliver what ends here. A link that is retired dials no more, and stops when nothing runs.
  */
 import { randomUUID } from 'node:crypto';
 import type { Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
-import { createByteBudget, DEFAULT_BUDGET_BYTES } from '../protocol/budget.ts';
-import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
-import { minLimits } from '../protocol/hello.ts';
+import type { Connection } from '../protocol/connection.ts';
+import { GATEWAYS, minLimits } from '../protocol/hello.ts';
 import { DEFAULT_LIMITS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
-import type { Assign, Hello, Message, Welcome } from '../protocol/messages.ts';
-import { createPayloadMemory } from '../payload-memory.ts';
+import type { Assign, Message, ModelReport, StoredVersion, Welcome } from '../protocol/messages.ts';
 import { createService } from '../service.ts';
-import { Attempts } from './attempts.ts';
+import type { Service } from '../service.ts';
+import { assignmentOf, Attempts, progressOf } from './attempts.ts';
 import { createBackoff } from './backoff.ts';
-import { createCreditLedger } from './credit-ledger.ts';
 import { createDataConnections } from './data-connections.ts';
 import type { DataConnections } from './data-connections.ts';
-import { dialGateway } from './dial.ts';
 import { createExchanges } from './exchanges.ts';
 import { createGrantPace } from './grant-pace.ts';
-import { greet } from './greeting.ts';
 import { watchJumps } from './jumps.ts';
 import { createModelList } from './model-list.ts';
 import { createOutbox } from './outbox.ts';
 import { LINK_DEFAULTS } from './link-config.ts';
-import type { WorkerLinkOptions } from './link-config.ts';
+import type { GatewayLinkOptions } from './link-config.ts';
+import { createHandOver } from './links/hand-over.ts';
+import type { Carrier } from './links/leftovers.ts';
+import { createOpener } from './opener.ts';
 import { createPartSender } from './part-sender.ts';
 import type { Attempt, AttemptEnd, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
 
-export type { WorkerLinkConfig } from './link-config.ts';
+export interface GatewayLink
+  extends Service, Pick<WorkerLink, 'progress' | 'partial' | 'end' | 'drain' | 'state' | 'roundTripMs'> {
+  readonly session: string;
+  announce(models: readonly ModelReport[], stored: readonly StoredVersion[]): void;
+  /** Nothing runs here, and nothing waits for an ack. */
+  readonly idle: boolean;
+  /** While it is not connected: another link may deliver what ended here, and what will. */
+  handOver(): void;
+  /** Dials no more. Resolves when what runs has ended and was handed over. */
+  retire(): Promise<void>;
+}
 
-export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
-  const { clock, credentials, events, logger, random } = options;
-  const config = { ...LINK_DEFAULTS, ...options.config };
+export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
+  const { clock, credentials, events, leftovers, logger, random, settings, target } = options;
+  const config = { ...LINK_DEFAULTS, ...settings };
   const session = randomUUID();
-  const attempts = new Attempts();
-  const ledger = createCreditLedger();
+  const where = `${target.host}:${target.port}`;
+  const attempts = new Attempts(options.kept);
+  const credit = options.openCredit(scheduleFlush);
+  const carrier: Carrier = { send: sendPayload };
   const models = createModelList();
   const parts = createPartSender({ send: sendPayload });
-  const outbox = createOutbox({ attempts, session, clock, spool: options.spool ?? null, send: sendPayload });
+  const outbox = createOutbox({ attempts, session, clock, spool: options.spool, send: sendPayload });
+  const handOver = createHandOver({ session, outbox, leftovers, clock, logger, where, onGone: scheduleFlush });
   const exchanges = createExchanges({
-    take: (model, version) => ledger.take(model, version, 1),
+    take: (model, version) => credit.take(model, version, 1),
     release: (model, version) => freed(model, version, 1, true),
     onRequest(exchange) {
       data?.want();
@@ -55,7 +68,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   });
   const grantPace = createGrantPace(clock, scheduleFlush);
   const redial = createRedial({ clock, random, connect, onGone });
-  const budget = createByteBudget(DEFAULT_BUDGET_BYTES, createPayloadMemory().grew);
+  const open = createOpener({ target, settings, credentials, session, clock, budget: options.budget });
   let state: WorkerLink['state'] = 'connecting';
   let epoch = 0;
   let wasConnected = false;
@@ -67,13 +80,14 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
   let gatewayDrain: 'pending' | 'told' | null = null;
   let ownDrain: { readonly finish: () => void; deadlineAt: number; timer: Timer } | null = null;
   let drained: Promise<void> | undefined;
+  let retired: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
   let stopping = false;
   let running: Promise<void> | undefined;
   let jumps: Timer | undefined;
 
   function setState(to: WorkerLink['state'], error: PosternError | null): void {
     if (state === to) return;
-    logger.info('link state', { from: state, to, code: error?.code, reason: error?.message });
+    logger.info('link state', { from: state, to, target: where, code: error?.code, reason: error?.message });
     state = to;
     events.onState(to, error);
   }
@@ -85,17 +99,21 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     const gone = Promise.withResolvers<PosternError | null>();
     try {
       let connectedAt = 0;
-      await open('control', undefined, signal, (connection, welcome) => {
-        connectedAt = clock.monotonic();
-        attach(connection, welcome);
-        return {
-          onMessage: onControlMessage,
-          onClose(error) {
-            detach();
-            gone.resolve(error);
-          },
-        };
-      });
+      await open(
+        () => ({ role: 'control', epoch, ...options.introduction() }),
+        signal,
+        (connection, welcome) => {
+          connectedAt = clock.monotonic();
+          attach(connection, welcome);
+          return {
+            onMessage: onControlMessage,
+            onClose(error) {
+              detach();
+              gone.resolve(error);
+            },
+          };
+        },
+      );
       const error = await gone.promise;
       return { error, connectedMs: clock.monotonic() - connectedAt };
     } catch (thrown) {
@@ -105,40 +123,8 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   function onGone(error: PosternError | null, delayMs: number): void {
     if (!ownDrain) setState('connecting', error);
-    const fields = { code: error?.code, reason: error?.message, delay_ms: Math.round(delayMs) };
+    const fields = { target: where, code: error?.code, reason: error?.message, delay_ms: Math.round(delayMs) };
     logger.warn('dialling again', fields);
-  }
-
-  async function open(
-    role: Hello['role'],
-    ticket: string | undefined,
-    signal: AbortSignal,
-    onWelcome: (connection: Connection, welcome: Welcome) => ConnectionHandlers,
-  ): Promise<Connection> {
-    const { host, port, dialTimeoutMs: timeoutMs } = config;
-    const helloEpoch = epoch;
-    const previous = role === 'control' ? outbox.previous() : [];
-    const more = {
-      ...(ticket === undefined ? {} : { ticket }),
-      ...(previous.length === 0 ? {} : { previous: [...previous] }),
-    };
-    const context = await credentials.context(signal);
-    const { gateway } = credentials;
-    const socket = await dialGateway({ host, port, context, gateway, clock, timeoutMs, signal });
-    const onAbort = (): void => void socket.destroy();
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      return await greet(socket, {
-        clock,
-        limits: config.limits,
-        budget,
-        timeoutMs: config.helloTimeoutMs,
-        hello: { role, session, epoch: helloEpoch, agent: config.agent, ...more },
-        onWelcome,
-      });
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
   }
 
   function onJump(jumpMs: number): void {
@@ -155,22 +141,30 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     gatewayDrain = null;
     maxOutputBytes = minLimits(config.limits, welcome.limits).maxPayloadBytes;
     attempts.restart();
-    ledger.restart();
+    credit.connected(welcome.gateway, welcome.features?.includes(GATEWAYS) === true);
     parts.restart();
+    // What the others had not delivered yet is among what is sent again.
+    handOver.back();
+    events.onConnected(welcome.gateway, welcome.worker);
     data = createDataConnections({
       count: config.dataConnections,
       clock,
       backoff: createBackoff(random),
       open: (signal, onReady, onGone) =>
-        open('data', welcome.ticket, signal, (dataConnection) => {
-          onReady(dataConnection);
-          return {
-            onMessage: (message, payload) => onDataMessage(dataConnection, message, payload),
-            onClose: () => onGone(dataConnection),
-          };
-        }),
+        open(
+          () => ({ role: 'data', epoch, ticket: welcome.ticket }),
+          signal,
+          (dataConnection) => {
+            onReady(dataConnection);
+            return {
+              onMessage: (message, payload) => onDataMessage(dataConnection, message, payload),
+              onClose: () => onGone(dataConnection),
+            };
+          },
+        ),
       onLost(lost) {
         outbox.lost(lost);
+        leftovers.lost(lost);
         parts.lost(lost);
         exchanges.lost(lost);
       },
@@ -180,6 +174,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     if (wasConnected) connection.send({ type: 'resume', attempts: attempts.held() });
     wasConnected = true;
     outbox.resend();
+    leftovers.attach(carrier);
     for (const { progress } of attempts.running()) if (progress) connection.send(progress);
     models.welcomed(welcome);
     connection.send(models.message());
@@ -193,10 +188,14 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     credentials.detach();
     exchanges.lost(null);
     control = null;
+    credit.lost();
     parts.stop();
+    leftovers.detach(carrier);
     outbox.disconnected();
     data?.close();
     data = null;
+    handOver.lost();
+    events.onLost();
     scheduleFlush();
   }
 
@@ -206,7 +205,9 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         onAssign(message, payload);
         return;
       case 'ack':
-        for (const [job, attempt] of message.attempts) outbox.acked({ job, attempt });
+        for (const [job, attempt] of message.attempts) {
+          if (!outbox.acked({ job, attempt })) leftovers.acked({ job, attempt });
+        }
         for (const [job, attempt, seq] of message.partials ?? []) parts.acked({ job, attempt }, seq);
         scheduleFlush();
         return;
@@ -223,11 +224,18 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
         if (message.models.length === 0) logger.info('invited for every model that is served');
         else logger.warn('not invited for these models: no work is sent for them', { models: message.models });
         return;
+      case 'withdrawn':
+        credit.withdrawn(message.model, message.version, message.rows);
+        return;
+      case 'gateways':
+        events.onGateways(message.gateways);
+        return;
       case 'deploy':
         events.onDeploy(message.models);
         return;
       case 'drain':
         gatewayDrain ??= 'pending';
+        credit.draining();
         logger.info('the gateway drains', { deadline_ms: message.deadlineMs, reason: message.reason });
         events.onDrain(message.deadlineMs);
         scheduleFlush();
@@ -252,7 +260,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
     const begun = attempts.begin({ job, attempt, model, version, rows, progress: null });
     // Sent again because a data connection died under it; the first one arrived after all.
     if (begun === 'duplicate') return;
-    if (!ledger.take(model, version, rows)) {
+    if (!credit.take(model, version, rows)) {
       attempts.finish(message);
       control?.close('flow_control', `${rows} rows of ${model}@${version} were assigned beyond the granted credit`);
       return;
@@ -262,19 +270,7 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       freed(model, version, rows);
       return;
     }
-    const receivedAt = clock.monotonic();
-    events.onAssign({
-      job,
-      attempt,
-      model,
-      version,
-      rows,
-      contentType: message.contentType,
-      input,
-      parameters: message.parameters ?? {},
-      deadlineAt: message.timeoutMs === undefined ? null : receivedAt + message.timeoutMs,
-      receivedAt,
-    });
+    events.onAssign(assignmentOf(message, input, clock.monotonic()));
   }
 
   function breach(message: Message): void {
@@ -303,24 +299,31 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
 
   function flush(): void {
     flushScheduled = false;
-    const idle = attempts.runningCount === 0 && attempts.keptCount === 0 && exchanges.count === 0;
     if (ownDrain) {
-      if (idle && !control) ownDrain.finish();
+      if (!control && isIdle() && leftovers.pendingAt(carrier) === 0) ownDrain.finish();
       return;
     }
-    if (!control) return;
+    if (!control) {
+      if (retired && isIdle()) void service.stop().then(retired.resolve);
+      return;
+    }
     if (gatewayDrain === null) {
-      if (!attempts.full) for (const grant of ledger.due()) control.send({ type: 'grant', ...grant });
-    } else if (gatewayDrain === 'pending' && idle) {
+      if (!attempts.full) for (const grant of credit.due()) control.send({ type: 'grant', ...grant });
+    } else if (gatewayDrain === 'pending' && isIdle() && leftovers.pendingAt(carrier) === 0) {
       gatewayDrain = 'told';
       control.send({ type: 'drained' });
     }
+    for (const rows of credit.withdrawals()) control.send({ type: 'withdraw', ...rows });
+  }
+
+  function isIdle(): boolean {
+    return attempts.runningCount === 0 && attempts.keptCount === 0 && exchanges.count === 0;
   }
 
   /** Rows are free again, whatever ended what took them. While the gateway has plenty, their grant may wait for others. */
   function freed(model: string, version: string, rows: number, mayWait = false): void {
-    ledger.release(model, version, rows);
-    if (mayWait && !ledger.isPressing && gatewayDrain === null && ownDrain === null) grantPace.later();
+    credit.release(model, version, rows);
+    if (mayWait && !credit.isPressing && gatewayDrain === null && ownDrain === null) grantPace.later();
     else scheduleFlush();
     events.onFreed(model, version);
   }
@@ -342,14 +345,16 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       return;
     }
     outbox.end(finished, how, maxOutputBytes);
-    if (!control) outbox.disconnected();
+    if (control) return;
+    handOver.try();
+    outbox.disconnected();
   }
 
   const service = createService({
-    async start() {
-      await outbox.open();
+    start() {
       jumps = watchJumps(clock, onJump);
       running = redial.run();
+      return Promise.resolve();
     },
     async stop() {
       stopping = true;
@@ -359,34 +364,41 @@ export function createWorkerLink(options: WorkerLinkOptions): WorkerLink {
       redial.stop();
       control?.close('draining', 'the worker stops');
       await running;
+      handOver.stop();
       await outbox.stop();
+      credit.close();
       setState('stopped', null);
     },
   });
 
   return {
     ...service,
-    announce(list, stored = []) {
+    session,
+    announce(list, stored) {
       models.set(list, stored);
       control?.send(models.message());
-    },
-    busyRows: (model, version) => ledger.busyRows(model, version),
-    setCapacity(model, version, rows) {
-      ledger.setCapacity(model, version, rows);
-      scheduleFlush();
     },
     progress(attempt, fraction, message) {
       const of = attempts.find(attempt);
       if (!of) return;
-      of.progress = { type: 'progress', job: attempt.job, attempt: attempt.attempt };
-      if (fraction !== null) of.progress.fraction = fraction;
-      if (message !== null) of.progress.message = message.slice(0, 2_000);
+      of.progress = progressOf(attempt, fraction, message);
       control?.send(of.progress);
     },
     partial(attempt, seq, contentType, bytes) {
       return attempts.isRunning(attempt) ? parts.add(attempt, seq, contentType, bytes) : undefined;
     },
     end,
+    get idle() {
+      return isIdle();
+    },
+    handOver: () => handOver.try(),
+    retire() {
+      if (retired) return retired.promise;
+      retired = Promise.withResolvers<void>();
+      redial.stop();
+      scheduleFlush();
+      return retired.promise;
+    },
     drain(deadlineMs) {
       if (stopping) return service.stop();
       drained ??= new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Ends on their way to the gateway: sent at once, kept until acked, and sent again after a reconnect or by the next run of the
- * worker. Owner of what is written to the spool and when, and of when it is over with earlier runs.
+ * Ends on their way to a gateway: sent at once, kept until acked, and sent again after a reconnect, by another link, or by the
+ * next run of the worker. Owner of what is written to the spool and when, and of when it is over with earlier runs.
  *
  * It writes behind: only what was not acked within {@link SPOOL_TICKS} ticks is written, all of that in one file with one
  * flush. So a link that works costs the disk nothing, and an end no more than a number.
@@ -28,7 +28,7 @@ const MAX_PREVIOUS = 8;
 
 export interface OutboxOptions {
   readonly attempts: Attempts;
-  /** This run of the worker. */
+  /** Of the link that it belongs to. */
   readonly session: string;
   /** null: what is not acked dies with the process. */
   readonly spool: Spool | null;
@@ -49,7 +49,14 @@ export interface Outbox {
   lost(connection: Connection): void;
   /** There is no connection, so no ack will come: what is not written is written now. */
   disconnected(): void;
-  acked(attempt: Attempt): void;
+  /** False: it is not kept here. */
+  acked(attempt: Attempt): boolean;
+  /** Takes in ends of another outbox, without sending them. */
+  keep(ends: readonly Kept[]): void;
+  /** The same, and sends them if it can. */
+  take(ends: readonly Kept[]): void;
+  /** Hands out those that `which` names, as if they had never been here. */
+  handOut(which: (kept: Kept) => boolean): Kept[];
   /** Writes the rest. */
   stop(): Promise<void>;
 }
@@ -77,6 +84,15 @@ export function createOutbox({ attempts, session, spool, clock, send }: OutboxOp
     if (attempts.keptCount > 0) return;
     ticking?.cancel();
     ticking = null;
+  }
+
+  function keep(ends: readonly Kept[]): void {
+    for (const kept of ends) {
+      // It has waited long enough, and ticks are counted differently elsewhere.
+      kept.tick = 0;
+      attempts.keep(kept);
+    }
+    if (ends.length > 0) watch();
   }
 
   /** One file at a time; what became due meanwhile goes into the next. */
@@ -112,7 +128,8 @@ export function createOutbox({ attempts, session, spool, clock, send }: OutboxOp
     if (file === null) return false;
     let acked = 0;
     for (const kept of due) {
-      if (kept.acked) acked += 1;
+      // Written twice if it went from one outbox to another meanwhile: one file is enough.
+      if (kept.acked || kept.file !== null) acked += 1;
       else kept.file = file;
     }
     if (acked > 0) to.release(file, acked);
@@ -146,17 +163,28 @@ export function createOutbox({ attempts, session, spool, clock, send }: OutboxOp
     },
     acked(attempt) {
       const kept = attempts.forget(attempt);
-      if (kept === undefined) return;
+      if (kept === undefined) return false;
       kept.acked = true;
       if (kept.file !== null) spool?.release(kept.file, 1);
       const of = kept.message.session;
-      if (of === undefined) return;
-      const left = (earlier.get(of) ?? 1) - 1;
-      earlier.set(of, left);
-      if (left > 0) return;
+      const known = of === undefined ? undefined : earlier.get(of);
+      if (of === undefined || known === undefined) return true;
+      earlier.set(of, known - 1);
+      if (known > 1) return true;
       earlier.delete(of);
       // Lost with the connection, it is as good as said: the lease of that run ends by itself.
       send({ type: 'gone', session: of }, undefined);
+      return true;
+    },
+    keep,
+    take(ends) {
+      keep(ends);
+      ends.forEach(transmit);
+    },
+    handOut(which) {
+      const out = [...attempts.kept()].filter(which);
+      for (const { message } of out) attempts.forget(message);
+      return out;
     },
     async stop() {
       ticking?.cancel();

@@ -82,7 +82,7 @@ function end(outbox: Outbox, job: string, output: string): void {
   );
 }
 
-const ack = (outbox: Outbox, job: string): void => outbox.acked({ job, attempt: 1 });
+const ack = (outbox: Outbox, job: string): void => void outbox.acked({ job, attempt: 1 });
 
 void test('a file says what was written into it, whole', () => {
   const ends = [resultOf('a', 'output'), failure, resultOf('b', '')];

@@ -18,7 +18,7 @@ async function startWorker(scene: Scene, tunnel: Tunnel): Promise<Worker> {
   await folder.write('broken', '1', { file: Buffer.from('no network') });
   const made = await scene.identity.issueWorker('gpu-1', 86_400_000);
   const worker = createWorker({
-    config: parseWorkerConfig({ targetPort: tunnel.port, modelsDir: folder.path }),
+    config: parseWorkerConfig({ targets: [{ port: tunnel.port }], modelsDir: folder.path }),
     credentials: fixedCredentials({ ...made, caPem: scene.identity.caPem }),
     logger: silentLogger,
     clock: systemClock,

@@ -1,4 +1,4 @@
-/** The worker: the model repository and its executor behind a link that dials out. It listens on nothing. */
+/** The worker: the model repository and its executor behind links that dial out. It listens on nothing. */
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import type { ModelReport } from '../protocol/messages.ts';
@@ -7,7 +7,7 @@ import type { Service } from '../service.ts';
 import type { WorkerConfig } from './config.ts';
 import type { LinkCredentials } from './credentials.ts';
 import { createExecutor } from './executor.ts';
-import { createWorkerLink } from './link.ts';
+import { createWorkerLinks } from './links/links.ts';
 import type { WorkerLink } from './ports.ts';
 import { createSpool } from './spool.ts';
 
@@ -37,8 +37,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const { config, credentials, logger, clock, random } = options;
   let draining: Promise<void> | undefined;
 
-  const link = createWorkerLink({
-    config: { host: config.targetHost, port: config.targetPort },
+  const link = createWorkerLinks({
+    targets: config.targets,
     credentials,
     logger,
     clock,

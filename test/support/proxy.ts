@@ -164,12 +164,14 @@ function relay(near: Socket, far: Socket): Relayed {
   };
 }
 
-export async function openProxy(targetPort: number): Promise<Proxy> {
+/** A function is asked for the port of each connection, as a load balancer would choose it. */
+export async function openProxy(targetPort: number | (() => number)): Promise<Proxy> {
   const connections: Relayed[] = [];
   const sockets = new Set<Socket>();
 
   const server = createServer({ noDelay: true }, (near) => {
-    const far = connect({ host: '127.0.0.1', port: targetPort, noDelay: true });
+    const port = typeof targetPort === 'number' ? targetPort : targetPort();
+    const far = connect({ host: '127.0.0.1', port, noDelay: true });
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));

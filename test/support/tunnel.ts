@@ -8,6 +8,7 @@ import type { Clock } from '../../src/clock.ts';
 import type { Job } from '../../src/dispatch/job.ts';
 import { createWorkerListener } from '../../src/gateway/listener.ts';
 import type { WorkerListenerConfig } from '../../src/gateway/listener.ts';
+import type { Neighbours } from '../../src/gateway/neighbours.ts';
 import type { GatewaySession, SessionEvents } from '../../src/gateway/ports.ts';
 import { openIdentity } from '../../src/identity/identity.ts';
 import type { GatewayIdentity } from '../../src/identity/identity.ts';
@@ -15,9 +16,10 @@ import type { TunnelIdentity } from '../../src/identity/tunnel-identity.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { LogFields, Logger } from '../../src/logger.ts';
 import type { LinkCredentials } from '../../src/worker/credentials.ts';
-import { createWorkerLink } from '../../src/worker/link.ts';
-import type { WorkerLinkConfig } from '../../src/worker/link.ts';
+import type { LinkSettings } from '../../src/worker/link-config.ts';
+import { createWorkerLinks } from '../../src/worker/links/links.ts';
 import type { AttemptEnd, LinkEvents, WorkerLink } from '../../src/worker/ports.ts';
+import type { Spool } from '../../src/worker/spool.ts';
 import { createJournal } from './journal.ts';
 import type { Journal } from './journal.ts';
 import { fixedCredentials, openToAll } from './tunnel-identity.ts';
@@ -110,6 +112,7 @@ export interface TunnelOptions {
   readonly config?: Partial<WorkerListenerConfig>;
   /** Beside the journal. */
   readonly events?: Partial<SessionEvents>;
+  readonly neighbours?: Neighbours;
 }
 
 async function openTunnel(scene: Scene, options: TunnelOptions): Promise<Tunnel> {
@@ -118,6 +121,7 @@ async function openTunnel(scene: Scene, options: TunnelOptions): Promise<Tunnel>
     config: { host: '127.0.0.1', port: 0, gateway: 'test', leaseMs: 30_000, ...options.config },
     identity: options.identity ?? openToAll(scene.identity),
     events: withMore(events, options.events),
+    neighbours: options.neighbours ?? null,
     logger: silentLogger,
     clock: options.clock ?? systemClock,
   });
@@ -151,13 +155,16 @@ export interface TestLink {
 }
 
 export interface LinkOptions {
+  /** Further gateways to begin with. */
+  readonly more?: readonly Pick<Tunnel, 'port'>[];
+  readonly spool?: Spool | null;
   /** Default: a new certificate of the scene's authority. */
   readonly credentials?: LinkCredentials;
   readonly name?: string;
   readonly certificateTtlMs?: number;
   readonly clock?: Clock;
   readonly random?: () => number;
-  readonly config?: Partial<WorkerLinkConfig>;
+  readonly config?: LinkSettings;
   readonly events?: Partial<LinkEvents>;
 }
 
@@ -167,13 +174,15 @@ async function openLink(scene: Scene, tunnel: Pick<Tunnel, 'port'>, options: Lin
   const log = createJournal<LogLine>();
   const write = (message: string, fields: LogFields = {}): void => log.add({ message, fields });
   const logger: Logger = { ...silentLogger, info: write, warn: write, error: write };
-  const link = createWorkerLink({
-    config: { host: '127.0.0.1', port: tunnel.port, ...options.config },
+  const link = createWorkerLinks({
+    targets: [tunnel, ...(options.more ?? [])].map(({ port }) => ({ host: '127.0.0.1', port })),
+    settings: options.config ?? {},
     credentials: options.credentials ?? fixedCredentials({ ...made, caPem: scene.identity.caPem }),
     events: withMore(events, options.events),
     logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
+    spool: options.spool ?? null,
   });
   scene.onEnd(() => link.stop());
   await link.start();

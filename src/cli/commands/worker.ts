@@ -13,11 +13,13 @@ export function addWorker(program: Command): void {
     .addHelpText(
       'after',
       `
-The worker opens no port. It goes on dialling when the gateway is away, so start order does not matter.
+The worker opens no port. It goes on dialling when the gateway is away, so start order does not matter. Of several
+gateways one is enough to begin with: they tell it of the others, and it serves all of them.
 Settings: TARGET_HOST, TARGET_PORT, POSTERN_MODELS_DIR, POSTERN_IDENTITY_DIR, … (docs/configuration.md).
 
 Examples:
   TARGET_HOST=gateway.example.org postern worker
+  TARGET_HOST=gw-1.example.org,gw-2.example.org:37373 postern worker
   POSTERN_MODELS_DIR=/srv/models postern worker
 ${EXIT_CODES_HELP}`,
     )

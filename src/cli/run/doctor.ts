@@ -10,7 +10,7 @@ import { httpSteps } from '../doctor/http.ts';
 import { tunnelSteps } from '../doctor/tunnel.ts';
 import { isSet, loadConfig } from '../env.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
-import { gatewayRuleOf, targetOf } from '../target.ts';
+import { addressOf, gatewayRuleOf, targetsOf } from '../target.ts';
 import { paint, printable } from '../terminal.ts';
 import { apiKeyOf, type CallerOptions } from '../options.ts';
 
@@ -21,7 +21,7 @@ export async function examine(flags: CallerOptions): Promise<number> {
   const identityDir = await findIdentity(config);
   // A broken identity is a finding of its own; until it is read, the settings say where to look.
   const joinedAt = identityDir === null ? null : await readGateway(identityDir).catch(() => null);
-  const target = targetOf(config, joinedAt);
+  const targets = targetsOf(config, joinedAt);
   const checks: Check[] = [];
   if (identityDir === null) {
     const check: Check = {
@@ -34,14 +34,24 @@ export async function examine(flags: CallerOptions): Promise<number> {
     show(check);
     checks.push(check);
   } else {
-    const tunnel = tunnelSteps({ ...target, identityDir, gateway: gatewayRuleOf(config) });
-    try {
-      checks.push(...(await runChain(tunnel.steps, show)));
-    } finally {
-      tunnel.close();
+    for (const target of targets) {
+      const tunnel = tunnelSteps({ ...target, identityDir, gateway: gatewayRuleOf(config) });
+      // Of several gateways each line says which one it is about.
+      const named = (check: Check): Check =>
+        targets.length === 1 ? check : { ...check, name: `${check.name} ${addressOf(target)}` };
+      try {
+        checks.push(...(await runChain(tunnel.steps, (check) => show(named(check)))).map(named));
+      } finally {
+        tunnel.close();
+      }
     }
   }
-  if (identityDir === null || flags.gateway !== undefined || isSet('POSTERN_URL') || isThisMachine(target.host)) {
+  if (
+    identityDir === null ||
+    flags.gateway !== undefined ||
+    isSet('POSTERN_URL') ||
+    targets.some(({ host }) => isThisMachine(host))
+  ) {
     const url = flags.gateway ?? config.url;
     const client = createClient({
       gateway: url,

@@ -8,7 +8,7 @@ import type { WorkerReady } from '../../deploy/worker/ready.ts';
 import { createWorker, type Worker } from '../../worker/worker.ts';
 import { createCredentials } from '../../worker/credentials.ts';
 import { loadConfig } from '../env.ts';
-import { gatewayRuleOf, targetOf } from '../target.ts';
+import { addressOf, gatewayRuleOf, targetsOf } from '../target.ts';
 import { untilAskedToEnd, writeReadyFile } from '../lifetime.ts';
 import { createLogger } from '../logging.ts';
 
@@ -22,11 +22,10 @@ export async function worker({ readyFile }: WorkerFlags): Promise<void> {
   const ending = untilAskedToEnd();
   const folder = config.identityDir;
   const identity = await readWorkerIdentity(folder);
-  const target = targetOf(config, identity.joinedAt);
+  const targets = targetsOf(config, identity.joinedAt);
   const service = createWorker({
     config: parseWorkerConfig({
-      targetHost: target.host,
-      targetPort: target.port,
+      targets,
       modelsDir: config.modelsDir,
       watchModels: config.modelsWatch,
       deployedFile: join(config.dataDir, 'deployed', `${identity.name}.json`),
@@ -38,7 +37,7 @@ export async function worker({ readyFile }: WorkerFlags): Promise<void> {
     credentials: createCredentials({
       folder,
       identity,
-      target,
+      targets,
       gateway: gatewayRuleOf(config),
       clock: systemClock,
       logger,
@@ -60,7 +59,7 @@ export async function worker({ readyFile }: WorkerFlags): Promise<void> {
   });
   await service.start();
   report();
-  logger.info('worker started', { worker: identity.name, target: `${target.host}:${target.port}` });
+  logger.info('worker started', { worker: identity.name, target: targets.map(addressOf).join(',') });
   const reason = await ending;
   logger.info('worker draining', { reason, drain_ms: config.drainMs });
   await service.drain(config.drainMs);

@@ -1,0 +1,189 @@
+/** One worker and several gateways: real listeners, links over mutual TLS on loopback, and a spool on a disk. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../clock.ts';
+import { silentLogger } from '../../logger.ts';
+import type { GatewaySession, SessionEvents } from '../../gateway/ports.ts';
+import type { Neighbours } from '../../gateway/neighbours.ts';
+import { openProxy } from '../../../test/support/proxy.ts';
+import { ECHO, makeJob, onGateway, onWorker, resultOf, sessionOf, tunnelTest } from '../../../test/support/tunnel.ts';
+import type { Scene, TestLink, Tunnel } from '../../../test/support/tunnel.ts';
+import { createSpool, type Spool } from '../spool.ts';
+
+type Entry = Neighbours['list'][number];
+
+/** The list that all gateways of a test have. */
+function createNeighbours(): Neighbours & { set(list: readonly Entry[]): void } {
+  const observers = new Set<() => void>();
+  let list: readonly Entry[] = [];
+  return {
+    get list() {
+      return list;
+    },
+    set(next) {
+      list = next;
+      for (const observer of observers) observer();
+    },
+    onChange(observer) {
+      observers.add(observer);
+      return () => observers.delete(observer);
+    },
+  };
+}
+
+const entry = (id: string, tunnel: Pick<Tunnel, 'port'> | null): Entry => ({
+  id,
+  state: 'serving',
+  tunnelAddress: tunnel === null ? null : `127.0.0.1:${tunnel.port}`,
+});
+
+interface Cluster {
+  readonly neighbours: ReturnType<typeof createNeighbours>;
+  readonly a: Tunnel;
+  readonly b: Tunnel;
+}
+
+/** There is no engine behind these listeners: they give back all that is asked for. */
+const events: Partial<SessionEvents> = { onWithdraw: (...[, , , rows, answer]) => answer(rows) };
+
+async function openCluster(scene: Scene): Promise<Cluster> {
+  const neighbours = createNeighbours();
+  const [a, b] = await Promise.all(
+    ['a', 'b'].map((gateway) =>
+      scene.openTunnel({ config: { gateway, pingMs: 50, deadMs: 60_000 }, events, neighbours }),
+    ),
+  );
+  neighbours.set([entry('a', a!), entry('b', b!)]);
+  return { neighbours, a: a!, b: b! };
+}
+
+/** A link that takes 8 rows of ECHO. */
+async function openEcho(scene: Scene, tunnel: Pick<Tunnel, 'port'>, spool: Spool | null = null): Promise<TestLink> {
+  const worker = await scene.openLink(tunnel, { spool, random: () => 0.1 });
+  worker.link.announce([ECHO]);
+  worker.link.setCapacity('echo', '1', 8);
+  return worker;
+}
+
+/** Granted less withdrawn: what the gateway may still send if it has sent nothing. */
+const creditAt = ({ journal }: Tunnel, session: GatewaySession): number =>
+  journal.entries.reduce((rows, event) => {
+    if (event.type === 'onGrant' && event.args[0] === session) return rows + event.args[3];
+    if (event.type === 'onWithdraw' && event.args[0] === session) return rows - event.args[3];
+    return rows;
+  }, 0);
+
+tunnelTest('a worker that was told of one gateway serves all, and shares out what it takes', async (scene) => {
+  const { a, b } = await openCluster(scene);
+  const worker = await openEcho(scene, a);
+  const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+  assert.notEqual(atA.id, atB.id, 'fences of one gateway mean nothing to the other');
+  await a.journal.until(() => creditAt(a, atA) === 4);
+  await b.journal.until(() => creditAt(b, atB) === 4);
+  atA.assign(makeJob('at-a'), '1', null);
+  atB.assign(makeJob('at-b'), '1', null);
+  const assigned = [(await onWorker(worker, 'onAssign'))[0], (await onWorker(worker, 'onAssign', 2))[0]];
+  assert.equal(worker.link.busyRows('echo', '1'), 2);
+  for (const one of assigned) worker.link.end(one, resultOf(Buffer.from(one.job)));
+  const [resultA, resultB] = [await onGateway(a, 'onResult'), await onGateway(b, 'onResult')];
+  assert.deepEqual([resultA[1].job, resultA[1].session], ['at-a', atA.id]);
+  assert.deepEqual([resultB[1].job, resultB[1].session], ['at-b', atB.id]);
+  assert.equal(worker.link.state, 'connected');
+  assert.ok(worker.link.roundTripMs === null || worker.link.roundTripMs >= 0);
+});
+
+tunnelTest(
+  'what ends for a gateway that is gone is delivered by another one, with the session that it belongs to',
+  async (scene) => {
+    const { neighbours, a, b } = await openCluster(scene);
+    const worker = await openEcho(scene, a);
+    const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+    await a.journal.until(() => creditAt(a, atA) === 4);
+    for (const id of ['before', 'after']) atA.assign(makeJob(id), '1', null);
+    const [before] = await onWorker(worker, 'onAssign', 1);
+    const [after] = await onWorker(worker, 'onAssign', 2);
+    // Told, and not acked: then it goes.
+    worker.link.end(before, resultOf(Buffer.from('1')));
+    await onGateway(a, 'onResult');
+    await a.listener.stop();
+    neighbours.set([entry('b', b)]);
+    const [session, fence] = await onGateway(b, 'onResult');
+    assert.deepEqual([session, fence], [atB, { job: 'before', attempt: 1, session: atA.id }]);
+    worker.link.end(after, resultOf(Buffer.from('2')));
+    const [, second] = await onGateway(b, 'onResult', 2);
+    assert.deepEqual(second, { job: 'after', attempt: 1, session: atA.id });
+    atB.ack([fence, second]);
+    await worker.log.find(({ message }) => message === 'a gateway is dialled no more');
+    // All of the credit is at the one that is left.
+    await b.journal.until(() => creditAt(b, atB) === 8);
+  },
+);
+
+tunnelTest('a gateway that comes back at its address is dialled again, and gets its own ends', async (scene) => {
+  const { neighbours, a, b } = await openCluster(scene);
+  const worker = await openEcho(scene, b);
+  const [atA] = [await sessionOf(a), await sessionOf(b)];
+  await a.journal.until(() => creditAt(a, atA) === 4);
+  atA.assign(makeJob('long'), '1', null);
+  const [long] = await onWorker(worker, 'onAssign');
+  await a.listener.stop();
+  const again = await scene.openTunnel({ config: { port: a.port, gateway: 'a-again' }, events, neighbours });
+  neighbours.set([entry('a-again', again), entry('b', b)]);
+  const back = await sessionOf(again);
+  assert.equal(back.id, atA.id, 'the same session: its attempts are still held');
+  const [, attempts] = await onGateway(again, 'onResume');
+  assert.deepEqual(attempts, [['long', 1]]);
+  worker.link.end(long, resultOf(Buffer.from('1')));
+  assert.equal((await onGateway(again, 'onResult'))[1].session, atA.id);
+});
+
+tunnelTest('behind one address for all it finds every gateway, and no session is replaced', async (scene) => {
+  const { neighbours, a, b } = await openCluster(scene);
+  neighbours.set([entry('a', null), entry('b', null)]);
+  // A load balancer that hands out the same gateway three times before it hands out the other one.
+  let count = 0;
+  const balancer = await openProxy(() => ((count += 1) % 4 === 0 ? b.port : a.port));
+  scene.onEnd(() => balancer.close());
+  const worker = await openEcho(scene, balancer);
+  const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+  await a.journal.until(() => creditAt(a, atA) === 4);
+  await b.journal.until(() => creditAt(b, atB) === 4);
+  assert.equal(a.journal.entries.filter(({ type }) => type === 'onClose').length, 0);
+  const refused = worker.log.entries.filter(({ fields }) => fields.code === 'already_linked');
+  assert.ok(refused.length >= 1, 'it met the first one again, and was refused');
+});
+
+tunnelTest('the ends of an earlier run are delivered by whichever gateway is there', async (scene) => {
+  const { a, b } = await openCluster(scene);
+  const folder = await mkdtemp(join(tmpdir(), 'postern-links-'));
+  scene.onEnd(() => rm(folder, { recursive: true }));
+  const openSpool = (): Spool => createSpool({ folder, clock: systemClock, logger: silentLogger });
+  const first = await openEcho(scene, a, openSpool());
+  const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+  await a.journal.until(() => creditAt(a, atA) === 4);
+  await b.journal.until(() => creditAt(b, atB) === 4);
+  atA.assign(makeJob('at-a'), '1', null);
+  atB.assign(makeJob('at-b'), '1', null);
+  for (const nth of [1, 2]) {
+    const [assignment] = await onWorker(first, 'onAssign', nth);
+    first.link.end(assignment, resultOf(Buffer.from(assignment.job)));
+  }
+  await Promise.all([onGateway(a, 'onResult'), onGateway(b, 'onResult')]);
+  await first.link.stop();
+  await a.listener.stop();
+
+  await openEcho(scene, b, openSpool());
+  const session = await sessionOf(b, 2);
+  assert.deepEqual([...session.previous].sort(), [atA.id, atB.id].sort(), 'neither is taken for lost');
+  const [, one] = await onGateway(b, 'onResult', 2);
+  const [, two] = await onGateway(b, 'onResult', 3);
+  assert.deepEqual([one, two].map((fence) => [fence.job, fence.session]).sort(), [
+    ['at-a', atA.id],
+    ['at-b', atB.id],
+  ]);
+  session.ack([one, two]);
+  const gone = [await onGateway(b, 'onGone'), await onGateway(b, 'onGone', 2)];
+  assert.deepEqual(gone.map(([, id]) => id).sort(), [atA.id, atB.id].sort());
+});
