@@ -3,6 +3,7 @@
  * `docs/configuration.md` (a test compares the two) and behind `.env.example`.
  */
 import { DEPLOY_SETTINGS } from './settings-deploy.ts';
+import { TARGET_SETTINGS } from './settings-target.ts';
 
 /** Where a setting matters. */
 export type SettingUse = 'gateway' | 'worker' | 'caller' | 'all';
@@ -294,26 +295,7 @@ export const SETTINGS = {
     about:
       '1 allows plain `http://` for webhooks and inputs by URL. Whoever is on the way can then read and change them.',
   },
-  TARGET_HOST: {
-    kind: { type: 'targets' },
-    use: 'worker',
-    fallback: '127.0.0.1',
-    about:
-      'Host of the gateway that the worker dials, or of several with commas between, each perhaps with a port (`a.example,b.example:37373`): they tell it of the others of their cluster. By default where it joined, and 127.0.0.1 if it did not.',
-  },
-  TARGET_PORT: {
-    kind: { type: 'port', min: 1 },
-    use: 'worker',
-    fallback: '37373',
-    about: 'Tunnel port of those gateways for which TARGET_HOST says none.',
-  },
-  POSTERN_GATEWAY_NAME: {
-    kind: { type: 'host' },
-    use: 'worker',
-    fallback: null,
-    about:
-      'With certificates of another authority: the name that the gateway’s certificate must carry. By default `postern-gateway`, which an own authority writes.',
-  },
+  ...TARGET_SETTINGS,
   POSTERN_GUIDES_DIR: {
     kind: { type: 'folder' },
     use: 'gateway',

@@ -8,41 +8,22 @@
 import { z } from 'zod';
 import { DATATYPES, MAX_DIMENSIONS, MAX_TENSOR_NAME_CHARS, MAX_TENSORS } from './datatypes.ts';
 import {
-  DEFAULT_LIMITS,
-  EXCHANGE_WINDOW_BYTES,
-  MAX_CREDIT_ROWS,
-  MAX_GATEWAYS,
-  MAX_INLINE_BYTES,
-  MAX_PAYLOAD_BYTES,
-} from './limits.ts';
+  attempt,
+  bytes,
+  contentType,
+  durationMs,
+  features,
+  id,
+  limits,
+  modelName,
+  modelVersion,
+  rows,
+  text,
+  workerName,
+} from './fields.ts';
+import { EXCHANGE_WINDOW_BYTES, MAX_CREDIT_ROWS, MAX_GATEWAYS, MAX_INLINE_BYTES } from './limits.ts';
 
-const id = z.string().min(1).max(64);
-/** Model and version names double as folder names: no separators, no leading dot. */
-export const modelName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/);
-export const modelVersion = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/);
-export const workerName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
-const contentType = z.string().min(1).max(255);
-const text = z.string().max(2_000);
-const attempt = z.int().min(1).max(1_000_000);
-const rows = z.int().min(1).max(MAX_CREDIT_ROWS);
-const bytes = z.int().min(0).max(MAX_PAYLOAD_BYTES);
-const durationMs = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
-
-const limits = z.object({
-  maxPayloadBytes: z.int().min(1_024).max(MAX_PAYLOAD_BYTES),
-  streamWindowBytes: z
-    .int()
-    .min(65_536)
-    .max(DEFAULT_LIMITS.streamWindowBytes * 16),
-  connectionWindowBytes: z
-    .int()
-    .min(65_536)
-    .max(DEFAULT_LIMITS.connectionWindowBytes * 16),
-  maxStreams: z.int().min(1).max(65_536),
-});
-
-/** What a peer can do beyond the first form of `postern/1`: a message that only newer peers know is sent only to these. */
-const features = z.array(z.string().min(1).max(32)).max(16);
+export { modelName, modelVersion, workerName };
 
 /** The first message on every connection. W→G */
 export const hello = z.object({
