@@ -51,15 +51,17 @@ test('the number of kept results is bounded; the oldest go first, and the newest
 test('a million waiting jobs do not slow a submit, a claim, a cancel or a position', async () => {
   const store = createMemoryStore({ clock: createManualClock(), queueLimitJobs: 2_000_000 });
   const random = createRandom(1);
+  /** CPU time, ms: a machine that does other things meanwhile changes nothing. */
   const round = async (from: number): Promise<number> => {
-    const began = performance.now();
+    const began = process.cpuUsage();
     for (let i = from; i < from + 2_000; i += 1) {
       await store.submit([job(i, { caller: `caller-${random.int(0, 50)}`, priority: random.int(-2, 2) })]);
       await store.claim([{ ...CLAIM, maxRows: 1 }]);
       await store.queuePosition(`job-${i - 500}`);
       await store.cancel(`job-${i - 1_000}`);
     }
-    return (performance.now() - began) / 2_000;
+    const { user, system } = process.cpuUsage(began);
+    return (user + system) / 1_000 / 2_000;
   };
   const fill = async (from: number, count: number): Promise<void> => {
     for (let i = from; i < from + count; i += 10_000) {
@@ -74,7 +76,8 @@ test('a million waiting jobs do not slow a submit, a claim, a cancel or a positi
   const few = await round(12_000);
   await fill(20_000, 1_000_000);
   await round(1_100_000);
-  const many = await round(1_200_000);
+  // The lesser of two: a collection of a million jobs may fall into either.
+  const many = Math.min(await round(1_200_000), await round(1_300_000));
   // Measured: about 2 times, all of it cache misses. A queue that is searched through would be a hundred times slower.
   assert.ok(many < few * 15 + 0.02, `${few.toFixed(4)} ms a round with few, ${many.toFixed(4)} ms with a million`);
 });
