@@ -75,12 +75,18 @@ const blocked = (site: Site, name: ProcessName, peers: readonly string[], how: B
   };
 };
 
-/** How a gateway may die or be gone, for whoever measures it alone. */
+/** How a gateway may die or be gone. */
 export const DEATHS = {
   'gateway killed': killed,
   'gateway unplugged': unplugged,
   'gateway drained': stopped,
 } as const satisfies Record<string, (site: Site, name: GatewayName) => () => Promise<() => Promise<void>>>;
+
+/** What is measured alone: those, and a gateway that lives and can keep nothing. */
+export const LOSSES = {
+  ...DEATHS,
+  'gateway cut from the database': (site: Site, name: GatewayName) => blocked(site, name, ['db'], 'silence'),
+} as const;
 
 /** One of all that can happen, to one of those parts that are free. */
 export function drawFault(site: Site, random: Random, isFree: (part: Fault['part']) => boolean): Fault | null {

@@ -1,14 +1,14 @@
-/** How long callers go without a success when one gateway dies and nothing else fails, and how long until its jobs are elsewhere. */
+/** How long callers go without a success when one gateway is lost and nothing else fails, and how long until its jobs are elsewhere. */
 import { until } from '../support/postern.ts';
 import type { Callers } from './callers.ts';
-import { DEATHS } from './faults.ts';
+import { LOSSES } from './faults.ts';
 import { GATEWAYS, type GatewayName, type Site } from './site.ts';
 
-export type Death = keyof typeof DEATHS;
+export type Loss = keyof typeof LOSSES;
 
 export interface Measured {
-  readonly death: Death;
-  /** The longest time between two answers of 2xx at the load balancer, over all callers, from the death on. */
+  readonly loss: Loss;
+  /** The longest time between two answers of 2xx at the load balancer, over all callers, from then on. */
   readonly withoutSuccessMs: number;
   /** The same for submissions alone: an id was handed out. */
   readonly withoutSubmissionMs: number;
@@ -53,14 +53,14 @@ interface Row {
 export interface MeasureOptions {
   readonly site: Site;
   readonly callers: Callers;
-  readonly death: Death;
+  readonly loss: Loss;
   readonly victim: GatewayName;
   readonly nextNumber: () => number;
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-export async function measure({ site, callers, death, victim, nextNumber }: MeasureOptions): Promise<Measured> {
+export async function measure({ site, callers, loss, victim, nextNumber }: MeasureOptions): Promise<Measured> {
   await site.untilWell();
   const all: number[] = [];
   const submissions: number[] = [];
@@ -87,7 +87,7 @@ export async function measure({ site, callers, death, victim, nextNumber }: Meas
   const held = (await look()).filter(({ worker }) => worker !== null && workers.includes(worker));
 
   const began = performance.now();
-  const end = await DEATHS[death](site, victim)();
+  const end = await LOSSES[loss](site, victim)();
   const moved = until('its jobs to be elsewhere', MAX_WAIT_MS, async () => {
     const connected = (await Promise.all(others.map((name) => site.workersAt(name)))).flat();
     const now = new Map((await look()).map((row) => [row.id, row]));
@@ -111,7 +111,7 @@ export async function measure({ site, callers, death, victim, nextNumber }: Meas
   });
   const to = began + WATCH_MS;
   return {
-    death,
+    loss,
     withoutSuccessMs: longestGap(all, began, to),
     withoutSubmissionMs: longestGap(submissions, began, to),
     withoutSuccessBeforeMs: longestGap(all, began - QUIET_MS, began),

@@ -8,8 +8,8 @@ import { until } from '../support/postern.ts';
 import type { LanPlan } from '../support/lan.ts';
 import { createCallers, type Callers } from './callers.ts';
 import { inspectDecisions, noteDecisions } from './decisions.ts';
-import { DEATHS, drawFault, startAgain, type Fault } from './faults.ts';
-import { measure, type Death, type Measured } from './measure.ts';
+import { LOSSES, drawFault, startAgain, type Fault } from './faults.ts';
+import { measure, type Loss, type Measured } from './measure.ts';
 import { plant, type Sabotage } from './sabotages.ts';
 import { GATEWAYS, Site, WEBHOOK_PORT, WORKERS } from './site.ts';
 import { openReceiver } from './webhooks.ts';
@@ -23,7 +23,7 @@ export interface RunOptions {
   readonly atOnce: number;
   /** Faults last so many times as long as they are drawn. */
   readonly holdFactor: number;
-  /** Each way in which a gateway dies is measured so often before. */
+  /** Each way in which a gateway is lost is measured so often before. */
   readonly measurements: number;
   readonly sabotage: Sabotage | null;
 }
@@ -68,7 +68,7 @@ export async function run(options: RunOptions, progress: (line: string) => void)
     const { promises } = callers;
     const receiver = await openReceiver(address, WEBHOOK_PORT, promises);
     callers.start();
-    const measured = await measureDeaths(site, callers, measurements, progress);
+    const measured = await measureLosses(site, callers, measurements, progress);
     const faults = await breakThings(site, random, options, () => promises.made.size, progress);
     progress('everything is put right');
     await site.untilWell();
@@ -100,7 +100,7 @@ export async function run(options: RunOptions, progress: (line: string) => void)
   }
 }
 
-async function measureDeaths(
+async function measureLosses(
   site: Site,
   callers: Callers,
   measurements: number,
@@ -108,11 +108,11 @@ async function measureDeaths(
 ): Promise<Measured[]> {
   const measured: Measured[] = [];
   for (let round = 0; round < measurements; round += 1) {
-    for (const death of Object.keys(DEATHS) as Death[]) {
+    for (const loss of Object.keys(LOSSES) as Loss[]) {
       const victim = GATEWAYS[measured.length % GATEWAYS.length]!;
       // Numbers that no caller of the crowd comes to.
       let n = 1_000_000 * (measured.length + 1);
-      const one = await measure({ site, callers, death, victim, nextNumber: () => (n += 1) });
+      const one = await measure({ site, callers, loss, victim, nextNumber: () => (n += 1) });
       measured.push(one);
       progress(JSON.stringify(one));
     }
