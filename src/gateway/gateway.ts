@@ -163,7 +163,7 @@ export function createGateway({
     rollouts: engine.rollouts,
     members,
     apps,
-    fault: () => engine.storeFault(),
+    fault: () => engine.storeFault() ?? members.fault,
     onDecided: (observer) => engine.onDecided(observer),
     stats: () => engine.stats(),
     config: config.http,

@@ -46,6 +46,7 @@ export interface RunResult {
 
 /** A job that is over is told within a retry or two of its webhook. */
 const TOLD_MS = 120_000;
+const SHORT_MS = 10_000;
 const PROGRESS_MS = 5_000;
 
 export async function run(options: RunOptions, progress: (line: string) => void): Promise<RunResult> {
@@ -75,7 +76,8 @@ export async function run(options: RunOptions, progress: (line: string) => void)
     await callers.stop();
     progress(`reading ${promises.made.size} predictions once more`);
     const ended = await callers.finish();
-    await until('every webhook', TOLD_MS, () =>
+    // Who is known to have lost something waits for no word of it.
+    await until('every webhook', promises.problems.length > 0 ? SHORT_MS : TOLD_MS, () =>
       Promise.resolve([...callers.told].every((id) => receiver.heard.has(id)) ? true : null),
     ).catch(() => promises.wrong(`of ${callers.told.size} decisions ${receiver.heard.size} were told to the webhook`));
     receiver.close();

@@ -2,6 +2,7 @@
  * Three gateways and four workers, a PostgreSQL and a load balancer, each on a host of its own (`lan.ts`). Owner of their processes:
  * who is alive, who was killed on purpose, who ended by itself. Runs on the callers' host.
  */
+import { once } from 'node:events';
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { joinLan, type Lan, type LanPlan } from '../support/lan.ts';
@@ -23,6 +24,8 @@ export const WEBHOOK_PORT = 8090;
 /** Three gateways take 21; what is left is the superuser's and the hogs'. */
 export const MAX_CONNECTIONS = 40;
 const DRAIN_MS = 5_000;
+/** The drain, and then each wait for a database that may be away. */
+const MAX_STOP_MS = 60_000;
 /** A start on a machine that does much else. */
 const PATIENCE_MS = 120_000;
 const CONTROL_MODEL = 'echo';
@@ -184,13 +187,18 @@ export class Site {
   async stop(name: ProcessName): Promise<void> {
     const live = this.#live.get(name)!;
     live.isEnding = true;
-    try {
-      await live.process.stop();
-    } catch (error) {
-      this.problems.push(`${name}: ${(error as Error).message.slice(0, 1_500)}`);
+    const { child, ended } = live.process;
+    child.kill('SIGTERM');
+    const late = AbortSignal.timeout(MAX_STOP_MS);
+    await Promise.race([ended, once(late, 'abort')]);
+    if (child.exitCode === null && child.signalCode === null) {
+      this.problems.push(
+        `${name} did not end within ${MAX_STOP_MS} ms of SIGTERM: ${live.process.log().slice(-1_500)}`,
+      );
+      await live.process.kill();
       return;
     }
-    const { exitCode } = live.process.child;
+    const { exitCode } = child;
     if (exitCode !== 0) this.problems.push(`${name} was asked to end, and ended with ${exitCode}`);
   }
 

@@ -13,7 +13,7 @@ import { SABOTAGES } from './sabotages.ts';
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const FAILOVER_LIMIT_MS = 5_000;
 const MOVED_LIMIT_MS = 20_000;
-const MEASUREMENTS = 3;
+const MEASUREMENTS = 2;
 const SABOTAGE_SECONDS = 25;
 const MAX_MINUTES = 600;
 
@@ -73,10 +73,10 @@ async function sabotages(seed: number): Promise<boolean> {
       holdFactor: 0.3,
       measurements: 0,
     };
-    const { problems, accepted } = await runCluster({ ...options, sabotage: name }, () => undefined);
+    const { problems, accepted } = await runCluster({ ...options, sabotage: name }, say);
     const found = problems.filter((problem) => noticedBy.test(problem));
     say(
-      `${found.length > 0 ? 'noticed' : 'NOT NOTICED'}: ${name} (${accepted} accepted; ${found[0] ?? problems[0] ?? 'no problem'})`,
+      `${found.length > 0 ? 'noticed' : 'NOT NOTICED'}: ${name} (${accepted} accepted; ${(found[0] ?? problems[0] ?? 'no problem').slice(0, 200)})`,
     );
     isNoticed &&= found.length > 0;
   }

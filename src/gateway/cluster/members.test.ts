@@ -110,6 +110,7 @@ void suite('what a gateway believes', () => {
 
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const ids = (members: Members): string[] => members.others.map(({ id }) => id);
+  const faultOf = ({ fault }: Members): string | null => fault?.code ?? null;
   const ADDRESSES = { tunnelAddress: null, peerAddress: null };
 
   test('whoever did not beat for so long is dead', async () => {
@@ -129,14 +130,17 @@ void suite('what a gateway believes', () => {
     rows.now = [note('b')];
     await members.join(ADDRESSES);
     rows.now = null;
+    assert.equal(faultOf(members), null);
     for (let n = 0; n < 10; n += 1) {
       clock.advance(BEAT_MS);
       await settle();
+      assert.equal(faultOf(members), (n + 1) * BEAT_MS < DEAD_MS ? null : 'storage_failed');
     }
     assert.deepEqual(ids(members), ['b']);
     rows.now = [note('b', { ageMs: 20_000 }), note('never known', { ageMs: 20_000 })];
     clock.advance(BEAT_MS);
     await settle();
+    assert.equal(faultOf(members), null);
     assert.deepEqual(ids(members), ['b']);
     for (let waitedMs = 0; waitedMs < DEAD_MS; waitedMs += BEAT_MS) {
       clock.advance(BEAT_MS);

@@ -8,7 +8,7 @@
  * Without a database the list is this gateway alone, and nothing is written.
  */
 import type { Clock, Timer } from '../../clock.ts';
-import { toPosternError } from '../../errors.ts';
+import { PosternError, toPosternError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Store } from '../../store/store.ts';
 import { encodeSummary, membershipKey, servedKey, toMembers, type Member, type Summary } from './member.ts';
@@ -50,6 +50,11 @@ export interface Members extends MemberList {
   drain(): void;
   /** Which workers are here may be another than before. */
   changed(): void;
+  /**
+   * The database has not answered for so long that this gateway is dead to the others: then nobody is to be sent here, though no call
+   * that waits for an answer has given up yet. Null: it answers.
+   */
+  readonly fault: PosternError | null;
   /** The others forget this gateway at once. Twice, or without `join`, is fine. */
   leave(): Promise<void>;
 }
@@ -162,6 +167,11 @@ export function createMembers(options: MembersOptions): Members {
     },
     get others() {
       return others;
+    },
+    get fault() {
+      const silentMs = clock.monotonic() - heardAt;
+      if (heardAt === -Infinity || silentMs < DEAD_MS) return null;
+      return new PosternError('storage_failed', `The database has not answered for ${Math.floor(silentMs / 1_000)} s.`);
     },
     onChange(observer) {
       observers.add(observer);
