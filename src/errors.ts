@@ -75,6 +75,7 @@ export const ERROR_CODES = {
   model_timeout: { status: 504, title: 'The model took longer than it may', retryable: false },
   runner_crashed: { status: 502, title: 'The runner of the model died while it ran this', retryable: true },
   service_failed: { status: 502, title: 'The service behind the worker did not answer', retryable: true },
+  gateway_lost: { status: 502, title: 'The gateway that worked on this was lost', retryable: true },
   worker_lost: { status: 502, title: 'The worker was lost before it answered', retryable: true },
   // The wire (postern/1). The number in `docs/protocol.md` is the same as the name here.
   protocol_error: { status: 502, title: 'The peer broke the protocol', retryable: false },

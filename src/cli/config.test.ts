@@ -45,6 +45,9 @@ void test('an empty environment gives the defaults of the table', () => {
       s3: { endpoint: null, region: null, pathStyle: false },
       databaseUrl: null,
       databaseListenUrl: null,
+      peerHost: null,
+      peerPort: 0,
+      peerAddress: null,
       queueLimitJobs: 10_000,
       jobs: {
         maxJobsOfKey: null,

@@ -57,6 +57,11 @@ export interface Config {
   readonly databaseUrl: Secret | null;
   /** null: the same. */
   readonly databaseListenUrl: Secret | null;
+  /** null: the address from which the database is reached. */
+  readonly peerHost: string | null;
+  readonly peerPort: number;
+  /** null: what is listened on. */
+  readonly peerAddress: string | null;
   readonly queueLimitJobs: number;
   /** null: the gateway's own defaults. */
   readonly jobs: {
@@ -280,6 +285,9 @@ export function parseConfig(env: Environment, folder: string): Config {
     s3,
     databaseUrl: secret('DATABASE_URL'),
     databaseListenUrl: secret('POSTERN_DATABASE_LISTEN_URL'),
+    peerHost: text('POSTERN_PEER_HOST'),
+    peerPort: Number(required('POSTERN_PEER_PORT')),
+    peerAddress: text('POSTERN_PEER_ADDRESS'),
     queueLimitJobs: Number(required('POSTERN_QUEUE_LIMIT_JOBS')),
     jobs: Object.freeze({
       maxJobsOfKey: integer('POSTERN_KEY_LIMIT_JOBS'),

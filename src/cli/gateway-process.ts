@@ -16,6 +16,7 @@ import { parseAddress, type Config } from './config.ts';
 import { openControlRecords } from './control-records.ts';
 import { fieldGuideApps } from './guides.ts';
 import { openGatewayIdentity } from './gateway-identity.ts';
+import { hostTowards } from './peer-host.ts';
 import { readLimits } from './limits-file.ts';
 import { VERSION } from './version.ts';
 import { builtWebApp } from './web-app.ts';
@@ -84,6 +85,7 @@ async function startOver(
       cluster: {
         release: VERSION,
         tunnelAddress: config.tunnelAddress === null ? null : parseAddress(config.tunnelAddress, 0),
+        peer: await peerPlace(config),
       },
       drainMs: config.drainMs,
     }),
@@ -101,6 +103,15 @@ async function startOver(
     throw explainListenError(error, config, tunnelHost);
   }
   return { gateway, identity, tunnelHost };
+}
+
+async function peerPlace({ databaseUrl, peerHost, peerPort, peerAddress }: Config) {
+  if (databaseUrl === null) return null;
+  return {
+    host: peerHost ?? (await hostTowards(databaseUrl)),
+    port: peerPort,
+    address: peerAddress === null ? null : parseAddress(peerAddress, 0),
+  };
 }
 
 /** By which people tell gateways apart that share a database. */

@@ -2,6 +2,7 @@
  * Every setting of Postern: its key, what it accepts, its default and its words. The one table behind parsing, behind
  * `docs/configuration.md` (a test compares the two) and behind `.env.example`.
  */
+import { CLUSTER_SETTINGS } from './settings-cluster.ts';
 import { DEPLOY_SETTINGS } from './settings-deploy.ts';
 import { TARGET_SETTINGS } from './settings-target.ts';
 
@@ -196,13 +197,7 @@ export const SETTINGS = {
     about:
       'A PostgreSQL database for the jobs, `postgresql://user:password@host/name`, which several gateways may share: see docs/scaling.md. It wins over `POSTERN_STORE`. By default there is none.',
   },
-  POSTERN_DATABASE_LISTEN_URL: {
-    kind: { type: 'database' },
-    use: 'gateway',
-    fallback: null,
-    about:
-      'The same database past any pooler, for notifications: a pooler that gives every transaction another connection carries none. By default `DATABASE_URL`.',
-  },
+  ...CLUSTER_SETTINGS,
   POSTERN_QUEUE_LIMIT_JOBS: {
     kind: { type: 'integer', min: 1, max: 1_000_000 },
     use: 'gateway',

@@ -161,6 +161,8 @@ const cluster = z.strictObject({
   release: z.string().max(200).default(''),
   /** Where workers reach this gateway. */
   tunnelAddress: address,
+  /** Where other gateways send what they cannot serve; `address`: how they reach it, if not so. null: nowhere. */
+  peer: z.strictObject({ host, port, address }).nullable().default(null),
 });
 
 const outbound = z.strictObject({

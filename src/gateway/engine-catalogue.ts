@@ -11,6 +11,7 @@ import { compareVersions } from '../protocol/version-order.ts';
 import { MAX_KNOWN_MODELS, type KnownModel } from '../store/known-models.ts';
 import type { ModelCounts } from '../store/store.ts';
 import type { GatewaySession, ModelView, WorkerView } from './ports.ts';
+import type { ReportedModel } from './room.ts';
 
 /** A worker chooses its name too, within what its certificate says; those longest gone are left out first. */
 const MAX_AWAY_WORKERS = 256;
@@ -171,20 +172,25 @@ export function createCatalogue(
       if (away.size > MAX_AWAY_WORKERS && first !== undefined) away.delete(first);
     },
     /** The best that any connected worker says of it; else what was said last, by a worker that is gone. */
-    report(model: string, version: string | null): { report: ModelReport; ready: boolean } | null {
+    report(model: string, version: string | null): ReportedModel | null {
       let found: ModelReport | null = null;
+      let serving: ModelReport | null = null;
       for (const session of dispatcher.sessions()) {
         if (session.state === 'away') continue;
-        for (const { model: name, report, servesFor } of session.offers) {
+        for (const { model: name, report, servesFor, credit } of session.offers) {
           if (name !== model || !report || (version !== null && report.version !== version)) continue;
           const serves = version !== null || servesFor !== null;
-          if (serves && report.state === 'ready' && session.state === 'connected') return { report, ready: true };
+          if (serves && report.state === 'ready' && session.state === 'connected') {
+            if (credit.freeRows > 0) return { report, ready: true, isFree: true };
+            serving ??= report;
+          }
           found ??= report;
         }
       }
+      if (serving !== null) return { report: serving, ready: true, isFree: false };
       const entry = known.get(model);
       if (!found && (version === null || entry?.versions.has(version))) found = entry?.report ?? null;
-      return found === null ? null : { report: found, ready: false };
+      return found === null ? null : { report: found, ready: false, isFree: false };
     },
     known: (): string[] => [...known.keys()].sort(),
     models(counts: ReadonlyMap<string, ModelCounts>): ModelView[] {

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import { createPeerCertificate } from '../identity/peer-certificate.ts';
 import { appendAudit, prepareAudit, type AuditAction } from '../identity/audit.ts';
 import { createCallers } from '../identity/callers.ts';
 import type { Records } from '../identity/records.ts';
@@ -12,6 +13,9 @@ import type { Logger } from '../logger.ts';
 import { createService, type Service } from '../service.ts';
 import { summaryOf } from './cluster/member.ts';
 import { createMembers } from './cluster/members.ts';
+import { createPeerListener, type PeerListener } from './cluster/peer-listener.ts';
+import { createPeers } from './cluster/peers.ts';
+import { withOthers } from './cluster/served-elsewhere.ts';
 import { concurrencyOf, outboundRules, type GatewayConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { createGatewayFiles } from './files/place.ts';
@@ -106,6 +110,10 @@ export function createGateway({
     clock,
     logger,
   });
+  const certificate = createPeerCertificate({ id: members.self, identity, clock, logger });
+  const peers = createPeers({ members, certificate, clock, logger });
+  let peerListener: PeerListener | null = null;
+  const predictions = withOthers(engine, members);
   const listener = createWorkerListener({
     config: { ...tunnel, door: handOver?.tunnelDoor ?? null, gateway: members.self, leaseMs: jobs.leaseMs },
     identity,
@@ -135,7 +143,7 @@ export function createGateway({
   const callers = createCallers({ records, clock, logger });
   const files = createGatewayFiles({ config, store, clock, logger });
   const host: AppHost = {
-    predictions: engine,
+    predictions,
     onDecided: (observer) => engine.onDecided(observer),
     dropFailedInputs: (jobs) => store.dropFailedInputs(jobs),
     clock,
@@ -157,11 +165,12 @@ export function createGateway({
         return view;
       },
     },
-    predictions: engine,
+    predictions,
     scaling,
     services: engine.services,
     rollouts: engine.rollouts,
     members,
+    peers,
     apps,
     fault: () => engine.storeFault() ?? members.fault,
     onDecided: (observer) => engine.onDecided(observer),
@@ -196,12 +205,28 @@ export function createGateway({
     await sender.start();
     for (const app of apps) await app.activate();
     await listener.start();
-    await members.join({ tunnelAddress: addressOf(config.cluster.tunnelAddress, listener.port), peerAddress: null });
+    const tunnelAddress = addressOf(config.cluster.tunnelAddress, listener.port);
+    await members.join({ tunnelAddress, peerAddress: await openToPeers() });
     // Last: a caller that gets through finds everything there.
     if (handOver === null) await http.start();
     else await http.listen();
     isReady = true;
     note('gateway.start');
+  }
+
+  /** Where other gateways dial; null: they cannot. */
+  async function openToPeers(): Promise<string | null> {
+    const { peer } = config.cluster;
+    if (peer === null || store.members === undefined) return null;
+    await certificate.start();
+    if (certificate.tls === null) {
+      logger.warn('requests are not passed on between gateways: with POSTERN_PKI_DIR none can show who it is', {});
+      return null;
+    }
+    const onPeer = http.takePeer.bind(http);
+    peerListener = createPeerListener({ host: peer.host, port: peer.port, certificate, onPeer, clock, logger });
+    await peerListener.open();
+    return addressOf(peer.address ?? { host: peer.host, port: 0 }, peerListener.port);
   }
 
   let stopping: Promise<void> | null = null;
@@ -210,6 +235,9 @@ export function createGateway({
     stopping ??= (async () => {
       for (const app of apps) await app.stop();
       await members.leave();
+      peerListener?.close();
+      peers.stop();
+      await certificate.stop();
       await listener.stop();
       await sender.stop();
       await scaling.stop();
@@ -238,6 +266,7 @@ export function createGateway({
     const leftMs = (): number => Math.max(0, until - clock.monotonic());
     http.beginDrain();
     members.drain();
+    peerListener?.close();
     // Waiting callers are answered by jobs that end, so jobs go first, then callers, and the workers' link last.
     await engine.drain(leftMs());
     await http.drain(leftMs());
@@ -251,6 +280,7 @@ export function createGateway({
     const until = clock.monotonic() + deadlineMs;
     const leftMs = (): number => Math.max(0, until - clock.monotonic());
     members.drain();
+    peerListener?.close();
     listener.leave();
     http.leave();
     // The next gateway tells webhooks from here on, also those of jobs that are decided here.

@@ -13,6 +13,7 @@ import type { DeliveryId, DeliveryView } from '../dispatch/delivery.ts';
 import type { Deliveries } from '../store/deliveries.ts';
 import type { Webhook } from '../dispatch/webhook.ts';
 import type { ModelReport, ModelState, StoredVersion, Timings, WantedVersions } from '../protocol/messages.ts';
+import type { ReportedModel, Room } from './room.ts';
 import type { Decision, DeployOrder, Rollout } from './rollouts/rollout.ts';
 
 // ---- callers' side -----------------------------------------------------------------------------------------------
@@ -79,6 +80,8 @@ export interface WorkerView {
 
 /** One job for somebody who reads along. All of it is as it stands now; `onChange` of the watch says when to look again. */
 export interface JobWatch {
+  /** This process hears of its parts, while it runs. */
+  readonly isHere: boolean;
   readonly job: Job;
   /** The attempt whose parts these are: a newer one begins again with part 0. */
   readonly attempt: number;
@@ -116,7 +119,7 @@ export interface Predictions {
   deliveriesOf(id: JobId): Promise<DeliveryView[]>;
   models(): Promise<readonly ModelView[]>;
   /** What was last reported of a model, or of one of its versions, and whether a worker serves it now. null: unknown. */
-  report(model: string, version: string | null): { readonly report: ModelReport; readonly ready: boolean } | null;
+  report(model: string, version: string | null): ReportedModel | null;
   /**
    * To be awaited before a request is refused because nobody serves its model: workers may be on their way from the gateway
    * that this one replaced. null: they are not, or it is served.
@@ -243,6 +246,8 @@ export interface SeatRequest {
 export interface Services {
   /** Waits for a free row, for a bounded time. Throws model_not_found, no_worker, overloaded, quota_exceeded. */
   seat(request: SeatRequest): Seat | Promise<Seat>;
+  /** How busy the workers of this gateway are that have it. */
+  room(service: string): Room;
   /** What is reported of a service. Throws model_not_found when there is none of this name. */
   report(service: string): ModelReport;
   /** Those that speak the API of OpenAI, and the models that each of them names. */

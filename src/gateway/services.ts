@@ -12,6 +12,7 @@ import type { ModelReport } from '../protocol/messages.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
 import type { Settling } from './settling.ts';
 import type { GatewaySession, Permissions, Seat, SeatRequest, Services } from './ports.ts';
+import { roomOf } from './room.ts';
 
 /** Requests that wait for one service. */
 const MAX_WAITING = 1_000;
@@ -181,6 +182,7 @@ export function createServices(options: ServicesOptions): ServiceDesk {
   }
 
   return {
+    room: (service) => roomOf(catalogue.report(service, null)),
     report,
     changed,
     openOn: (session) => openOn.get(session) ?? 0,

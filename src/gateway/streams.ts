@@ -138,7 +138,12 @@ export function createStreams({ clock, logger, read, isHere, maxWatches }: Strea
       }
       // First the place, then the question: what happens in between is heard.
       const entry = entryOf(id);
-      const watch = new Watch(entry, onChange, () => forget(id, watch));
+      const watch = new Watch(
+        entry,
+        onChange,
+        () => forget(id, watch),
+        () => isHere(id),
+      );
       entry.watches.add(watch);
       watches += 1;
       try {
@@ -172,11 +177,17 @@ class Watch implements JobWatch {
   readonly entry: Entry;
   readonly onChange: () => void;
   readonly close: () => void;
+  readonly #isHere: () => boolean;
 
-  constructor(entry: Entry, onChange: () => void, close: () => void) {
+  constructor(entry: Entry, onChange: () => void, close: () => void, isHere: () => boolean) {
     this.entry = entry;
     this.onChange = onChange;
     this.close = close;
+    this.#isHere = isHere;
+  }
+
+  get isHere(): boolean {
+    return this.#isHere();
   }
 
   get job(): Job {

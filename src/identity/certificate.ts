@@ -15,7 +15,8 @@ export type AlternativeName = Readonly<{ type: 'dns' | 'ip' | 'url'; value: stri
 export interface LeafRequest {
   readonly commonName: string;
   readonly names: readonly AlternativeName[];
-  readonly purpose: Purpose;
+  /** Several: for both ends of a connection. */
+  readonly purpose: Purpose | readonly Purpose[];
   readonly ttlMs: number;
 }
 
@@ -82,7 +83,10 @@ export async function signLeaf(
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[request.purpose]], true),
+      new x509.ExtendedKeyUsageExtension(
+        [request.purpose].flat().map((one) => x509.ExtendedKeyUsage[one]),
+        true,
+      ),
       new x509.SubjectAlternativeNameExtension([...request.names]),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuerKey),

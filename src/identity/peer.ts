@@ -11,8 +11,12 @@ import { fingerprintOf } from './fingerprint.ts';
 export const GATEWAY_SERVER_NAME = 'postern-gateway';
 
 const WORKER_URI = 'postern://worker/';
+const GATEWAY_URI = 'postern://gateway/';
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
+
+/** The only name of the certificate that one gateway shows another. `id`: of the process. */
+export const gatewayUri = (id: string): string => GATEWAY_URI + id;
 
 export interface WorkerIdentity {
   readonly name: string;
@@ -85,10 +89,25 @@ export function checkGatewayCertificate(certificate: X509Certificate, strict = t
   checkPurpose(certificate, SERVER_AUTH, 'server authentication', strict);
 }
 
+/** For both ends, and for nothing else. */
+export const isGatewayPurpose = (purposes: readonly string[] | undefined): boolean =>
+  purposes?.length === 2 && purposes.includes(CLIENT_AUTH) && purposes.includes(SERVER_AUTH);
+
+/** The id of the gateway that dials another one. The chain was verified by TLS. Throws handshake_refused. */
+export function readGatewayCertificate(certificate: X509Certificate, now: number): string {
+  const prefix = `URI:${GATEWAY_URI}`;
+  const { subjectAltName = '', ca, keyUsage } = certificate;
+  const id = subjectAltName.startsWith(prefix) ? subjectAltName.slice(prefix.length) : '';
+  if (!/^[a-z0-9-]{1,64}$/.test(id)) throw refused(`its only alternative name must be ${GATEWAY_URI}<id>`);
+  if (ca || !isGatewayPurpose(keyUsage)) throw refused('it must be for both ends of a connection');
+  if (certificate.validToDate.getTime() <= now) throw refused(`it ended on ${certificate.validTo}`);
+  return id;
+}
+
 /** TLS accepts a certificate without any purpose; here it must state one, and not be an authority's. */
 function checkPurpose(certificate: X509Certificate, purpose: string, words: string, only: boolean): void {
   // The types forget that a certificate without the extension gives undefined.
-  const purposes = (certificate.keyUsage as string[] | undefined) ?? [];
+  const purposes = certificate.keyUsage ?? [];
   if (!certificate.ca && purposes.includes(purpose) && (!only || purposes.length === 1)) return;
   throw refused(`it must be for ${words}${only ? ' only' : ''}`);
 }

@@ -3,6 +3,7 @@ import { acceptedJob } from '../../src/dispatch/accepted.ts';
 import type { Job, JobTimings, Outcome, Payload } from '../../src/dispatch/job.ts';
 import { TERMINAL } from '../../src/dispatch/job.ts';
 import { PosternError } from '../../src/errors.ts';
+import type { Peers } from '../../src/gateway/cluster/peer.ts';
 import type { MemberList } from '../../src/gateway/cluster/members.ts';
 import { createTotals, type ModelTotals } from '../../src/gateway/engine-stats.ts';
 import type {
@@ -168,6 +169,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       const looks = watched.get(id) ?? new Set();
       watched.set(id, looks.add(onChange));
       return Promise.resolve({
+        isHere: true,
         get job() {
           return jobs.get(id)!;
         },
@@ -188,6 +190,7 @@ export function createFakePredictions(models: readonly string[] = ['plants']): F
       models.includes(model)
         ? {
             ready: true,
+            isFree: true,
             report: { name: model, version: '1', state: 'ready', kind: 'image-classification', maxRows: 8 },
           }
         : null,
@@ -211,7 +214,11 @@ function viewOf(name: string): ModelView {
 }
 
 /** A gateway without others, and without workers. */
-export const noMembers: MemberList = { self: 'gateway', list: [], others: [], onChange: () => () => undefined };
+const noMembers: MemberList = { self: 'gateway', list: [], others: [], onChange: () => () => undefined };
+
+const noPeers: Peers = { choose: () => [], holders: () => [] };
+
+export const noOthers = { members: noMembers, peers: noPeers };
 
 /** A gateway that nobody deploys anything on. */
 export const noRollouts: Rollouts = {
@@ -230,6 +237,7 @@ export const noServices: Services = {
   seat({ service }) {
     throw new PosternError('model_not_found', `There is no service "${service}".`);
   },
+  room: () => 'none',
   report(service) {
     throw new PosternError('model_not_found', `There is no service "${service}".`);
   },

@@ -19,7 +19,7 @@ import { createCallers } from '../../src/identity/callers.ts';
 import { openRecords, type Records } from '../../src/identity/records.ts';
 import { createMemoryStore } from '../../src/store/memory.ts';
 import { silentLogger, type LogFields, type Logger } from '../../src/logger.ts';
-import { createFakePredictions, type FakePredictions, noMembers, noRollouts, noServices } from './fake-predictions.ts';
+import { createFakePredictions, type FakePredictions, noOthers, noRollouts, noServices } from './fake-predictions.ts';
 
 export interface RunningHttp {
   readonly base: string;
@@ -116,7 +116,7 @@ export async function startHttp(
     services: noServices,
     scaling: testScaling(fake),
     rollouts: noRollouts,
-    members: noMembers,
+    ...noOthers,
     apps,
     fault: () => null,
     onDecided: fake.onDecided,

@@ -1,6 +1,7 @@
 /** A request's body, counted while it arrives: nothing over the limit is ever buffered. */
 import type { IncomingMessage } from 'node:http';
 import { PosternError } from '../../errors.ts';
+import { MAX_INLINE_BYTES } from '../../protocol/limits.ts';
 import type { Share } from './budget.ts';
 
 export interface BodyLimits {
@@ -56,6 +57,17 @@ export function countChunk(receivedBytes: number, chunkBytes: number, { maxBytes
   if (total > share.takenBytes) share.take(total - share.takenBytes);
   return total;
 }
+
+/** A body that fits into one message of the wire, or none, is read before; null: it is larger or of unknown length, and not read. */
+export async function readSmallBody(request: IncomingMessage, share: Share): Promise<Uint8Array | null> {
+  if (!hasBody(request)) return NO_BYTES;
+  const bytes = announcedBytes(request);
+  if (bytes === null || bytes > MAX_INLINE_BYTES) return null;
+  share.take(bytes);
+  return readBody(request, { maxBytes: MAX_INLINE_BYTES, share });
+}
+
+const NO_BYTES = new Uint8Array(0);
 
 export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
   return new Promise((resolve, reject) => {

@@ -8,6 +8,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Access } from './access.ts';
 import { addressGroup, type Proxies } from './address.ts';
+import { isPeer } from './forwarded.ts';
 import { isPrivate } from './late.ts';
 
 const HOLDER = Symbol('holder');
@@ -51,8 +52,8 @@ export function createConnections({ maxPerAddress, proxies }: ConnectionLimits):
       server.on('connection', (plain: Socket) => {
         const socket = plain as HeldSocket;
         socket[HOLDER] = null;
-        // Those of this machine's own processes are no caller's.
-        if (isPrivate(socket)) return;
+        // Those of this machine's own processes and of other gateways are no caller's.
+        if (isPrivate(socket) || isPeer(socket)) return;
         const address = socket.remoteAddress ?? '';
         const group = addressGroup(address);
         const count = counts.get(group) ?? 0;

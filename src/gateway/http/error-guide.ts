@@ -249,6 +249,11 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, Advice>> = {
       'The local HTTP server behind the worker could not be reached, or broke off before it answered. `detail` says which.',
     todo: 'Try again, unless the request must not be made twice; look at the server and its log on the worker’s machine.',
   },
+  gateway_lost: {
+    meaning:
+      'Another gateway worked on the request, and was lost before it answered. Whether the work was done is not known.',
+    todo: 'Ask again, where doing it twice does no harm.',
+  },
   worker_lost: {
     meaning: 'The worker was not heard any more while it had the job.',
     todo: 'Try again; the job is given to another worker by itself while attempts are left.',

@@ -3,7 +3,8 @@
  * of requests in flight, and of the phase (starting → ready → draining) that `/readyz` reports.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Server as NetServer, type AddressInfo } from 'node:net';
+import { Server as NetServer } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { PosternError } from '../../errors.ts';
 import { createPayloadMemory } from '../../payload-memory.ts';
@@ -15,17 +16,21 @@ import type { HttpConfig } from '../config.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { App, Predictions, Rollouts, Services, Webhooks } from '../ports.ts';
 import type { Scaling } from '../scaling/scaling.ts';
-import type { RouteScope } from './access.ts';
+import type { Access, RouteScope } from './access.ts';
 import { parseProxies } from './address.ts';
-import { createActivity, type ActivityOptions, type AnswerCounts } from '../activity/activity.ts';
+import { createActivity, type ActivityOptions } from '../activity/activity.ts';
+import { countAnswers } from './answer-counts.ts';
 import { adminLive } from './admin-live.ts';
 import { adminRoutes } from './admin.ts';
 import { createAppDesk } from './app-desk.ts';
 import type { MemberList } from '../cluster/members.ts';
+import type { Peers } from '../cluster/peer.ts';
 import type { Files } from '../files/files.ts';
 import { createBodyBudget } from './budget.ts';
 import { createInputFetcher } from './input-url.ts';
 import { createConnections } from './connections.ts';
+import { createForwarder } from './forward.ts';
+import { forwardedAccess, isPeer, markPeer } from './forwarded.ts';
 import { createGate } from './gate.ts';
 import { openPrivateSocket, passOn } from './late.ts';
 import { listenAt, type Door } from '../door.ts';
@@ -33,6 +38,7 @@ import { loginRoutes } from './login.ts';
 import { fileRoutes } from './files.ts';
 import { createMetrics, type Metrics, type OnDecided, type RouteCounts } from './metrics.ts';
 import { modelRoutes } from './models.ts';
+import { listenError, portOf } from './own-port.ts';
 import { operationRoutes, type Phase } from './operations.ts';
 import { pageRoutes } from './pages.ts';
 import { predictionRoutes } from './predictions.ts';
@@ -52,6 +58,7 @@ export interface HttpServiceOptions {
   readonly services: Services;
   readonly rollouts: Rollouts;
   readonly members: MemberList;
+  readonly peers: Peers;
   readonly scaling: Pick<Scaling, 'whole' | 'verdict'>;
   /** Started already. */
   readonly apps?: readonly App[];
@@ -106,6 +113,8 @@ export interface HttpService extends Service {
   settled(deadlineMs: number): Promise<void>;
   /** From now on callers are refused with this text, beside those who ask whether the gateway lives. null: no more. */
   setMaintenance(text: string | null): void;
+  /** A connection of another gateway, whose certificate was checked. */
+  takePeer(socket: TLSSocket, id: string): void;
   /** Resolves when no caller is connected any more. */
   emptied(): Promise<void>;
   /** Of callers. */
@@ -157,9 +166,10 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
   let maintenance: string | null = null;
   let unfollow = (): void => undefined;
 
-  const streams = streamRoutes({ predictions, clock });
+  const forwarder = createForwarder({ peers: options.peers, clock });
+  const streams = streamRoutes({ predictions, forwarder, clock });
   const { stats, onDecided } = options;
-  const answers = (): AnswerCounts => countAnswers(counts);
+  const answers = () => countAnswers(counts);
   const activity = createActivity({ clock, logger, predictions, stats, onDecided, answers });
   const live = adminLive({
     activity,
@@ -178,7 +188,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       if (maintenance !== null && scope !== 'public' && scope !== 'admin') {
         throw new PosternError('maintenance', maintenance, { retryAfterS: MAINTENANCE_RETRY_S });
       }
-      const access = gate.admit(scope, request);
+      const access = isPeer(request.socket) ? admitPeer(request, scope) : gate.admit(scope, request);
       connections.hold(request.socket, access);
       return access;
     },
@@ -227,9 +237,9 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...streams.routes,
         ...webhookRoutes(options.webhooks),
         ...modelRoutes({ predictions, baseOf }),
-        ...v2Routes({ predictions, budget, clock, maxBodyBytes: config.maxBodyBytes, phase: () => phase }),
-        ...serviceRoutes({ services: options.services, budget, clock }),
-        ...openAiRoutes({ services: options.services, budget, clock, maxBodyBytes }),
+        ...v2Routes({ predictions, budget, clock, maxBodyBytes, forwarder, phase: () => phase }),
+        ...serviceRoutes({ services: options.services, forwarder, budget, clock }),
+        ...openAiRoutes({ services: options.services, forwarder, budget, clock, maxBodyBytes }),
         ...operationRoutes({
           predictions,
           phase: () => phase,
@@ -258,6 +268,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
         ...options,
         routes: counts,
         budget,
+        forwarded: forwarder.counts,
         requestsInFlight: () => inFlight,
         connections: () => connections.count,
       });
@@ -314,6 +325,10 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     setMaintenance(text) {
       maintenance = text;
     },
+    takePeer(socket, id) {
+      markPeer(socket, id);
+      app?.server.emit('connection', socket);
+    },
     emptied: () => connections.gone(),
     get connectionCount() {
       return connections.count;
@@ -324,6 +339,13 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     closePrivate: () => privateDoor?.close(),
     closeDoor: stopListening,
   };
+
+  /** Who asked was found out where the request arrived; whether this gateway takes it is asked here. */
+  function admitPeer(request: IncomingMessage, scope: RouteScope): Access {
+    const access = forwardedAccess(request, scope);
+    if (phase === 'ready') return access;
+    throw new PosternError('draining', `The gateway is ${phase}.`, { retryAfterS: 1 });
+  }
 
   async function listen(): Promise<void> {
     if (app === null) throw new Error('listen before start');
@@ -387,29 +409,4 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
       });
     });
   }
-}
-
-function portOf(app: FastifyInstance | null): number {
-  const address = app?.server.address() as AddressInfo | null | undefined;
-  return address?.port ?? 0;
-}
-
-/** Without what the console asks for itself. */
-function countAnswers(routes: readonly RouteCounts[]): AnswerCounts {
-  const sum = { all: 0, clientErrors: 0, serverErrors: 0 };
-  for (const { route, counts } of routes) {
-    if (route.startsWith('/v1/admin/')) continue;
-    for (const [status, count] of counts) {
-      sum.all += count;
-      if (status >= 500) sum.serverErrors += count;
-      else if (status >= 400) sum.clientErrors += count;
-    }
-  }
-  return sum;
-}
-
-function listenError(error: unknown, { host, port }: HttpConfig): unknown {
-  if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return error;
-  const message = `Port ${port} on ${host} is taken by another process. Stop it, or choose another port (POSTERN_HTTP_PORT).`;
-  return new PosternError('address_in_use', message, { cause: error });
 }

@@ -7,6 +7,7 @@ import { request as httpRequest, type IncomingMessage, type Server, type ServerR
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { PosternError } from '../../errors.ts';
 import { listenAt } from '../door.ts';
+import { FORWARDED_HEADER } from './forwarded.ts';
 
 /** Says whose request it is. Believed on the private socket, and nowhere else. */
 const CALLER_HEADER = 'x-postern-caller-address';
@@ -25,6 +26,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   // Answered here already: the body is on its way.
   'expect',
   CALLER_HEADER,
+  FORWARDED_HEADER,
 ]);
 
 interface MarkedSocket extends Socket {
@@ -57,7 +59,7 @@ export function passOn(request: IncomingMessage, response: ServerResponse, socke
     const { method, url: path } = request;
     // Node adds nothing to headers that are given in full: a body without a length needs its framing said.
     const framing = request.headers['transfer-encoding'] === undefined ? [] : ['transfer-encoding', 'chunked'];
-    const headers = [...kept(request.rawHeaders), ...framing, CALLER_HEADER, request.socket.remoteAddress ?? ''];
+    const headers = [...keptHeaders(request.rawHeaders), ...framing, CALLER_HEADER, request.socket.remoteAddress ?? ''];
     const onward = httpRequest({ socketPath, method, path, headers, agent: false, setDefaultHeaders: false });
     const fail = (error: Error): void => {
       onward.destroy();
@@ -71,7 +73,7 @@ export function passOn(request: IncomingMessage, response: ServerResponse, socke
     };
     onward.once('error', fail);
     onward.once('response', (answer) => {
-      response.writeHead(answer.statusCode ?? 502, [...kept(answer.rawHeaders), 'connection', 'close']);
+      response.writeHead(answer.statusCode ?? 502, [...keptHeaders(answer.rawHeaders), 'connection', 'close']);
       // An event stream's head must not wait for its first event.
       response.flushHeaders();
       answer.pipe(response);
@@ -85,11 +87,15 @@ export function passOn(request: IncomingMessage, response: ServerResponse, socke
   });
 }
 
-function kept(rawHeaders: readonly string[]): string[] {
+const NONE: ReadonlySet<string> = new Set();
+
+/** Those of the message, and not of one connection. */
+export function keptHeaders(rawHeaders: readonly string[], without: ReadonlySet<string> = NONE): string[] {
   const headers: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const [name = '', value = ''] = rawHeaders.slice(index, index + 2);
-    if (!HOP_BY_HOP.has(name.toLowerCase())) headers.push(name, value);
+    const lower = name.toLowerCase();
+    if (!HOP_BY_HOP.has(lower) && !without.has(lower)) headers.push(name, value);
   }
   return headers;
 }

@@ -25,6 +25,8 @@ export interface MetricsOptions {
   readonly onDecided: OnDecided;
   readonly routes: readonly RouteCounts[];
   readonly budget: BodyBudget;
+  /** Requests that were passed on to other gateways, by what became of them. */
+  readonly forwarded: Readonly<Record<string, number>>;
   readonly requestsInFlight: () => number;
   readonly connections: () => number;
   readonly scaling: Pick<Scaling, 'verdict'>;
@@ -70,6 +72,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['part'],
     buckets: SECONDS,
     registers,
+  });
+  const forwarded = new Counter({
+    name: 'postern_forwarded_requests_total',
+    help: 'Requests passed on to another gateway: answered there, refused before they were begun, not delivered, lost, or left by their caller.',
+    labelNames: ['result'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [result, count] of Object.entries(options.forwarded)) this.inc({ result }, count);
+    },
   });
   gauge('postern_in_flight_requests', 'HTTP requests that are being answered.', () => options.requestsInFlight());
   gauge('postern_http_connections', 'Open connections of callers.', options.connections);
@@ -124,6 +136,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
 
   void requests;
+  void forwarded;
   return {
     contentType: registry.contentType,
     async render() {

@@ -10,7 +10,14 @@ const OWN = { description: 'What the service answers, as it comes: status, heade
 
 const CODES = [
   ...(['bad_request', 'not_found', 'model_not_found', 'method_not_allowed', 'body_too_large'] as const),
-  ...(['request_timeout', 'quota_exceeded', 'upgrade_refused', 'service_failed', 'worker_lost'] as const),
+  ...([
+    'request_timeout',
+    'quota_exceeded',
+    'upgrade_refused',
+    'service_failed',
+    'worker_lost',
+    'gateway_lost',
+  ] as const),
   ...(['no_worker', 'model_unavailable', 'draining', 'overloaded', 'model_timeout'] as const),
 ];
 

@@ -116,6 +116,7 @@ const INFER_CODES: ErrorCode[] = [
   'model_failed',
   'output_invalid',
   'no_worker',
+  'gateway_lost',
   'draining',
   'overloaded',
   'deadline_exceeded',

@@ -13,6 +13,7 @@ import type { PosternError } from '../../errors.ts';
 import { allowOrigin } from './cors.ts';
 import { PUBLIC_ACCESS, type Access, type RouteScope } from './access.ts';
 import { CallerGone, hasBody } from './body.ts';
+import { isPeer, refusedHeaders } from './forwarded.ts';
 import {
   PROBLEM_TYPE,
   renderProblem,
@@ -148,7 +149,8 @@ async function answer(route: Route, counts: StatusCounts, desk: Desk, call: Arri
   desk.onInFlight(1);
   let status = CALLER_LEFT;
   try {
-    if (desk.corsOrigins !== null) allowOrigin(call.request, call.response, desk.corsOrigins);
+    if (desk.corsOrigins !== null && !isPeer(call.request.socket))
+      allowOrigin(call.request, call.response, desk.corsOrigins);
     let result: Answer | StreamAnswer;
     try {
       const access = desk.admit(route.scope, call.request);
@@ -184,7 +186,8 @@ function refusal(thrown: unknown, route: string, desk: Desk, call: Call): Answer
   if (error.code === 'internal') {
     desk.logger.error('request failed', { route, requestId: call.id, error: error.cause ?? error });
   }
-  return problem(error, { requestId: call.id, form: errorForm(call.request) });
+  const answer = problem(error, { requestId: call.id, form: errorForm(call.request) });
+  return { ...answer, headers: [...answer.headers, ...refusedHeaders(error, call.request)] };
 }
 
 /** Two of the protocols spoken here have a form of an error of their own. */
@@ -197,7 +200,7 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   const length = lengthOf(body);
   const unread = !request.complete && hasBody(request);
   const lines = [...headers, 'x-request-id', id];
-  if (desk.isHttps) lines.push('strict-transport-security', STRICT_TRANSPORT);
+  if (desk.isHttps && !isPeer(request.socket)) lines.push('strict-transport-security', STRICT_TRANSPORT);
   if (status !== 304 && status !== 204) lines.push('content-length', String(length));
   if (unread || desk.draining()) lines.push('connection', 'close');
   response.writeHead(status, lines);
@@ -254,7 +257,7 @@ async function writeStream({ request, response, id }: Call, answer: StreamAnswer
   if (response.destroyed || request.method === 'HEAD') answer.abandon();
   if (response.destroyed) return;
   const lines = [...answer.headers, 'x-request-id', id];
-  if (desk.isHttps) lines.push('strict-transport-security', STRICT_TRANSPORT);
+  if (desk.isHttps && !isPeer(request.socket)) lines.push('strict-transport-security', STRICT_TRANSPORT);
   if (desk.draining()) lines.push('connection', 'close');
   response.writeHead(answer.status, lines);
   if (request.method !== 'HEAD') {

@@ -6,6 +6,7 @@ import Fastify, { LogController, type FastifyInstance, type FastifyReply, type F
 import { PosternError } from '../../errors.ts';
 import type { HttpConfig } from '../config.ts';
 import { announcedBytes } from './body.ts';
+import { FORWARDED_HEADER, isPeer } from './forwarded.ts';
 import { isPrivate, takeCaller } from './late.ts';
 import { problem, sendProblem, type Desk } from './route.ts';
 
@@ -61,7 +62,11 @@ function listener(config: HttpConfig, handler: Handler, nextId: RequestIds, desk
     },
     (request, response) => {
       if (isPrivate(request.socket)) takeCaller(request);
-      else if (desk.draining() && desk.passOn(request, response)) return;
+      else if (!isPeer(request.socket)) {
+        // Whoever sends it here has made it up.
+        if (FORWARDED_HEADER in request.headers) Reflect.deleteProperty(request.headers, FORWARDED_HEADER);
+        if (desk.draining() && desk.passOn(request, response)) return;
+      }
       if (!ROUTED_METHODS.has(request.method ?? '')) {
         refuseMethod({ request, response, id: nextId(request) }, desk);
         return;

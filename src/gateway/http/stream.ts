@@ -1,9 +1,18 @@
-/** `GET /v1/predictions/{id}/stream`: a prediction as it goes on, as server-sent events. Owner of the readers' connections. */
+/**
+ * `GET /v1/predictions/{id}/stream`: a prediction as it goes on, as server-sent events. Owner of the readers' connections.
+ *
+ * The parts of a job that another gateway runs are there: the request is passed on. Where a job goes over to another gateway under way, the
+ * reader is told to come back, and is then passed on.
+ */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../../clock.ts';
-import type { Predictions } from '../ports.ts';
+import { PosternError } from '../../errors.ts';
+import type { Job } from '../../dispatch/job.ts';
+import type { JobWatch, Predictions } from '../ports.ts';
 import { ownJob } from './access.ts';
+import type { Forwarder } from './forward.ts';
+import { isPeer } from './forwarded.ts';
 import { Reader } from './reader.ts';
 import type { Answer, Call, Route, StreamAnswer } from './route.ts';
 import { readPosition, SSE_HEADERS, sseComment, sseEvent, sseRetry } from './sse.ts';
@@ -15,9 +24,12 @@ const STALL_MS = 30_000;
 /** After a cut, and after a drain: the next gateway is there already. */
 const RETRY_MS = 1_000;
 const DRAIN_RETRY_MS = 250;
+/** No gateway said that it runs the job: one that was killed had it, and until its lease is over nobody has. Readers ask again so often. */
+const ASK_AGAIN_MS = 3_000;
 
 export interface StreamRoutesOptions {
   readonly predictions: Predictions;
+  readonly forwarder: Forwarder;
   readonly clock: Clock;
 }
 
@@ -28,7 +40,7 @@ export interface StreamRoutes {
   drain(): void;
 }
 
-export function streamRoutes({ predictions, clock }: StreamRoutesOptions): StreamRoutes {
+export function streamRoutes({ predictions, forwarder, clock }: StreamRoutesOptions): StreamRoutes {
   const leaving = new Set<() => void>();
   let draining = false;
 
@@ -44,11 +56,23 @@ export function streamRoutes({ predictions, clock }: StreamRoutesOptions): Strea
         watch?.close();
         return { status: 204, headers: ['cache-control', 'no-store'], body: '' };
       }
+      let settledAt = -Infinity;
+      if (isElsewhere(watch!)) {
+        const answer = await followElsewhere(call, job);
+        if (answer !== null) {
+          watch!.close();
+          return answer;
+        }
+        settledAt = clock.monotonic();
+      }
       const reader = new Reader(watch!, from?.type === 'done' ? null : from);
       return {
         status: 200,
         headers: SSE_HEADERS,
-        stream: (response) => send(response, reader, (onChange) => (changed = onChange)).finally(() => watch?.close()),
+        stream: (response) =>
+          send(response, { reader, watch: watch!, settledAt }, (onChange) => (changed = onChange)).finally(() =>
+            watch?.close(),
+          ),
         abandon: () => watch?.close(),
       };
     } catch (error) {
@@ -57,11 +81,21 @@ export function streamRoutes({ predictions, clock }: StreamRoutesOptions): Strea
     }
   }
 
+  /** null: nobody says that it runs there. One that was asked by another gateway says so itself. */
+  function followElsewhere(call: Call, { model }: Job): Promise<StreamAnswer | null> {
+    if (!isPeer(call.request.socket)) return forwarder.follow(call, model);
+    throw new PosternError('no_worker', 'This gateway does not run the prediction.', { retryAfterS: 1 });
+  }
+
   /** Resolves when nothing more is to be sent, or the reader left. */
-  async function send(response: ServerResponse, reader: Reader, listen: (fn: () => void) => void): Promise<void> {
+  async function send(
+    response: ServerResponse,
+    { reader, watch, settledAt }: Reading,
+    listen: (fn: () => void) => void,
+  ): Promise<void> {
     let wake: (() => void) | null = null;
     let gone = false;
-    let told = draining;
+    let told: 'draining' | 'moved' | null = draining ? 'draining' : null;
     const look = (): void => {
       wake?.();
       wake = null;
@@ -71,9 +105,12 @@ export function streamRoutes({ predictions, clock }: StreamRoutesOptions): Strea
       look();
     };
     const onDrain = (): void => {
-      told = true;
+      told = 'draining';
       look();
     };
+    const hasMoved = (): boolean =>
+      isElsewhere(watch) && clock.monotonic() - settledAt >= ASK_AGAIN_MS && forwarder.mayRunElsewhere(watch.job.model);
+    const again = clock.every(ASK_AGAIN_MS, look);
     response.once('close', onClose);
     leaving.add(onDrain);
     listen(look);
@@ -84,16 +121,18 @@ export function streamRoutes({ predictions, clock }: StreamRoutesOptions): Strea
       response.write(sseRetry(RETRY_MS));
       while (!gone) {
         const text = reader.next();
+        if (text === null && told === null && hasMoved()) told = 'moved';
         if (text !== null) {
           if (!response.write(text) && !(await drained(response))) return;
         } else if (reader.done) return;
-        else if (told) {
-          response.write(sseRetry(DRAIN_RETRY_MS) + sseEvent('reconnect', '{"reason":"draining"}'));
+        else if (told !== null) {
+          response.write(sseRetry(DRAIN_RETRY_MS) + sseEvent('reconnect', `{"reason":"${told}"}`));
           return;
         } else await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
       heartbeat.cancel();
+      again.cancel();
       leaving.delete(onDrain);
       response.off('close', onClose);
     }
@@ -128,6 +167,16 @@ export function streamRoutes({ predictions, clock }: StreamRoutesOptions): Strea
     },
   };
 }
+
+interface Reading {
+  readonly reader: Reader;
+  readonly watch: JobWatch;
+  /** When it was last asked who runs it, and nobody said so; −∞: it was not asked. */
+  readonly settledAt: number;
+}
+
+/** It runs, and this process hears nothing of its parts. */
+const isElsewhere = ({ job, isHere }: JobWatch): boolean => job.status === 'processing' && !isHere;
 
 function header(call: Call, name: string): string | undefined {
   const value = call.request.headers[name];

@@ -8,6 +8,7 @@ import type { Services } from '../../ports.ts';
 import { checkModelAccess, mayUseModel } from '../access.ts';
 import { hasBody, readBody } from '../body.ts';
 import type { BodyBudget } from '../budget.ts';
+import type { Forwarder } from '../forward.ts';
 import { mediaType } from '../media-type.ts';
 import { clip } from '../parameters.ts';
 import { json, type Answer, type Call, type Route, type StreamAnswer } from '../route.ts';
@@ -16,6 +17,7 @@ import { refuseUpgrade, servicePath } from './routes.ts';
 
 export interface OpenAiRoutesOptions {
   readonly services: Services;
+  readonly forwarder: Forwarder;
   readonly budget: BodyBudget;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
@@ -24,7 +26,7 @@ export interface OpenAiRoutesOptions {
 const NO_BYTES = new Uint8Array(0);
 const MAX_MODEL_CHARS = 200;
 
-export function openAiRoutes({ services, budget, clock, maxBodyBytes }: OpenAiRoutesOptions): Route[] {
+export function openAiRoutes({ services, forwarder, budget, clock, maxBodyBytes }: OpenAiRoutesOptions): Route[] {
   const startedS = Math.floor(clock.now() / 1_000);
 
   function models({ access }: Call): { id: string; service: string; ready: boolean }[] {
@@ -76,7 +78,7 @@ export function openAiRoutes({ services, budget, clock, maxBodyBytes }: OpenAiRo
     try {
       const body = hasBody(call.request) ? await readBody(call.request, { maxBytes: maxBodyBytes, share }) : NO_BYTES;
       const model = modelOf(body, call);
-      return await passThrough(call, services, { service: serviceOf(call, model), path, body });
+      return await passThrough(call, { services, forwarder }, { service: serviceOf(call, model), path, body });
     } finally {
       share.release();
     }

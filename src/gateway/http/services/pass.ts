@@ -7,6 +7,7 @@ import type { PosternError } from '../../../errors.ts';
 import { requestHeaders } from '../../../protocol/http-headers.ts';
 import type { Exchange, ExchangeEvents, Seat, ServiceRequest, ServiceResponse, Services } from '../../ports.ts';
 import { CallerGone } from '../body.ts';
+import type { Forwarder } from '../forward.ts';
 import { leaving } from '../predictions.ts';
 import type { Answer, Call, StreamAnswer } from '../route.ts';
 
@@ -30,10 +31,22 @@ const STRANGER = [
   'nosniff',
 ];
 
-export async function passThrough(call: Call, services: Services, passing: Passing): Promise<Answer | StreamAnswer> {
+export interface Ways {
+  readonly services: Services;
+  readonly forwarder: Forwarder;
+}
+
+export async function passThrough(call: Call, ways: Ways, passing: Passing): Promise<Answer | StreamAnswer> {
+  const { services, forwarder } = ways;
   const { request, response, caller, access } = call;
   const { service, path, body } = passing;
   const method = request.method ?? 'GET';
+  const room = services.room(service);
+  if (room !== 'free') {
+    const passed = { model: service, body, repeatable: IDEMPOTENT.has(method) };
+    const elsewhere = await forwarder.instead(call, { version: null, room }, passed);
+    if (elsewhere !== null) return elsewhere;
+  }
   const message: ServiceRequest = {
     method,
     path,

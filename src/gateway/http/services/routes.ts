@@ -4,24 +4,23 @@
  */
 import { PosternError } from '../../../errors.ts';
 import type { Clock } from '../../../clock.ts';
-import { MAX_INLINE_BYTES } from '../../../protocol/limits.ts';
 import type { Services } from '../../ports.ts';
 import { checkModelAccess } from '../access.ts';
-import { announcedBytes, hasBody, readBody } from '../body.ts';
+import { readSmallBody } from '../body.ts';
 import type { BodyBudget } from '../budget.ts';
+import type { Forwarder } from '../forward.ts';
 import { checkModel } from '../parameters.ts';
 import type { Answer, Call, Route, StreamAnswer } from '../route.ts';
 import { passThrough } from './pass.ts';
 
 export interface ServiceRoutesOptions {
   readonly services: Services;
+  readonly forwarder: Forwarder;
   readonly budget: BodyBudget;
   readonly clock: Clock;
 }
 
-const NO_BYTES = new Uint8Array(0);
-
-export function serviceRoutes({ services, budget }: ServiceRoutesOptions): Route[] {
+export function serviceRoutes({ services, forwarder, budget }: ServiceRoutesOptions): Route[] {
   async function handle(call: Call): Promise<Answer | StreamAnswer> {
     refuseUpgrade(call);
     const service = checkModel(call.params.name ?? '');
@@ -29,7 +28,8 @@ export function serviceRoutes({ services, budget }: ServiceRoutesOptions): Route
     const path = servicePath(call, `/services/${service}`);
     const share = budget.open();
     try {
-      return await passThrough(call, services, { service, path, body: await smallBody(call, share) });
+      const passing = { service, path, body: await readSmallBody(call.request, share) };
+      return await passThrough(call, { services, forwarder }, passing);
     } finally {
       share.release();
     }
@@ -39,15 +39,6 @@ export function serviceRoutes({ services, budget }: ServiceRoutesOptions): Route
     { method: 'ANY', path: '/services/:name', scope: 'predict', handle },
     { method: 'ANY', path: '/services/:name/*', scope: 'predict', handle },
   ];
-}
-
-/** A body that fits into its message, or none, is read before; null: it is streamed. */
-async function smallBody({ request }: Call, share: ReturnType<BodyBudget['open']>): Promise<Uint8Array | null> {
-  if (!hasBody(request)) return NO_BYTES;
-  const bytes = announcedBytes(request);
-  if (bytes === null || bytes > MAX_INLINE_BYTES) return null;
-  share.take(bytes);
-  return readBody(request, { maxBytes: MAX_INLINE_BYTES, share });
 }
 
 export function refuseUpgrade({ request }: Call): void {

@@ -9,14 +9,17 @@ import type { RawTensor } from '../../../protocol/datatypes.ts';
 import type { ModelReport } from '../../../protocol/messages.ts';
 import { decodeTensors, encodeTensorsIn, TENSORS_TYPE } from '../../../protocol/tensors.ts';
 import type { Predictions } from '../../ports.ts';
+import { roomOf, type ReportedModel, type Room } from '../../room.ts';
 import { checkModelAccess, mayUseModel } from '../access.ts';
-import { hasBody } from '../body.ts';
+import { announcedBytes, hasBody, readSmallBody } from '../body.ts';
 import type { BodyBudget, Share } from '../budget.ts';
+import type { Forwarder } from '../forward.ts';
+import { isPeer } from '../forwarded.ts';
 import type { Phase } from '../operations.ts';
 import { checkModel, checkVersion, clip, ParameterSet } from '../parameters.ts';
 import { leaving } from '../predictions.ts';
 import { serverTiming } from '../render.ts';
-import { json, type Answer, type Call, type Route } from '../route.ts';
+import { json, type Answer, type Call, type Route, type StreamAnswer } from '../route.ts';
 import { runUnrecorded } from '../unrecorded.ts';
 import { BYTES_INPUT, BYTES_OUTPUT, payloadOf, tensorsOf } from './bytes-models.ts';
 import { inferAnswer } from './infer-answer.ts';
@@ -28,6 +31,7 @@ export interface V2RoutesOptions {
   readonly budget: BodyBudget;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  readonly forwarder: Forwarder;
   readonly phase: () => Phase;
 }
 
@@ -42,10 +46,13 @@ const SERVER = JSON.stringify({
 });
 
 export function v2Routes(options: V2RoutesOptions): Route[] {
-  const { predictions, budget, clock, maxBodyBytes, phase } = options;
+  const { predictions, budget, clock, maxBodyBytes, forwarder, phase } = options;
 
-  async function infer(call: Call): Promise<Answer> {
+  async function infer(call: Call): Promise<Answer | StreamAnswer> {
     const { model, version } = target(call);
+    const room = roomOf(predictions.report(model, version));
+    const elsewhere = room === 'free' ? null : await inferElsewhere(call, model, version, room);
+    if (elsewhere !== null) return elsewhere;
     await predictions.settled(model);
     const { report } = ready(call);
     const share = budget.open();
@@ -75,6 +82,31 @@ export function v2Routes(options: V2RoutesOptions): Route[] {
     }
   }
 
+  /** Where no own worker serves the model a small body is kept, so that a second gateway may be asked. */
+  async function inferElsewhere(
+    call: Call,
+    model: string,
+    version: string | null,
+    room: Room,
+  ): Promise<StreamAnswer | null> {
+    if ((announcedBytes(call.request) ?? 0) > maxBodyBytes) return null;
+    if (room === 'busy') {
+      return forwarder.instead(call, { version, room }, { model, body: null, repeatable: true });
+    }
+    if (isPeer(call.request.socket) || !forwarder.servedElsewhere(model, version)) return null;
+    const share = budget.open();
+    try {
+      const body = await readSmallBody(call.request, share);
+      const answer = await forwarder.instead(call, { version, room }, { model, body, repeatable: true });
+      if (answer !== null || body === null) return answer;
+      throw new PosternError('no_worker', `No gateway that can be reached serves the model "${model}" now.`, {
+        retryAfterS: RETRY_AFTER_S,
+      });
+    } finally {
+      share.release();
+    }
+  }
+
   async function read(call: Call, report: ModelReport, share: Share): Promise<Received> {
     if (!hasBody(call.request))
       throw new PosternError('missing_input', 'The request has no body; expected {"inputs": [...]}.');
@@ -92,7 +124,7 @@ export function v2Routes(options: V2RoutesOptions): Route[] {
     return { model, version };
   }
 
-  function known(call: Call): { report: ModelReport; ready: boolean } {
+  function known(call: Call): ReportedModel {
     const { model, version } = target(call);
     const found = predictions.report(model, version);
     if (found !== null) return found;
@@ -108,6 +140,12 @@ export function v2Routes(options: V2RoutesOptions): Route[] {
     throw new PosternError('no_worker', `No worker serves the model "${found.report.name}" now. ${why}`.trim(), {
       retryAfterS: RETRY_AFTER_S,
     });
+  }
+
+  function readyAnywhere(call: Call): string {
+    const { model, version } = target(call);
+    const isHere = roomOf(predictions.report(model, version)) !== 'none';
+    return !isHere && forwarder.servedElsewhere(model, version) ? model : ready(call).report.name;
   }
 
   async function metadata(call: Call): Promise<Answer> {
@@ -153,7 +191,7 @@ export function v2Routes(options: V2RoutesOptions): Route[] {
       method: 'GET',
       path: `${path}/ready`,
       scope: 'predict',
-      handle: (call) => json(200, JSON.stringify({ name: ready(call).report.name, ready: true })),
+      handle: (call) => json(200, JSON.stringify({ name: readyAnywhere(call), ready: true })),
     },
     { method: 'GET', path: `${path}/config`, scope: 'predict', handle: configuration },
     { method: 'POST', path: `${path}/infer`, scope: 'predict', handle: infer },

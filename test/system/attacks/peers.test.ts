@@ -1,0 +1,235 @@
+/** Attacks on what gateways pass on to each other: the internal port, and its header where it must mean nothing. Real TLS and HTTP. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { Socket } from 'node:net';
+import { connect } from 'node:tls';
+import { systemClock } from '../../../src/clock.ts';
+import { createMembers } from '../../../src/gateway/cluster/members.ts';
+import { createPeers } from '../../../src/gateway/cluster/peers.ts';
+import { createForwarder } from '../../../src/gateway/http/forward.ts';
+import { markPeer } from '../../../src/gateway/http/forwarded.ts';
+import type { Peers } from '../../../src/gateway/cluster/peer.ts';
+import { createPeerCertificate } from '../../../src/identity/peer-certificate.ts';
+import { makeKeyPem, selfSign } from '../../../src/identity/certificate.ts';
+import { createKey } from '../../../src/identity/keys/records.ts';
+import { silentLogger } from '../../../src/logger.ts';
+import { DAY_MS, openIdentityScene } from '../../support/identity-scene.ts';
+import { attackTable, type Attack } from './attack.ts';
+import { CALLER, openPeerStage, type PeerStage } from './peer-stage.ts';
+
+const INFER = '/v2/models/plants/infer';
+const url = (value: string) => [{ type: 'url', value }] as const;
+const intrude = async (stage: PeerStage, changes: Parameters<PeerStage['forge']>[0], now?: number): Promise<string> =>
+  stage.ask(await stage.forge(changes, now), INFER, CALLER);
+
+const strangers: Attack<PeerStage>[] = [
+  { name: 'no certificate', expected: 'no connection', attack: (stage) => stage.ask({}, INFER, CALLER) },
+  {
+    name: 'a worker’s certificate',
+    expected: 'no connection',
+    async attack(stage) {
+      const { key, cert } = (await stage.scene.join('gpu-1')).tls;
+      return stage.ask({ key, cert }, INFER, CALLER);
+    },
+  },
+  {
+    name: 'the certificate of a gateway’s tunnel port',
+    expected: 'no connection',
+    attack(stage) {
+      const { keyPem, certPem } = stage.scene.identity.pki.tls;
+      return stage.ask({ key: keyPem, cert: certPem }, INFER, CALLER);
+    },
+  },
+  {
+    name: 'a gateway’s certificate of another authority',
+    expected: 'no connection',
+    async attack(stage) {
+      const other = await openIdentityScene();
+      const made = createPeerCertificate({
+        id: 'far-1',
+        identity: other.identity,
+        clock: systemClock,
+        logger: silentLogger,
+      });
+      await made.start();
+      const { keyPem, certPem } = made.tls!;
+      await made.stop();
+      await other.close();
+      return stage.ask({ key: keyPem, cert: certPem }, INFER, CALLER);
+    },
+  },
+  {
+    name: 'a certificate that signed itself',
+    expected: 'no connection',
+    async attack(stage) {
+      const key = makeKeyPem();
+      return stage.ask({ key, cert: await selfSign(key, 'far-1', Date.now(), DAY_MS) }, INFER, CALLER);
+    },
+  },
+  {
+    name: 'a gateway’s name, but a worker’s purpose',
+    expected: 'no connection',
+    attack: (stage) => intrude(stage, { purpose: 'clientAuth' }),
+  },
+  {
+    name: 'both purposes, but a worker’s name',
+    expected: 'no connection',
+    attack: (stage) => intrude(stage, { names: url('postern://worker/gpu-1') }),
+  },
+  {
+    name: 'a gateway’s name beside another one',
+    expected: 'no connection',
+    attack: (stage) =>
+      intrude(stage, { names: [...url('postern://gateway/far-1'), ...url('postern://gateway/far-2')] }),
+  },
+  {
+    name: 'a name that is none',
+    expected: 'no connection',
+    attack: (stage) => intrude(stage, { names: url('postern://gateway/../near') }),
+  },
+  { name: 'expired', expected: 'no connection', attack: (stage) => intrude(stage, {}, Date.now() - 2 * DAY_MS) },
+  {
+    name: 'TLS 1.2',
+    expected: 'no connection',
+    attack: async (stage) => stage.ask({ ...(await stage.forge()), maxVersion: 'TLSv1.2' }, INFER, CALLER),
+  },
+];
+
+const gateways: Attack<PeerStage>[] = [
+  {
+    name: 'a request that says of nobody whose it is',
+    attack: async (stage: PeerStage) => stage.ask(await stage.forge(), INFER),
+  },
+  ...['', '{}', 'AAAA', Buffer.from('{"caller":"","admin":true}').toString('base64url')].map((header, n) => ({
+    name: `a caller that cannot be read (${n + 1})`,
+    attack: async (stage: PeerStage) => stage.ask(await stage.forge(), INFER, { 'x-postern-forwarded': header }),
+  })),
+  ...[
+    '/v1/predictions',
+    '/v1/admin/keys',
+    '/v1/files',
+    '/metrics',
+    '/livez',
+    '/',
+    '/v2/models/plants/infer/../../x',
+  ].map((path) => ({
+    name: `something that is not passed on: ${path}`,
+    attack: async (stage: PeerStage) => stage.ask(await stage.forge(), path, CALLER),
+  })),
+].map((one) => ({ ...one, expected: 'forbidden' }));
+
+const callers: Attack<PeerStage>[] = [
+  {
+    name: 'a caller of the public port who says that another gateway let them in',
+    expected: 'unauthorized',
+    async attack({ running }) {
+      createKey(running.records, { name: 'somebody' }, { actor: 'test', at: Date.now() });
+      const path = '/v1/models/local/plants/predictions';
+      const response = await fetch(running.base + path, { method: 'POST', body: 'x', headers: CALLER });
+      return /"code":"(\w+)"/.exec(await response.text())?.[1] ?? 'none';
+    },
+  },
+  {
+    name: 'a request that another gateway passed on already, and that nobody here can serve: it goes no further',
+    expected: 'no_worker',
+    async attack(stage) {
+      const { fake } = stage.running;
+      fake.report = (model) => {
+        const report = { name: model, version: '1', state: 'loading', kind: 'value', maxRows: 1 } as const;
+        return { report, ready: false, isFree: false };
+      };
+      const tls = await stage.forge();
+      return stage.ask(tls, INFER, CALLER);
+    },
+  },
+];
+
+attackTable('the port for gateways: strangers', openPeerStage, strangers);
+attackTable('the port for gateways: what even a gateway may not ask for', openPeerStage, gateways);
+attackTable('forwarded requests', openPeerStage, callers);
+
+void suite('who is dialled', () => {
+  test('the right address with another gateway behind it gets nothing', async () => {
+    const stage = await openPeerStage();
+    const certificate = createPeerCertificate({
+      id: 'far-1',
+      identity: stage.scene.identity,
+      clock: systemClock,
+      logger: silentLogger,
+    });
+    await certificate.start();
+    const serves = { model: 'plants', version: '1', sessions: 1, freeRows: 1, inFlightJobs: 0 };
+    const summary = JSON.stringify({ sessions: 1, models: [['plants', '1', 1, 1, 0]] });
+    const row = (id: string) => {
+      const own = { id, release: '', state: 'serving', tunnelAddress: null, joinedAt: 0, ageMs: 0, summary } as const;
+      return { ...own, peerAddress: `127.0.0.1:${stage.port}` };
+    };
+    const rows = [row('somebody-else'), row('near')];
+    const members = createMembers({
+      self: 'far-1',
+      release: '',
+      store: {
+        members: {
+          beat: () => Promise.resolve(rows),
+          read: () => Promise.resolve(rows),
+          leave: () => Promise.resolve(),
+          announce: () => undefined,
+        },
+      },
+      summary: () => ({ sessions: 0, models: [serves] }),
+      clock: systemClock,
+      logger: silentLogger,
+    });
+    await members.join({ tunnelAddress: null, peerAddress: null });
+    const peers = createPeers({ members, certificate, clock: systemClock, logger: silentLogger });
+    const outcomes = new Map<string, string>();
+    for (const peer of peers.choose('plants', null, 'none')) {
+      const headers = Object.entries({ ...CALLER, host: 'x' }).flat();
+      const asked = peer.request('plants', { method: 'POST', path: INFER, headers });
+      const outcome = await new Promise<string>((resolve) => {
+        asked.on('error', (error) => resolve(error.message));
+        asked.on('response', (response) => resolve(String(response.resume().statusCode)));
+        asked.end();
+      });
+      outcomes.set(peer.id, outcome);
+    }
+    assert.match(outcomes.get('somebody-else') ?? '', /is not the gateway somebody-else/);
+    assert.equal(outcomes.get('near'), '400', 'an inference without a body');
+    peers.stop();
+    await members.leave();
+    await certificate.stop();
+    await stage.close();
+  });
+
+  test('nobody, for a request that was passed on already', async () => {
+    const asked: string[] = [];
+    const peers: Peers = {
+      choose: (model) => (asked.push(model), []),
+      holders: (model) => (asked.push(model), []),
+    };
+    const forwarder = createForwarder({ peers, clock: systemClock });
+    const socket = new Socket();
+    markPeer(socket, 'far-1');
+    const call = { request: { socket } } as never;
+    const passed = { model: 'plants', body: null, repeatable: true };
+    assert.equal(forwarder.instead(call, { version: null, room: 'none' }, passed), null);
+    assert.equal(await forwarder.follow(call, 'plants'), null);
+    assert.deepEqual(asked, []);
+  });
+
+  test('sessions of TLS are not resumed', async () => {
+    const stage = await openPeerStage();
+    const tls = { ...(await stage.forge()), port: stage.port, host: '127.0.0.1', checkServerIdentity: () => undefined };
+    const tickets: Buffer[] = [];
+    const socket = connect(tls);
+    socket.on('session', (session) => tickets.push(session));
+    await new Promise((resolve) => socket.once('secureConnect', resolve));
+    socket.end('GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n').resume();
+    await new Promise((resolve) => socket.once('close', resolve));
+    const again = connect({ ...tls, ...(tickets[0] === undefined ? {} : { session: tickets[0] }) });
+    await new Promise((resolve) => again.once('secureConnect', resolve));
+    assert.equal(again.isSessionReused(), false);
+    again.destroy();
+    await stage.close();
+  });
+});
