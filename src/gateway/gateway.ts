@@ -106,7 +106,7 @@ export function createGateway({
     self: store.members === undefined ? config.name : `${config.name}-${randomBytes(4).toString('hex')}`,
     release: handOver?.release ?? config.cluster.release,
     store,
-    summary: () => summaryOf(engine.workers()),
+    summary: () => ({ ...summaryOf(engine.workers()), load: scaling.own() }),
     clock,
     logger,
   });
@@ -124,14 +124,14 @@ export function createGateway({
   const scaling = createScaling({
     clock,
     logger,
-    id: config.name,
+    id: members.self,
     state: () => (draining === null && leaving === null ? 'serving' : 'draining'),
     queues: { shared: store.parts.recorded, own: store.parts.unrecorded },
     seats: () => engine.seats(),
     knownModels: () => engine.knownModels(),
     sessions: () => engine.stats().connectedWorkers,
     callers: () => ({ requests: http.requestsInFlight, connections: http.connectionCount }),
-    others: () => [],
+    others: () => members.others.flatMap(({ id, state, load }) => (load ? [{ id, state, load }] : [])),
     onDecided: (observer) => engine.onDecided(observer),
   });
   const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });

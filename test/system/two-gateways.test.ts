@@ -91,6 +91,58 @@ void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout:
     }
   });
 
+  void test('both tell the same of the whole: the queue, the workers, the gateways', async () => {
+    // More than the worker takes at once, each for half a minute: they run or wait at both.
+    const ids = await Promise.all(
+      Array.from({ length: 80 }, async (_, n) => {
+        const gateway = n % 2 === 0 ? near : far;
+        const path = '/v1/models/local/echo/predictions?delay_ms=60000';
+        const response = await ask(gateway, path, {
+          method: 'POST',
+          body: 'x',
+          headers: { 'content-type': 'application/octet-stream' },
+        });
+        return ((await response.json()) as Prediction).id;
+      }),
+    );
+    const figures = async (gateway: Gateway): Promise<Record<string, string>> => {
+      const page = await (await ask(gateway, '/metrics')).text();
+      return Object.fromEntries(
+        [...page.matchAll(/^(postern_\w+)(?:\{model="echo"\})? ([^ \n]+)$/gm)].map(([, name, value]) => [
+          name!,
+          value!,
+        ]),
+      );
+    };
+    const shared = [
+      'queue_jobs',
+      'queue_rows',
+      'in_flight_jobs',
+      'credit_rows',
+      'capacity_rows',
+      'model_workers',
+      'gateways',
+    ];
+    const [a, b] = await until('both to agree', 60_000, async () => {
+      const both = await Promise.all([figures(near), figures(far)]);
+      const sum = Number(both[0].postern_queue_jobs) + Number(both[0].postern_in_flight_jobs);
+      const agree = shared.every((name) => both[0][`postern_${name}`] === both[1][`postern_${name}`]);
+      return sum === 80 && agree && both[0].postern_gateways === '2' && both[0].postern_model_workers === '1'
+        ? both
+        : null;
+    });
+    assert.ok(Number(a.postern_queue_oldest_seconds) >= 0 && Number(b.postern_queue_seconds) >= 0);
+    assert.equal(Number(a.postern_worker_sessions) + Number(b.postern_worker_sessions) > 0, true);
+    const members = async (gateway: Gateway): Promise<string[]> => {
+      const { gateways } = (await (await ask(gateway, '/v1/scaling?model=echo')).json()) as {
+        gateways: { count: number; members: { id: string }[] };
+      };
+      return gateways.members.map(({ id }) => id).sort();
+    };
+    assert.deepEqual(await members(near), await members(far));
+    await Promise.all(ids.map((id) => ask(far, `/v1/predictions/${id}/cancel`, { method: 'POST' })));
+  });
+
   void test('a gateway with another authority does not start, and says what it lacks', async () => {
     const stranger = { ...env, POSTERN_DATA_DIR: join(system.folder, 'stranger') };
     await assert.rejects(

@@ -1,7 +1,8 @@
 #!/bin/bash
 # First boot of a gateway: from a bare Amazon Linux 2023 to serving, unattended. The values come before this text, as variables:
 # REGION RELEASES RELEASE_PARAMETER AUTHORITY_SECRET DATABASE_SECRET (empty: SQLite) BLOB_URL (empty: a directory) SETTINGS
-# HTTP_PORT TUNNEL_PORT LAUNCH_HOOK TERMINATE_HOOK GROUP (empty: not in a group)
+# HTTP_PORT TUNNEL_PORT LAUNCH_HOOK TERMINATE_HOOK GROUP (empty: not in a group) NAMESPACE (empty: nothing is told to CloudWatch)
+# METRICS_SCRIPT (metrics.sh, base64)
 set -euo pipefail
 export AWS_DEFAULT_REGION="$REGION"
 DIR=/opt/postern
@@ -104,9 +105,35 @@ Restart=on-failure
 WantedBy=multi-user.target
 UNIT
 fi
+
+if [ -n "$NAMESPACE" ]; then
+  # What machines are scaled by. The key may only read, and ends a day after the longest life of a machine.
+  (umask 077 && cd "$WORK" && runuser -u postern -- $NODE keys create "metrics of $INSTANCE" --scope read --expires 31d --json |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["key"])' >/etc/postern-metrics.key)
+  base64 --decode <<<"$METRICS_SCRIPT" >/usr/local/sbin/postern-metrics
+  chmod 0755 /usr/local/sbin/postern-metrics
+  cat >/etc/systemd/system/postern-metrics.service <<UNIT
+[Unit]
+Description=Tells CloudWatch what this gateway has to do
+[Service]
+Type=oneshot
+TimeoutStartSec=50
+Environment=AWS_DEFAULT_REGION=$REGION NAMESPACE=$NAMESPACE GROUP=$GROUP HTTP_PORT=$HTTP_PORT
+ExecStart=/usr/local/sbin/postern-metrics
+UNIT
+  cat >/etc/systemd/system/postern-metrics.timer <<UNIT
+[Timer]
+OnActiveSec=60
+OnUnitActiveSec=60
+AccuracySec=1
+[Install]
+WantedBy=timers.target
+UNIT
+fi
 systemctl daemon-reload
 systemctl enable --now postern
 [ -z "$GROUP" ] || systemctl enable --now postern-drain
+[ -z "$NAMESPACE" ] || systemctl enable --now postern-metrics.timer
 
 # ---- in service only when it answers: the group gives up on a machine that never does ------------------------------
 for _ in $(seq 120); do

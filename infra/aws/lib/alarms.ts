@@ -8,7 +8,7 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import type { Data } from './data.ts';
-import type { Gateways } from './gateways.ts';
+import { gatewayMetric, type Gateways } from './gateways.ts';
 
 interface Watched {
   readonly id: string;
@@ -64,6 +64,22 @@ export function createAlarms(scope: Construct, config: Config, { database }: Dat
       metric: tunnelTargets.metrics.healthyHostCount({ ...minute, statistic: 'Maximum' }),
       threshold: 1,
       minutes: 2,
+      below: true,
+      missing: cloudwatch.TreatMissingData.BREACHING,
+    },
+    {
+      id: 'WorkWaits',
+      text: 'Work has waited for ten minutes or would: more workers (/v1/scaling says how many and why), or are they away?',
+      metric: gatewayMetric(gateways.namespace, gateways.groupName, 'QueueSeconds', 'Maximum'),
+      threshold: 600,
+      minutes: 5,
+    },
+    {
+      id: 'NoFigures',
+      text: 'No gateway tells its figures: journalctl -u postern-metrics. Machines are scaled by their processor alone',
+      metric: gatewayMetric(gateways.namespace, gateways.groupName, 'EventLoop', 'Maximum'),
+      threshold: 0,
+      minutes: 10,
       below: true,
       missing: cloudwatch.TreatMissingData.BREACHING,
     },

@@ -5,6 +5,7 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as acm from 'aws-cdk-lib/aws-certificatemanager';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -16,6 +17,8 @@ import { HTTP_PORT, PUBLIC, TUNNEL_PORT, type Network } from './network.ts';
 import type { Releases } from './releases.ts';
 
 export interface Gateways {
+  /** Of what they tell CloudWatch (`boot/metrics.sh`). */
+  readonly namespace: string;
   readonly group: autoscaling.AutoScalingGroup;
   readonly groupName: string;
   readonly balancer: elb.ApplicationLoadBalancer;
@@ -46,13 +49,27 @@ export function createGateways(
       resources: [groupArn(scope, groupName)],
     }),
   );
+  const namespace = metricsNamespace(config);
+  role.addToPrincipalPolicy(
+    new iam.PolicyStatement({
+      actions: ['cloudwatch:PutMetricData'],
+      // It takes no resource; the namespace is what bounds it.
+      resources: ['*'],
+      conditions: { StringEquals: { 'cloudwatch:namespace': namespace } },
+    }),
+  );
   const group = createGroup(scope, config, network, groupName, role, data, releases);
   const { balancer, targets } = createCallersFront(scope, config, network, group);
   const { tunnelBalancer, tunnelTargets } = createWorkersFront(scope, network, group);
 
-  // Work of a gateway is carrying: its processor is what fills up. GPUs are elsewhere, and queues are theirs.
+  // Work of a gateway is carrying. GPUs are elsewhere, and queues are theirs. Its event loop is one, and full at half of a processor of
+  // two cores; databases and encryption are on the other one. Either may ask for more machines; fewer need the consent of both.
   group.scaleOnCpuUtilization('Processor', { targetUtilizationPercent: 55 });
-  return { group, groupName, balancer, targets, tunnelBalancer, tunnelTargets };
+  group.scaleToTrackMetric('EventLoop', {
+    metric: gatewayMetric(namespace, groupName, 'EventLoop', 'Average'),
+    targetValue: 60,
+  });
+  return { namespace, group, groupName, balancer, targets, tunnelBalancer, tunnelTargets };
 }
 
 function gatewayRole(scope: Construct, { database, photos, authority }: Data, releases: Releases): iam.Role {
@@ -112,6 +129,7 @@ function createGroup(
       GROUP: groupName,
       LAUNCH_HOOK,
       TERMINATE_HOOK,
+      NAMESPACE: metricsNamespace(config),
     }),
   });
   const group = new autoscaling.AutoScalingGroup(scope, 'Gateways', {
@@ -235,6 +253,22 @@ export function groupArn(scope: Construct, groupName: string): string {
   const { partition, region, account } = Stack.of(scope);
   return `arn:${partition}:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/${groupName}`;
 }
+
+const metricsNamespace = ({ name }: Config): string => `Postern/${name}`;
+
+export const gatewayMetric = (
+  namespace: string,
+  groupName: string,
+  metricName: string,
+  statistic: 'Average' | 'Maximum',
+): cloudwatch.Metric =>
+  new cloudwatch.Metric({
+    namespace,
+    metricName,
+    dimensionsMap: { AutoScalingGroupName: groupName },
+    statistic,
+    period: Duration.minutes(1),
+  });
 
 /** t4g, m7g, c8gn …: a `g` after the generation. */
 export const isArm = (instanceType: string): boolean => /^[a-z]+\d+[a-z]*g[a-z]*\./.test(instanceType);

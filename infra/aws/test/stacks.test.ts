@@ -1,10 +1,14 @@
 /** What the templates promise: nothing open that should be closed, nothing that loses data, nothing that needs a person at boot. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { parseConfig, type Variant } from '../lib/config.ts';
@@ -235,6 +239,90 @@ void test('somebody is woken when nothing serves', () => {
     TreatMissingData: 'breaching',
     AlarmActions: [Match.anyValue()],
   });
+});
+
+void test('machines are scaled by their event loops too, and may tell their figures in one namespace', () => {
+  const group = template('group', 'gateways');
+  const dimensions = [{ Name: 'AutoScalingGroupName', Value: 'postern-gateways' }];
+  group.hasResourceProperties('AWS::AutoScaling::ScalingPolicy', {
+    PolicyType: 'TargetTrackingScaling',
+    TargetTrackingConfiguration: {
+      TargetValue: 60,
+      CustomizedMetricSpecification: Match.objectLike({
+        Namespace: 'Postern/postern',
+        MetricName: 'EventLoop',
+        Statistic: 'Average',
+        Dimensions: dimensions,
+      }),
+    },
+  });
+  group.hasResourceProperties('AWS::CloudWatch::Alarm', {
+    Namespace: 'Postern/postern',
+    MetricName: 'QueueSeconds',
+    Threshold: 600,
+    Dimensions: dimensions,
+  });
+  const statements = (
+    properties(group, 'AWS::IAM::Policy') as { PolicyDocument: { Statement: Record<string, unknown>[] } }[]
+  ).flatMap(({ PolicyDocument }) => PolicyDocument.Statement);
+  const telling = statements.filter(({ Action }) =>
+    [Action].flat().some((one) => String(one).startsWith('cloudwatch:')),
+  );
+  assert.deepEqual(
+    telling.map(({ Action, Condition }) => [Action, Condition]),
+    [['cloudwatch:PutMetricData', { StringEquals: { 'cloudwatch:namespace': 'Postern/postern' } }]],
+  );
+});
+
+void test('what is told to CloudWatch is read off the figures of a gateway, by a key that no process list shows', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-metrics-'));
+  const asked: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.headers.authorization);
+    response.end(
+      [
+        'postern_event_loop_ratio 0.25',
+        'postern_queue_seconds{model="plants"} 12.5',
+        'postern_queue_seconds{model="clothes"} 40',
+        'postern_queue_work_off_seconds{model="clothes"} 3',
+        'postern_in_flight_requests 7',
+        '',
+      ].join('\n'),
+    );
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    writeFileSync(join(folder, 'key'), 'postern_read_key\n');
+    writeFileSync(join(folder, 'aws'), `#!/bin/bash\nprintf '%s\\n' "$@" >'${folder}/told'\n`, { mode: 0o755 });
+    const script = new URL('../boot/metrics.sh', import.meta.url).pathname;
+    await promisify(execFile)('bash', [script], {
+      env: {
+        ...process.env,
+        PATH: `${folder}:${process.env.PATH}`,
+        KEY_FILE: join(folder, 'key'),
+        NAMESPACE: 'Postern/postern',
+        GROUP: 'postern-gateways',
+        HTTP_PORT: String((server.address() as AddressInfo).port),
+      },
+    });
+    const told = readFileSync(join(folder, 'told'), 'utf8').split('\n');
+    assert.deepEqual(told.slice(0, 4), ['cloudwatch', 'put-metric-data', '--namespace', 'Postern/postern']);
+    const data = JSON.parse(told[5] ?? '') as { MetricName: string; Value: number; Dimensions: unknown }[];
+    assert.deepEqual(
+      data.map(({ MetricName, Value }) => [MetricName, Value]),
+      [
+        ['EventLoop', 25],
+        ['QueueSeconds', 40],
+        ['RequestsInFlight', 7],
+      ],
+    );
+    assert.deepEqual(data[0]?.Dimensions, [{ Name: 'AutoScalingGroupName', Value: 'postern-gateways' }]);
+    assert.deepEqual(asked, ['Bearer postern_read_key']);
+  } finally {
+    server.close();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 void test('Beanstalk replaces machines, never touches them, and its workers have a way in', () => {

@@ -1,6 +1,7 @@
 /** One gateway as the others see it: what its note in the database says, read with care, because another release may have written it. */
 import { z } from 'zod';
 import type { WorkerView } from '../ports.ts';
+import { parseLoad, shortened, type GatewayLoad } from '../scaling/load.ts';
 import { MAX_SUMMARY_CHARS, type MemberRow } from '../../store/members.ts';
 
 /** What is served of one version by the workers that are connected there. */
@@ -18,6 +19,8 @@ export interface Summary {
   /** Connected workers. */
   readonly sessions: number;
   readonly models: readonly ServedModel[];
+  /** For who scales; absent or null: nothing was measured yet, or it cannot be read. */
+  readonly load?: GatewayLoad | null;
 }
 
 export interface Member extends Summary {
@@ -61,14 +64,18 @@ const count = z.int().min(0).max(1_000_000_000);
 const summarySchema = z.object({
   sessions: count,
   models: z.array(z.tuple([z.string(), z.string(), count, count, count]).rest(z.unknown())).max(10_000),
+  load: z.unknown(),
 });
+/** Half of a note: the rest is for what is forwarded. */
+const MAX_LOAD_CHARS = MAX_SUMMARY_CHARS / 2;
 const NOTHING: Summary = { sessions: 0, models: [] };
 
 /** As much as there is room for: what is left out is not forwarded, and nothing else. */
-export function encodeSummary({ sessions, models }: Summary): string {
+export function encodeSummary({ sessions, models, load = null }: Summary): string {
+  const short = load === null ? {} : { load: shortened(load, MAX_LOAD_CHARS) };
   const tuples = models.map((one) => [one.model, one.version, one.sessions, one.freeRows, one.inFlightJobs]);
   for (;;) {
-    const text = JSON.stringify({ sessions, models: tuples });
+    const text = JSON.stringify({ sessions, models: tuples, ...short });
     if (text.length <= MAX_SUMMARY_CHARS) return text;
     tuples.length = Math.floor(tuples.length / 2);
   }
@@ -84,7 +91,9 @@ export function decodeSummary(text: string): Summary {
   }
   const parsed = summarySchema.safeParse(value);
   if (!parsed.success) return NOTHING;
+  const load = parseLoad(parsed.data.load);
   return {
+    ...(load === null ? {} : { load }),
     sessions: parsed.data.sessions,
     models: parsed.data.models.map(([model, version, sessions, freeRows, inFlightJobs]) => {
       return { model, version, sessions, freeRows, inFlightJobs };

@@ -44,3 +44,16 @@ export function parseLoad(value: unknown): GatewayLoad | null {
   const parsed = LOAD.safeParse(value);
   return parsed.success ? parsed.data : null;
 }
+
+/** As JSON of at most so many characters: workers by their number alone where their names are too long; null: not even so. */
+export function shortened(load: GatewayLoad, maxChars: number): GatewayLoad | null {
+  if (JSON.stringify(load).length <= maxChars) return load;
+  const models = Object.fromEntries(
+    Object.entries(load.models).map(([name, one]) => [
+      name,
+      { ...one, workers: typeof one.workers === 'number' ? one.workers : one.workers.length },
+    ]),
+  );
+  const counted = { ...load, models };
+  return JSON.stringify(counted).length <= maxChars ? counted : null;
+}

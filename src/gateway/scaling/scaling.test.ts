@@ -7,7 +7,7 @@ import { PosternError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import type { ModelCounts } from '../../store/store.ts';
 import type { ModelSeats } from '../engine-load.ts';
-import { parseLoad, type GatewayLoad, type ModelLoad } from './load.ts';
+import { parseLoad, shortened, type GatewayLoad, type ModelLoad } from './load.ts';
 import { createScaling, LOOK_MS, type Scaling, type ScalingOptions } from './scaling.ts';
 import { DEFAULT_WISHES } from './targets.ts';
 import { modelsOf } from './whole.ts';
@@ -264,4 +264,11 @@ void test('what another gateway says of itself is checked whole', () => {
   ]) {
     assert.equal(parseLoad(bad), null, JSON.stringify(bad));
   }
+});
+
+void test('a load is told in as much room as there is', () => {
+  const many = load({ workers: Array.from({ length: 200 }, (_, n) => `gpu-${n}`) });
+  assert.equal(shortened(many, 10_000), many);
+  assert.equal(shortened(many, 400)?.models.plants?.workers, 200);
+  assert.equal(shortened(many, 100), null);
 });
