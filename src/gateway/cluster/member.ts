@@ -64,7 +64,7 @@ const count = z.int().min(0).max(1_000_000_000);
 const summarySchema = z.object({
   sessions: count,
   models: z.array(z.tuple([z.string(), z.string(), count, count, count]).rest(z.unknown())).max(10_000),
-  load: z.unknown(),
+  load: z.unknown().optional(),
 });
 /** Half of a note: the rest is for what is forwarded. */
 const MAX_LOAD_CHARS = MAX_SUMMARY_CHARS / 2;
