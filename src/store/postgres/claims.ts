@@ -10,7 +10,40 @@ import type { ClaimRequest } from '../store.ts';
 import type { Row, Run, Statement } from './connection.ts';
 import { InDoubt, isStaleWriter } from './errors.ts';
 import { LOCK_SPACE, type Times } from './options.ts';
-import { JOB_WIDTH, jobColumns, toRecord, toRows, type JobRecord } from './rows.ts';
+import { toRows, type JobRecord } from './rows.ts';
+
+/** A row of `claim_2`, with what it leaves out. */
+const toClaimed = (row: Row, worker: string, session: SessionId, servedVersion: string): JobRecord => ({
+  seq: row[3] as number,
+  id: row[4] as string,
+  model: row[5] as string,
+  version: row[6] as string,
+  content_type: row[7] as string,
+  parameters: row[8] as string,
+  rows: row[9] as number,
+  priority: row[10] as number,
+  caller: row[11] as string,
+  deadline_at: row[12] as number | null,
+  idempotency_key: row[13] as string | null,
+  webhook: row[14] as string | null,
+  status: 'processing',
+  created_at: row[15] as number,
+  started_at: row[16] as number,
+  completed_at: null,
+  attempt: row[17] as number,
+  spent_attempts: row[18] as number,
+  suspicion: row[19] as number,
+  past_attempts: row[20] as string | null,
+  not_before: null,
+  worker,
+  session,
+  served_version: servedVersion,
+  progress: null,
+  cancel_requested: row[21] as boolean,
+  error_code: null,
+  error_message: null,
+  timings: null,
+});
 
 /** One claim ends after this much input, so that its answer stays small; there is always the next one. */
 const MAX_CLAIM_BYTES = 32 * 1024 * 1024;
@@ -63,8 +96,7 @@ export function createClaims(times: Times, slot: number) {
         solo: one.solo ?? false,
         named_only: one.namedOnly ?? false,
       }));
-      const text = `SELECT c.n, c.left_rows, c.solo_jobs, ${jobColumns('(c.job)')}, c.bytes, c.blob
-        FROM postern.claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS c`;
+      const text = 'SELECT * FROM postern.claim_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)';
       const values = [
         toRows(rows),
         slot,
@@ -79,17 +111,19 @@ export function createClaims(times: Times, slot: number) {
       ];
       return { name, statement: { text, values } };
     },
-    replies(answer: readonly Row[], requests: number): ClaimReply[] {
-      const replies = Array.from({ length: requests }, (): ClaimReply => ({ rows: [], leftRows: 0, soloJobs: 0 }));
+    replies(answer: readonly Row[], requests: readonly ClaimRequest[]): ClaimReply[] {
+      const replies = requests.map((): ClaimReply => ({ rows: [], leftRows: 0, soloJobs: 0 }));
       for (const row of answer) {
-        const reply = replies[row[0] as number]!;
+        const n = row[0] as number;
+        const reply = replies[n]!;
         if (row[3] === null) {
           reply.leftRows = row[1] as number;
           reply.soloJobs = row[2] as number;
           continue;
         }
-        const [bytes, blob] = row.slice(3 + JOB_WIDTH) as [Uint8Array | null, string | null];
-        reply.rows.push({ row: toRecord(row, 3), bytes, blob });
+        const { worker, session, version } = requests[n]!;
+        const [bytes, blob] = [row[22], row[23]] as [Uint8Array | null, string | null];
+        reply.rows.push({ row: toClaimed(row, worker, session, version), bytes, blob });
       }
       return replies;
     },

@@ -1,6 +1,6 @@
 /**
  * Ends of attempts and of jobs: the rule (`verdict.ts`) is applied here, and `end_1` writes what it said, where the job is still as it
- * was when it was ruled upon. A success needs no look at the job before; everything else is looked at first.
+ * was when it was ruled upon. A success needs no look at the job before, and has a statement of its own; everything else is looked at first.
  */
 import { LEASE_LOST, LOST_ON_THE_WAY, RAN_TOO_LONG, WAITED_TOO_LONG, sessionEnded } from '../../dispatch/endings.ts';
 import { MAX_DELIVERY_OUTPUT_BYTES } from '../../dispatch/delivery.ts';
@@ -12,7 +12,8 @@ import type { FencedOutcome } from '../store.ts';
 import type { Row, Statement } from './connection.ts';
 import type { DiskLimits } from '../disk-limits.ts';
 import type { Times } from './options.ts';
-import { createParcel, jobColumns, toJob, toRecord, toRows, type JobRecord } from './rows.ts';
+import { jobColumns, toJob, toRecord, toRows, type JobRecord } from './rows.ts';
+import { createSuccesses, type Success } from './successes.ts';
 
 export { LEASE_LOST, LOST_ON_THE_WAY, sessionEnded };
 
@@ -122,49 +123,75 @@ export const takeBack = ({ row }: Looked): Ruling => ({
 const errorOf = ({ code, message }: JobError) => ({ code, message });
 const pastOf = (past: readonly PastAttempt[]) => (past.length === 0 ? {} : { past: JSON.stringify(past) });
 
+/** Rulings on their way into the database. */
+export interface Ending {
+  readonly statements: readonly Statement[];
+  /** The jobs that were changed, at their rulings' places. `answers`: of the statements. */
+  changed(answers: readonly (readonly Row[])[]): (Job | null)[];
+}
+
+/** `n`: its place in the batch. */
+interface Placed {
+  readonly n: number;
+  readonly ruling: Ruling;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
 export type Ends = ReturnType<typeof createEnds>;
 
 export function createEnds(limits: DiskLimits, times: Times, slot: number) {
   const keyedTtlMs = Math.max(limits.resultTtlMs, limits.idempotencyTtlMs);
+  const successes = createSuccesses(limits, times, slot);
+
+  function statement(rulings: readonly Placed[], reclaim: boolean): Statement {
+    return {
+      text: `SELECT e.n, ${jobColumns('(e.job)')} FROM postern.end_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS e`,
+      values: [
+        toRows(rulings.map(({ n, ruling }) => ({ n, ...ruling }))),
+        NO_BYTES,
+        slot,
+        times.now(),
+        times.lease(),
+        reclaim,
+        limits.waitTtlMs,
+        limits.resultTtlMs,
+        keyedTtlMs,
+        limits.maxFailedInputBytes,
+        MAX_DELIVERY_OUTPUT_BYTES,
+        limits.maxDeliveryBytes,
+      ],
+    };
+  }
+
   return {
-    /** Writes the rulings, each of another job. `reclaim`: only where the session's lease is over. */
-    statement(rulings: readonly Ruling[], reclaim = false): Statement {
-      const parcel = createParcel();
-      const rows = rulings.map(({ output, ...ruling }, n) => {
-        if (output === undefined) return { n, ...ruling };
-        const { contentType, bytes, blob } = output;
-        const at = blob === null ? parcel.add(bytes) : 0;
-        return { n, ...ruling, output_type: contentType, output_bytes: bytes.byteLength, at, blob };
-      });
-      return {
-        text: `SELECT e.n, ${jobColumns('(e.job)')} FROM postern.end_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS e`,
-        values: [
-          toRows(rows),
-          parcel.bytes(),
-          slot,
-          times.now(),
-          times.lease(),
-          reclaim,
-          limits.waitTtlMs,
-          limits.resultTtlMs,
-          keyedTtlMs,
-          limits.maxFailedInputBytes,
-          MAX_DELIVERY_OUTPUT_BYTES,
-          limits.maxDeliveryBytes,
-        ],
-      };
-    },
-    /** The jobs that were changed, at their rulings' places. */
-    changed(answer: readonly Row[], rulings: readonly Ruling[]): (Job | null)[] {
-      const jobs: (Job | null)[] = rulings.map(() => null);
-      for (const row of answer) {
-        const n = row[0] as number;
-        const { output } = rulings[n]!;
-        // The output that was just written is at hand: it need not come back from the disk.
-        const kept = output === undefined ? null : { contentType: output.contentType, bytes: output.bytes };
-        jobs[n] = toJob(toRecord(row, 1), undefined, kept);
+    /** What writes the rulings, each of another job. `reclaim`: only where the session's lease is over. */
+    write(rulings: readonly Ruling[], reclaim = false): Ending {
+      const succeeded: Success[] = [];
+      const others: Placed[] = [];
+      for (const [n, ruling] of rulings.entries()) {
+        const { output } = ruling;
+        if (output === undefined) others.push({ n, ruling });
+        else succeeded.push({ n, ruling: { ...ruling, output } });
       }
-      return jobs;
+      const statements = [
+        ...(succeeded.length === 0 ? [] : [successes.statement(succeeded)]),
+        ...(others.length === 0 ? [] : [statement(others, reclaim)]),
+      ];
+      return {
+        statements,
+        changed(answers) {
+          const jobs: (Job | null)[] = rulings.map(() => null);
+          const [first = [], second = []] = answers;
+          const [ofSuccesses, ofOthers] = succeeded.length === 0 ? [[], first] : [first, second];
+          for (const row of ofSuccesses) {
+            const n = row[0] as number;
+            jobs[n] = successes.job(row, rulings[n]!);
+          }
+          for (const row of ofOthers) jobs[row[0] as number] = toJob(toRecord(row, 1));
+          return jobs;
+        },
+      };
     },
     /** Jobs by their names, with the database's time. */
     look(ids: readonly string[]): Statement {

@@ -11,7 +11,8 @@ export class InDoubt extends PosternError {
 const DISK_FULL = '53100';
 const DEADLOCK = '40P01';
 const SERIALIZATION = '40001';
-/** `RAISE` in `claim_1`: this writer was fenced off, by its own next connection. */
+const TAKEN = '23505';
+/** `RAISE` in `claim_2`: this writer was fenced off, by its own next connection. */
 const STALE_WRITER = 'P0002';
 /** After the first error of a transaction everything else in it fails with this. */
 const ABORTED = '25P02';
@@ -26,6 +27,8 @@ const sqlStateOf = (error: unknown): string | null => {
 
 /** Another transaction was in the way: the same again will do. */
 export const isConflict = (error: unknown): boolean => [DEADLOCK, SERIALIZATION].includes(sqlStateOf(error) ?? '');
+/** A unique name was used before. */
+export const isTaken = (error: unknown): boolean => sqlStateOf(error) === TAKEN;
 export const isStaleWriter = (error: unknown): boolean => sqlStateOf(error) === STALE_WRITER;
 export const isAftermath = (error: unknown): boolean => sqlStateOf(error) === ABORTED;
 

@@ -19,6 +19,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0002-steps', oldest: 2 },
   { name: '0003-files', oldest: 2 },
   { name: '0004-members', oldest: 2 },
+  { name: '0005-bulk', oldest: 2 },
 ];
 
 const MIGRATE_LOCK = 1;

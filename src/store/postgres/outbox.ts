@@ -1,4 +1,4 @@
-/** The outbox as the gateway sees it. Its rows are recorded by `claim_1` and `end_1`; each host has its turn here. */
+/** The outbox as the gateway sees it. Its rows are recorded by `claim_2`, `succeed_1` and `end_1`; each host has its turn here. */
 import { DELIVERED_TTL_MS, FAILED_TTL_MS, type Delivery, type DeliveryEnd } from '../../dispatch/delivery.ts';
 import { viewOf, type ViewRow } from '../delivery-view.ts';
 import type { WebhookEvent } from '../../dispatch/webhook.ts';

@@ -1,7 +1,8 @@
 /**
  * Submissions, on a connection of their own: whatever waits is one statement. Bounds hold for all gateways together. Far from them a batch
  * takes their locks shared and adds to the sums; near one it takes that bound's lock for itself, counts, and refuses what has no room:
- * see `submit_1`. Keys are looked up before, so that a repetition costs no place in line.
+ * see `submit_2`. Keys are looked up before, so that a repetition costs no place in line. A key that another gateway uses in the same
+ * moment fails the batch, and everything in it is looked at again.
  */
 import { createHash } from 'node:crypto';
 import { acceptedJob } from '../../dispatch/accepted.ts';
@@ -11,22 +12,16 @@ import { bodyDigest } from '../body-digest.ts';
 import { TOO_MANY_DELIVERIES } from '../deliveries.ts';
 import { overQuota } from '../quota.ts';
 import type { SubmitOutcome, SubmittedJob } from '../store.ts';
-import { hostOf } from '../../dispatch/delivery.ts';
 import type { Connection, Row, Run, Statement } from './connection.ts';
-import { InDoubt } from './errors.ts';
 import type { DiskLimits } from '../disk-limits.ts';
+import { InDoubt, isTaken } from './errors.ts';
+import { insertion, NEAR_BOUNDS, type Item } from './insertion.ts';
 import { LOCK_SPACE, type Times } from './options.ts';
 import { MAX_INLINE_BYTES } from '../payload-blobs.ts';
 import type { Payloads } from './payloads.ts';
 import { createQueue } from './queue.ts';
 import type { Read, Reads } from './reads.ts';
-import { createParcel, toRows } from './rows.ts';
-
-interface Item {
-  readonly job: SubmittedJob;
-  readonly blob: string | null;
-  readonly digest: string | null;
-}
+import { toRows } from './rows.ts';
 
 type BoundKind = 'model' | 'caller' | 'bytes' | 'deliveries';
 
@@ -35,6 +30,11 @@ interface Bound {
   readonly name: string;
   readonly bound: number;
   wanted: number;
+}
+
+/** Whether something of a batch may have been added by a try whose answer was lost. */
+interface Doubt {
+  isOpen: boolean;
 }
 
 export interface SubmitsOptions {
@@ -50,7 +50,6 @@ export interface SubmitsOptions {
 const MAX_GROUP = 1_000;
 /** A large input counts as so many jobs. */
 const WEIGHT_BYTES = 16 * 1024;
-const EVENT_BITS = { start: 1, completed: 2 } as const;
 /** How often a batch is begun again because a key or a bound changed under it. */
 const MAX_ROUNDS = 10;
 
@@ -77,7 +76,7 @@ export function createSubmits(options: SubmitsOptions) {
   const maxWeight = Math.max(64, Math.min(MAX_GROUP, Math.floor(limits.queueLimitJobs / 32)));
   const queue = createQueue<Item, SubmitOutcome>({
     together,
-    weigh: ({ job, blob }) => 1 + (blob === null ? job.input.bytes.byteLength / WEIGHT_BYTES : 0),
+    weigh: ({ job, blob }) => Math.max(1, blob === null ? job.input.bytes.byteLength / WEIGHT_BYTES : 0),
     maxWeight,
   });
 
@@ -113,6 +112,7 @@ export function createSubmits(options: SubmitsOptions) {
 
   async function together(items: readonly Item[]): Promise<SubmitOutcome[]> {
     const outcomes: (SubmitOutcome | null)[] = items.map(() => null);
+    const doubt: Doubt = { isOpen: false };
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const open = items.flatMap((item, index) => (outcomes[index] === null ? [{ item, index }] : []));
       if (open.length === 0) return outcomes as SubmitOutcome[];
@@ -131,7 +131,10 @@ export function createSubmits(options: SubmitsOptions) {
           fresh.push(one);
         }
       }
-      const given = await addSurely(fresh.map(({ item }) => item));
+      const given = await addSurely(
+        fresh.map(({ item }) => item),
+        doubt,
+      );
       for (const [position, { index }] of fresh.entries()) outcomes[index] = given[position]!;
     }
     return outcomes.map(
@@ -143,39 +146,37 @@ export function createSubmits(options: SubmitsOptions) {
    * A connection that breaks leaves it open whether they were added. The same again settles that, because their names are theirs
    * alone: what is there now was added by the first try, and should that be under way still, the second one waits for its end.
    */
-  async function addSurely(items: readonly Item[]): Promise<(SubmitOutcome | null)[]> {
+  async function addSurely(items: readonly Item[], doubt: Doubt): Promise<(SubmitOutcome | null)[]> {
     try {
-      return await add(items, false);
+      return await add(items, doubt.isOpen);
     } catch (error) {
-      if (error instanceof InDoubt) return add(items, true);
-      throw error;
+      if (!(error instanceof InDoubt)) throw error;
+      doubt.isOpen = true;
+      return add(items, true);
     }
   }
 
-  /** Null: a name of it was taken in this moment; look again. */
+  /** Null: a name of the batch was taken in this moment; look again. */
   async function add(items: readonly Item[], isAgain: boolean): Promise<(SubmitOutcome | null)[]> {
     if (items.length === 0) return [];
     const bounds = boundsOf(items);
-    const rows = await inserted(connection.run, items, bounds);
-    if (rows[0]?.[0] === -1) return addNearBounds(items, bounds, isAgain);
-    return outcomesOf(items, rows, isAgain);
+    try {
+      const at = await inserted(connection.run, items, bounds);
+      return at === NEAR_BOUNDS
+        ? await addNearBounds(items, bounds, isAgain)
+        : items.map(({ job }) => accepted(job, at));
+    } catch (error) {
+      if (!isTaken(error)) throw error;
+      const used = await namesIn(items.map(({ job }) => job.id));
+      return items.map(({ job }) => {
+        const before = used.get(job.id);
+        if (before === undefined) return null;
+        return isAgain ? accepted(job, before) : refused('internal', `the job id ${job.id} was used before`);
+      });
+    }
   }
 
-  async function outcomesOf(
-    items: readonly Item[],
-    rows: readonly Row[],
-    isAgain: boolean,
-  ): Promise<(SubmitOutcome | null)[]> {
-    const createdAt = new Map(rows as readonly (readonly [number, number])[]);
-    const missing = items.filter((_, n) => !createdAt.has(n)).map(({ job }) => job.id);
-    const used = missing.length === 0 ? new Map<JobId, number>() : await namesIn(missing);
-    return items.map(({ job }, n) => {
-      const before = used.get(job.id);
-      const at = createdAt.get(n) ?? (isAgain ? before : undefined);
-      if (at !== undefined) return { type: 'accepted', job: acceptedJob(job, at) };
-      return before === undefined ? null : refused('internal', `the job id ${job.id} was used before`);
-    });
-  }
+  const accepted = (job: SubmittedJob, at: number): SubmitOutcome => ({ type: 'accepted', job: acceptedJob(job, at) });
 
   /** Which of them there are, and since when. */
   async function namesIn(ids: readonly JobId[]): Promise<ReadonlyMap<JobId, number>> {
@@ -189,7 +190,7 @@ export function createSubmits(options: SubmitsOptions) {
     items: readonly Item[],
     bounds: readonly Bound[],
     isAgain: boolean,
-  ): Promise<(SubmitOutcome | null)[]> {
+  ): Promise<SubmitOutcome[]> {
     return connection.transaction(async (run) => {
       await run([
         {
@@ -203,13 +204,11 @@ export function createSubmits(options: SubmitsOptions) {
       const there = isAgain ? await namesIn(items.map(({ job }) => job.id)) : new Map<JobId, number>();
       const outcomes = items.map(({ job }): SubmitOutcome | null => {
         const at = there.get(job.id);
-        return at === undefined ? admit(job, used) : { type: 'accepted', job: acceptedJob(job, at) };
+        return at === undefined ? admit(job, used) : accepted(job, at);
       });
       const admitted = items.filter((_, index) => outcomes[index] === null);
-      const rows = admitted.length === 0 ? [] : await inserted(run, admitted, null);
-      const given = await outcomesOf(admitted, rows, isAgain);
-      let next = 0;
-      return outcomes.map((outcome) => outcome ?? given[next++]!);
+      const at = admitted.length === 0 ? 0 : await inserted(run, admitted, null);
+      return outcomes.map((outcome, index) => outcome ?? accepted(items[index]!.job, at));
     });
   }
 
@@ -278,55 +277,12 @@ export function createSubmits(options: SubmitsOptions) {
 
   const locksOf = (bounds: readonly Bound[]): number[] => [...new Set(bounds.map(lockOf))].sort((a, b) => a - b);
 
-  // ---- the statement -----------------------------------------------------------------------------------------------------
-
-  async function inserted(run: Run, items: readonly Item[], bounds: readonly Bound[] | null): Promise<Row[]> {
-    const parcel = createParcel();
-    const offsets = new Map<string, number>();
-    const rows = items.map(({ job, blob, digest }, n) => {
-      const { webhook, input } = job;
-      const line = `${job.priority}\n${job.caller}\n${job.model}`;
-      const tagOffset = offsets.get(line) ?? 0;
-      offsets.set(line, tagOffset + job.rows);
-      return {
-        n,
-        id: job.id,
-        model: job.model,
-        version: job.version ?? '',
-        content_type: input.contentType,
-        parameters: JSON.stringify(job.parameters),
-        rows: job.rows,
-        priority: job.priority,
-        tag_offset: tagOffset,
-        caller: job.caller,
-        deadline_at: job.deadlineAt,
-        idempotency_key: job.idempotencyKey,
-        digest,
-        webhook: webhook === null ? null : JSON.stringify(webhook),
-        webhook_url: webhook?.url ?? null,
-        webhook_host: webhook === null ? null : hostOf(webhook.url),
-        webhook_events: webhook === null ? 0 : webhook.events.reduce((bits, event) => bits | EVENT_BITS[event], 0),
-        input_bytes: input.bytes.byteLength,
-        at: blob === null ? parcel.add(input.bytes) : 0,
-        blob,
-      };
-    });
-    const [answer] = await run([
-      {
-        text: 'SELECT s.n, s.created_at FROM postern.submit_1($1, $2, $3, $4, $5, $6, $7, $8) AS s',
-        values: [
-          toRows(rows),
-          parcel.bytes(),
-          slot,
-          times.now(),
-          limits.waitTtlMs,
-          LOCK_SPACE,
-          bounds === null ? null : locksOf(bounds),
-          bounds === null ? null : toRows(bounds.filter(({ bound }) => bound < Infinity)),
-        ],
-      },
-    ]);
-    return answer!;
+  /** The moment in which all of them were accepted, or NEAR_BOUNDS: none was. Without `bounds` they were counted. */
+  async function inserted(run: Run, items: readonly Item[], bounds: readonly Bound[] | null): Promise<number> {
+    const near =
+      bounds === null ? [null, null] : [locksOf(bounds), toRows(bounds.filter(({ bound }) => bound < Infinity))];
+    const [answer] = await run([insertion(items, [slot, times.now(), limits.waitTtlMs, LOCK_SPACE, ...near])]);
+    return answer![0]![0] as number;
   }
 
   async function submitOne(job: SubmittedJob): Promise<SubmitOutcome> {

@@ -86,16 +86,13 @@ export function createTurns({ connection, claimer, ends, claims, reads, times, l
     const updates = calls.flatMap((call) => (call.type === 'progress' ? call.items : []));
     const beats = calls.flatMap((call) => (call.type === 'heartbeat' ? [call] : []));
     const batch = await beginEnds(items);
-    const all = [
-      beats.length === 0 ? null : heartbeat(beats),
-      updates.length === 0 ? null : progress(updates),
-      batch.rulings.length === 0 ? null : ends.statement(batch.rulings),
-    ];
-    const statements = all.filter((one) => one !== null);
+    const ending = ends.write(batch.rulings);
+    const before = [beats.length === 0 ? null : heartbeat(beats), updates.length === 0 ? null : progress(updates)];
+    const statements = [...before.filter((one) => one !== null), ...ending.statements];
     const rows = statements.length === 0 ? [] : await connection.run(statements);
     let answered = 0;
-    const [beaten, noted, ended] = all.map((one) => (one === null ? [] : rows[answered++]!));
-    const outcomes = items.length === 0 ? [] : await finishEnds(items, batch, ended!);
+    const [beaten, noted] = before.map((one) => (one === null ? [] : rows[answered++]!));
+    const outcomes = items.length === 0 ? [] : await finishEnds(items, batch, ending.changed(rows.slice(answered)));
     const noteds = updates.length === 0 ? [] : await progressOutcomes(updates, noted!);
 
     let [end, note] = [0, 0];
@@ -116,7 +113,7 @@ export function createTurns({ connection, claimer, ends, claims, reads, times, l
   async function claimTogether(calls: readonly (readonly ClaimRequest[])[]): Promise<(readonly ClaimReply[])[]> {
     const requests = calls.flat();
     if (requests.length === 0) return calls.map(() => []);
-    const replies = claims.replies(await claimRows(requests), requests.length);
+    const replies = claims.replies(await claimRows(requests), requests);
     let next = 0;
     return calls.map(({ length }) => replies.slice(next, (next += length)));
   }
@@ -168,11 +165,10 @@ export function createTurns({ connection, claimer, ends, claims, reads, times, l
 
   async function finishEnds(
     items: readonly EndItem[],
-    { rulings, fates }: Batch,
-    ended: readonly Row[],
+    { fates }: Batch,
+    changed: readonly (Job | null)[],
     looks = 1,
   ): Promise<FencedOutcome[]> {
-    const changed = ends.changed(ended, rulings);
     const outcomes: (FencedOutcome | null)[] = fates.map((fate) => {
       const job = typeof fate === 'number' ? changed[fate] : null;
       return job ? { type: 'applied', job } : null;
@@ -202,18 +198,19 @@ export function createTurns({ connection, claimer, ends, claims, reads, times, l
     const owned = items.filter(isOwned);
     if (owned.length === 0) return items.map(() => ({ type: 'stale' }));
     const batch = await beginEnds(owned);
-    const ended = batch.rulings.length === 0 ? [] : (await connection.run([ends.statement(batch.rulings)]))[0]!;
-    const outcomes = await finishEnds(owned, batch, ended, looks);
+    const outcomes = await finishEnds(owned, batch, await written(batch.rulings), looks);
     let next = 0;
     return items.map((item) => (isOwned(item) ? outcomes[next++]! : { type: 'stale' }));
   }
 
-  /** Ends that were ruled upon elsewhere, in turn. */
-  async function apply(rulings: readonly Ruling[], reclaim = false, through = connection): Promise<Job[]> {
-    if (rulings.length === 0) return [];
-    const [ended] = await through.run([ends.statement(rulings, reclaim)]);
-    return ends.changed(ended!, rulings).filter((job) => job !== null);
+  async function written(rulings: readonly Ruling[], reclaim = false, through = connection): Promise<(Job | null)[]> {
+    const ending = ends.write(rulings, reclaim);
+    return ending.changed(ending.statements.length === 0 ? [] : await through.run(ending.statements));
   }
+
+  /** Ends that were ruled upon elsewhere, in turn. */
+  const apply = async (rulings: readonly Ruling[], reclaim = false, through = connection): Promise<Job[]> =>
+    (await written(rulings, reclaim, through)).filter((job) => job !== null);
 
   /** Gives back what was claimed and never arrived. The connection is a new one by then: it has fenced the old one off. */
   async function undoClaims(): Promise<void> {
