@@ -4,7 +4,7 @@
  */
 import { LEASE_LOST, LOST_ON_THE_WAY, RAN_TOO_LONG, WAITED_TOO_LONG, sessionEnded } from '../../dispatch/endings.ts';
 import { MAX_DELIVERY_OUTPUT_BYTES } from '../../dispatch/delivery.ts';
-import type { Fence, Job, JobError, JobStatus, Outcome, PastAttempt } from '../../dispatch/job.ts';
+import type { Fence, Job, JobError, Outcome, PastAttempt } from '../../dispatch/job.ts';
 import { isLive, move } from '../../dispatch/states.ts';
 import { verdict } from '../../dispatch/verdict.ts';
 import { NO_ATTEMPTS } from '../../dispatch/accepted.ts';
@@ -13,6 +13,7 @@ import type { Row, Statement } from './connection.ts';
 import type { DiskLimits } from '../disk-limits.ts';
 import type { Times } from './options.ts';
 import { jobColumns, toJob, toRecord, toRows, type JobRecord } from './rows.ts';
+import type { Ruling } from './ruling.ts';
 import { createSuccesses, type Success } from './successes.ts';
 
 export { LEASE_LOST, LOST_ON_THE_WAY, sessionEnded };
@@ -22,25 +23,6 @@ export interface EndItem {
   readonly fence: Fence;
   readonly outcome: Outcome;
   readonly blob: string | null;
-}
-
-/** What becomes of a job, and in which state that was ruled. */
-export interface Ruling {
-  readonly id: string;
-  readonly from_status: JobStatus;
-  readonly attempt: number;
-  readonly session: string | null;
-  /** Whether its cancel was asked for; null: it does not matter. */
-  readonly cancel: boolean | null;
-  readonly status: JobStatus;
-  readonly spent?: number;
-  readonly suspicion?: number;
-  readonly past?: string;
-  readonly delay_ms?: number;
-  readonly code?: string;
-  readonly message?: string;
-  readonly timings?: string;
-  readonly output?: { readonly contentType: string; readonly bytes: Uint8Array; readonly blob: string | null };
 }
 
 /** Columns of a job, and the database's time before them. */

@@ -4,9 +4,9 @@ import type { Job } from '../../dispatch/job.ts';
 import type { DiskLimits } from '../disk-limits.ts';
 import { int4s, int8s, texts } from './arrays.ts';
 import type { Row, Statement } from './connection.ts';
-import type { Ruling } from './ends.ts';
 import type { Times } from './options.ts';
 import { createParcel, toJob, type JobRecord } from './rows.ts';
+import type { Ruling } from './ruling.ts';
 
 /** A ruling that it succeeded, and its place among the rulings of the batch. */
 export interface Success {

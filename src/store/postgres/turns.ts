@@ -8,21 +8,13 @@ import type { Fence, Job, JobId, SessionId } from '../../dispatch/job.ts';
 import type { ClaimRequest, FencedOutcome } from '../store.ts';
 import type { ClaimReply, Claims } from './claims.ts';
 import type { Connection, Row, Statement } from './connection.ts';
-import {
-  succeed,
-  LOOK_COLUMNS,
-  LOST_ON_THE_WAY,
-  rule,
-  toLooked,
-  type EndItem,
-  type Ends,
-  type Ruling,
-} from './ends.ts';
+import { succeed, LOOK_COLUMNS, LOST_ON_THE_WAY, rule, toLooked, type EndItem, type Ends } from './ends.ts';
 import type { DiskLimits } from '../disk-limits.ts';
 import type { Times } from './options.ts';
 import { createQueue } from './queue.ts';
 import type { Reads } from './reads.ts';
 import { jobColumns, toJob, toRecord, toRows } from './rows.ts';
+import type { Ruling } from './ruling.ts';
 
 export interface ProgressItem {
   readonly fence: Fence;
