@@ -35,7 +35,8 @@ const DURABLE = {
   max_connections: '200',
 };
 const GATEWAYS = [1, 2, 4] as const;
-type Kind = 'postern' | 'pg-boss' | 'graphile';
+const PEERS = ['postern', 'pg-boss', 'graphile'] as const;
+type Kind = (typeof PEERS)[number];
 
 interface Measured {
   readonly jobsPerSecond: number;
@@ -172,10 +173,14 @@ try {
       note(`postern callers ${processes}`, await together(postgres, 'postern', 'callers', processes));
     for (const kind of ['pg-boss', 'graphile'] as const)
       note(`${kind} callers 1`, await together(postgres, kind, 'callers', 1));
-    for (const kind of ['postern', 'pg-boss', 'graphile'] as const)
-      note(`${kind} bulk 1`, await together(postgres, kind, 'bulk', 1));
+    // In turn, and the other way round in every other round: what else the machine does meets all of them.
+    const order = round % 2 === 1 ? PEERS : PEERS.toReversed();
+    for (const kind of order) note(`${kind} bulk 1`, await together(postgres, kind, 'bulk', 1));
   }
   const rate = (name: string): number => median((results[name] ?? []).map((one) => one.jobsPerSecond));
+  /** The middle of what single rounds say: a round's sides ran beside the same neighbours. */
+  const paired = (name: string, peer: string): number =>
+    median((results[name] ?? []).map((one, round) => one.jobsPerSecond / results[peer]![round]!.jobsPerSecond));
   const statements = (name: string): number => median((results[name] ?? []).map((one) => one.statementsPerJob));
   record(
     'postgres',
@@ -186,17 +191,17 @@ try {
         '×',
         1.2,
       ),
-      atLeast('256 callers, one job each: to pg-boss', rate('postern callers 1') / rate('pg-boss callers 1'), '×', 1),
+      atLeast('256 callers, one job each: to pg-boss', paired('postern callers 1', 'pg-boss callers 1'), '×', 1),
       atLeast(
         '256 callers, one job each: to graphile-worker',
-        rate('postern callers 1') / rate('graphile callers 1'),
+        paired('postern callers 1', 'graphile callers 1'),
         '×',
         0.5,
       ),
-      atLeast('10,000 jobs in batches of 1,000: to pg-boss', rate('postern bulk 1') / rate('pg-boss bulk 1'), '×', 1),
+      atLeast('10,000 jobs in batches of 1,000: to pg-boss', paired('postern bulk 1', 'pg-boss bulk 1'), '×', 1),
       atLeast(
         '10,000 jobs in batches of 1,000: to graphile-worker',
-        rate('postern bulk 1') / rate('graphile bulk 1'),
+        paired('postern bulk 1', 'graphile bulk 1'),
         '×',
         0.5,
       ),
