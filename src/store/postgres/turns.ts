@@ -162,6 +162,8 @@ export function createTurns({ connection, claimer, ends, claims, reads, times, l
     looks = 1,
   ): Promise<FencedOutcome[]> {
     const outcomes: (FencedOutcome | null)[] = fates.map((fate) => {
+      // It was stale when it was looked at, whatever another end of this batch has made of the job since.
+      if (fate === 'stale') return { type: 'stale' };
       const job = typeof fate === 'number' ? changed[fate] : null;
       return job ? { type: 'applied', job } : null;
     });
