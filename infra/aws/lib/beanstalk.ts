@@ -9,7 +9,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import type { Data } from './data.ts';
-import { HTTP_PORT, PUBLIC, TUNNEL_PORT, type Network } from './network.ts';
+import { HTTP_PORT, PEER_PORT, PUBLIC, TUNNEL_PORT, type Network } from './network.ts';
 
 type Option = readonly [namespace: string, name: string, value: string];
 
@@ -79,6 +79,7 @@ export function createBeanstalk(scope: Construct, config: Config, network: Netwo
     environment('POSTERN_HTTP_PORT', String(HTTP_PORT)),
     environment('PORT', String(HTTP_PORT)),
     environment('POSTERN_TUNNEL_PORT', String(TUNNEL_PORT)),
+    environment('POSTERN_PEER_PORT', String(PEER_PORT)),
     environment('POSTERN_PUBLIC_URL', `https://${config.domain ?? config.apiDomain}`),
     environment('POSTERN_TRUSTED_PROXIES', `127.0.0.1,${vpc.vpcCidrBlock}`),
     environment('POSTERN_DATA_DIR', '/var/lib/postern/data'),

@@ -13,7 +13,7 @@ import type { Construct } from 'constructs';
 import { bootScript } from './boot.ts';
 import type { Config } from './config.ts';
 import type { Data } from './data.ts';
-import { HTTP_PORT, PUBLIC, TUNNEL_PORT, type Network } from './network.ts';
+import { HTTP_PORT, PEER_PORT, PUBLIC, TUNNEL_PORT, type Network } from './network.ts';
 import type { Releases } from './releases.ts';
 
 export interface Gateways {
@@ -122,6 +122,7 @@ function createGroup(
       SETTINGS: [
         `POSTERN_PUBLIC_URL=https://${config.domain ?? config.apiDomain}`,
         `POSTERN_TRUSTED_PROXIES=${vpc.vpcCidrBlock}`,
+        `POSTERN_PEER_PORT=${PEER_PORT}`,
         ...(config.domain === null ? [] : [`POSTERN_CORS_ORIGINS=https://${config.domain}`]),
       ].join('\n'),
       HTTP_PORT: String(HTTP_PORT),

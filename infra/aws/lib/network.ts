@@ -3,7 +3,7 @@
  *
  * Gateways have public addresses because workers dial each of them, not only the load balancer, and because a NAT gateway costs more
  * than a small gateway does. What protects them is their security group: nothing comes in but HTTP from the load balancer, and the tunnel
- * port from the networks that workers are in, behind which only a certificate gets any further.
+ * port from the networks that workers are in, behind which only a certificate gets any further. What gateways pass on to each other stays among them.
  */
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Construct } from 'constructs';
@@ -12,6 +12,9 @@ import type { Config } from './config.ts';
 export const HTTP_PORT = 8080;
 export const TUNNEL_PORT = 37373;
 export const DATABASE_PORT = 5432;
+/** A gateway takes the first free one of so many, because two releases are beside each other while they are switched. */
+export const PEER_PORT = 37380;
+const PEER_PORTS = 16;
 
 export interface Network {
   readonly vpc: ec2.Vpc;
@@ -56,6 +59,7 @@ export function createNetwork(scope: Construct, config: Config): Network {
   allow(callersFront, gateways, HTTP_PORT, 'requests of callers');
   allow(workersFront, gateways, TUNNEL_PORT, 'tunnels of workers');
   allow(workersFront, gateways, HTTP_PORT, 'health checks');
+  gateways.addIngressRule(gateways, ec2.Port.tcpRange(PEER_PORT, PEER_PORT + PEER_PORTS - 1), 'other gateways');
   database.addIngressRule(gateways, ec2.Port.tcp(DATABASE_PORT), 'gateways');
   return { vpc, gateways, database, callersFront, workersFront };
 }

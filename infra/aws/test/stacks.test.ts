@@ -66,6 +66,18 @@ void test('no port is open to everybody but those of callers, and the tunnel onl
   }
 });
 
+void test('gateways reach each other on the ports for that, and nobody else does', () => {
+  for (const variant of ['group', 'beanstalk'] as const) {
+    const rules = properties(template(variant, 'base'), 'AWS::EC2::SecurityGroupIngress').filter(
+      ({ FromPort }) => FromPort === 37380,
+    );
+    assert.equal(rules.length, 1, variant);
+    assert.equal(rules[0]?.ToPort, 37395);
+    assert.deepEqual(rules[0].SourceSecurityGroupId, rules[0].GroupId, 'from their own group alone');
+  }
+  assert.ok(JSON.stringify(template('group', 'gateways').toJSON()).includes('POSTERN_PEER_PORT=37380'));
+});
+
 void test('buckets are closed, encrypted and reached by TLS alone', () => {
   for (const part of ['base', 'pages']) {
     const one = template('group', part);
