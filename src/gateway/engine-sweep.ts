@@ -38,7 +38,10 @@ export function createSweep(options: SweepOptions) {
       await options.heartbeats();
       const { reclaimed, expired, claims: hasRole } = await store.sweep(SWEEP_LIMIT);
       claims = hasRole && options.mayClaim();
-      for (const job of reclaimed) dispatcher.cancel(job.id, 'stale');
+      for (const { id, attempt } of reclaimed) {
+        // Its next attempt may be here by now: others than this step claim too, on connections of their own.
+        if (dispatcher.flight(id)?.fence.attempt === attempt) dispatcher.cancel(id, 'stale');
+      }
       for (const job of expired) dispatcher.cancel(job.id, 'deadline');
       cameBack(reclaimed);
       cameBack(expired);

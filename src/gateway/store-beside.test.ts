@@ -103,6 +103,37 @@ test('an error that is not the disk’s makes no fault', async () => {
   await engine.stop();
 });
 
+test('word that an attempt was taken back stops that attempt, and not the next one, which may be here before it', async () => {
+  const clock = createManualClock();
+  const memory = createMemoryStore({ clock });
+  let reclaimed: Job[] = [];
+  const late: Store = {
+    ...memory,
+    sweep: async (limit) => {
+      const swept = await memory.sweep(limit);
+      return { ...swept, reclaimed: [...swept.reclaimed, ...reclaimed.splice(0)] };
+    },
+  };
+  const { engine } = engineOn(late, clock);
+  await engine.start();
+  const { session: plain, sent } = sessionOf('s1');
+  const stopped: number[] = [];
+  const session: GatewaySession = { ...plain, cancel: ({ attempt }) => void stopped.push(attempt) };
+  engine.onOpen(session, false);
+  engine.onModels(session, [REPORT]);
+  engine.onGrant(session, 'plants', '1', 2);
+  await engine.submit(REQUEST);
+  await settle();
+  const { id, attempt, ...rest } = sent[0]!;
+  for (const before of [attempt - 1, attempt]) {
+    reclaimed = [{ id, ...rest, attempt: before, status: 'starting', session: null }];
+    clock.advance(1_000);
+    await settle();
+    assert.deepEqual(stopped, before === attempt ? [attempt] : []);
+  }
+  await engine.stop();
+});
+
 test('who waits at one gateway is told soon of what another one decided, also when that one accepted it', async () => {
   const clock = createManualClock();
   const store = createMemoryStore({ clock });

@@ -198,7 +198,9 @@ export class Site {
       await live.process.kill();
       return;
     }
-    const { exitCode } = child;
+    const { exitCode, signalCode } = child;
+    // A worker says nothing when it is up: it may be asked before it listens to signals.
+    if (!isGateway(name) && signalCode === 'SIGTERM') return;
     if (exitCode !== 0) this.problems.push(`${name} was asked to end, and ended with ${exitCode}`);
   }
 

@@ -43,7 +43,10 @@ export async function readStream({ text, wrong, count, visit }: StreamReading): 
     if (name === 'output') output += data;
     if (name === 'reset') {
       const next = (JSON.parse(data) as { attempt: number }).attempt;
-      if (next <= attempt) wrong(`its stream was reset to attempt ${next} after ${attempt}`);
+      // Told again to whoever comes back before it had a part of that attempt.
+      if (next < attempt || (next === attempt && output !== '')) {
+        wrong(`its stream was reset to attempt ${next} after ${attempt}`);
+      }
       attempt = next;
       output = '';
       count('resets');
