@@ -54,8 +54,7 @@ export interface Engine extends Predictions, SessionEvents, Service {
   storeFault(): PosternError | null;
   /** Calls `observer` with every job that is decided here; returns what takes it off. What it throws is logged. */
   onDecided(observer: (job: Job) => void): () => void;
-  /** Accepts no more jobs, and resolves when nothing is in flight (with a store that is not durable: nothing is left), or
-   * after `deadlineMs`. */
+  /** Accepts no more jobs. Resolves when nothing is in flight (not durable: nothing is left), or after `deadlineMs`. */
   drain(deadlineMs: number): Promise<void>;
   /** From `standby` on: takes part in giving out and ending the store's jobs. Again is fine. */
   activate(): Promise<void>;
@@ -116,6 +115,7 @@ export function createEngine(options: EngineOptions): Engine {
       },
       release(id, loss) {
         sessions.delete(id);
+        if (loss === 'silent' && store.members) return; // it may live at another gateway: its lease decides
         store.release(id, loss).then(cameBack, (error: unknown) => storeFailed('release', error));
       },
     },

@@ -118,6 +118,7 @@ export function createGateway({
     config: { ...tunnel, door: handOver?.tunnelDoor ?? null, gateway: members.self, leaseMs: jobs.leaseMs },
     identity,
     events: announcing(engine, () => members.changed()),
+    neighbours: store.members === undefined ? null : members,
     logger,
     clock,
   });

@@ -121,7 +121,8 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   function onGone(error: PosternError | null, delayMs: number): void {
     if (!ownDrain) setState('connecting', error);
     const fields = { target: where, code: error?.code, reason: error?.message, delay_ms: Math.round(delayMs) };
-    logger.warn('dialling again', fields);
+    // Behind a load balancer that is how the others are found.
+    logger[error?.code === 'already_linked' ? 'info' : 'warn']('dialling again', fields);
   }
 
   function onJump(jumpMs: number): void {
