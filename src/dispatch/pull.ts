@@ -100,12 +100,15 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
   }
 
   function ask(demand: Demand): void {
-    const able = [...demand.offers].filter((offer) => offer.servesFor !== null && mayAsk(offer, demand));
-    if (able.length === 0) return;
-    for (const offer of able) {
+    // Looked at for every hint of another gateway, mostly in vain: no copy of what may be two thousand offers.
+    const able: Offer[] = [];
+    for (const offer of demand.offers) {
+      if (offer.servesFor === null || !mayAsk(offer, demand)) continue;
       offer.askRows = 0;
       offer.roomRows = limits.offerRoom(offer);
+      able.push(offer);
     }
+    if (able.length === 0) return;
     // A suspect that is on its way keeps its row: it would wait for ever beside a model that always runs as much as it may.
     let roomRows = limits.modelRoom(demand.model) - (demand.soloSession === null ? 0 : 1);
     const allowedRows = Math.max(0, Math.min(demand.rows, roomRows));

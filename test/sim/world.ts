@@ -5,12 +5,7 @@
  */
 import type { Clock, Timer } from '../../src/clock.ts';
 import type { Random } from '../support/random.ts';
-
-interface Event {
-  readonly at: number;
-  readonly order: number;
-  fn: (() => void) | null;
-}
+import { createEventHeap, type PlannedEvent } from './event-heap.ts';
 
 export interface World {
   readonly clock: Clock;
@@ -35,7 +30,7 @@ export interface World {
 const MAX_EVENTS = 2_000_000;
 
 export function createWorld(random: Random, keepLines: boolean): World {
-  const heap: Event[] = [];
+  const heap = createEventHeap();
   let deferred: (() => void)[] = [];
   let monotonic = 0;
   let wallOffset = 1_700_000_000_000;
@@ -46,41 +41,9 @@ export function createWorld(random: Random, keepLines: boolean): World {
   let hashHigh = 0x1b873593;
   const lines: string[] = [];
 
-  const before = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
-
-  function push(event: Event): void {
-    let index = heap.length;
-    heap.push(event);
-    while (index > 0) {
-      const above = (index - 1) >>> 1;
-      const other = heap[above]!;
-      if (before(other, event)) break;
-      heap[index] = other;
-      heap[above] = event;
-      index = above;
-    }
-  }
-
-  function pop(): Event | undefined {
-    const first = heap[0];
-    const last = heap.pop();
-    if (!first || !last || heap.length === 0) return first;
-    let index = 0;
-    for (;;) {
-      let child = 2 * index + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child += 1;
-      if (!before(heap[child]!, last)) break;
-      heap[index] = heap[child]!;
-      index = child;
-    }
-    heap[index] = last;
-    return first;
-  }
-
   function after(delayMs: number, fn: () => void): Timer {
-    const event: Event = { at: monotonic + Math.max(0, delayMs), order: order++, fn };
-    push(event);
+    const event: PlannedEvent = { atMs: monotonic + Math.max(0, delayMs), order: order++, fn };
+    heap.push(event);
     return {
       cancel() {
         event.fn = null;
@@ -136,11 +99,11 @@ export function createWorld(random: Random, keepLines: boolean): World {
     async run(until, stop) {
       await settle();
       for (;;) {
-        const next = heap[0];
-        if (!next || next.at > until || stop?.()) break;
-        pop();
+        const next = heap.first;
+        if (!next || next.atMs > until || stop?.()) break;
+        heap.pop();
         if (!next.fn) continue;
-        monotonic = next.at;
+        monotonic = next.atMs;
         if (++events > MAX_EVENTS) throw new Error(`more than ${MAX_EVENTS} events: something repeats itself`);
         next.fn();
         await settle();

@@ -1,0 +1,445 @@
+/**
+ * One gateway: the real dispatcher and the real turn over a share of the database, the real admission of handshakes, one thread. What is left out
+ * are HTTP, streams and rollouts. Sessions are opened by workers' links and end with their connection.
+ */
+import { createDispatcher, type Dispatcher } from '../../../src/dispatch/dispatcher.ts';
+import { LOST_ON_THE_WAY } from '../../../src/dispatch/endings.ts';
+import { DEFAULT_LEASE_MS, type Fence, type Job, type Outcome } from '../../../src/dispatch/job.ts';
+import type { Flight } from '../../../src/dispatch/session.ts';
+import { createAdmission, type Admission, type AdmissionLimits } from '../../../src/gateway/admission.ts';
+import { createTurn, type Turn } from '../../../src/gateway/engine-turn.ts';
+import { DEAD_MS } from '../../../src/protocol/limits.ts';
+import type { GatewaySession } from '../../../src/gateway/ports.ts';
+import type { ClaimRequest, Claimed, Store, SubmittedJob, SubmitOutcome } from '../../../src/store/store.ts';
+import { COSTS } from './costs.ts';
+import { createLane } from './lane.ts';
+import type { Installation } from './installation.ts';
+import type { Connection, Place } from './network.ts';
+import { createThread, type Thread } from './thread.ts';
+
+/** The worker's end of a link, as its gateway knows it. */
+export interface WorkerEnd {
+  readonly worker: string;
+  readonly session: string;
+  onAssign(connection: Connection, fence: Fence, job: Job): void;
+  onCancel(connection: Connection, fence: Fence): void;
+  onAck(fences: readonly Fence[]): void;
+  onWithdrawn(connection: Connection, model: string, rows: number): void;
+  /** `atMs`: when it was read, by the database's clock. */
+  onGateways(connection: Connection, list: MemberList, atMs: number): void;
+}
+
+/** What gateways tell workers: addresses, sorted. One object for each state of the list. */
+export interface MemberList {
+  readonly addresses: readonly string[];
+  readonly key: string;
+}
+
+interface OpenSession {
+  readonly end: WorkerEnd;
+  readonly connection: Connection;
+}
+
+export const VERSION = '1';
+const SWEEP_MS = 1_000;
+const MEMBER_MS = 2_000;
+const SWEEP_LIMIT = 2_000;
+/** As `listener.ts` has them. */
+export const ADMISSION: AdmissionLimits = {
+  maxActive: 64,
+  maxActivePerAddress: 32,
+  maxWaiting: 2_048,
+  maxWaitingPerAddress: 1_024,
+};
+/** Writing connections of a gateway: so many rows of sums it has for each model. */
+const SLOTS = 3;
+const LEAVE_LOOK_MS = 10;
+
+export class SimGateway implements Place {
+  readonly id: string;
+  readonly address: string;
+  readonly region: number;
+  readonly thread: Thread;
+  readonly admission: Admission;
+  readonly dispatcher: Dispatcher;
+  readonly sessions = new Map<string, OpenSession>();
+  readonly #world: Installation;
+  readonly #turn: Turn;
+  isUp = true;
+  isServing = true;
+  assignedJobs = 0;
+  peakSessions = 0;
+  peakWaiting = 0;
+  #list: MemberList = { addresses: [], key: '' };
+  #listAtMs = 0;
+  #beatPart = 0;
+  #isSweeping = false;
+
+  constructor(world: Installation, id: string, address: string, region: number) {
+    this.#world = world;
+    this.id = id;
+    this.address = address;
+    this.region = region;
+    this.thread = createThread(world.timeline);
+    this.admission = createAdmission(world.options.admission);
+    const store = this.#storeShare();
+    this.#turn = createTurn({
+      store,
+      dispatcher: () => this.dispatcher,
+      leaseMs: DEFAULT_LEASE_MS,
+      defer: (flush) => world.timeline.defer(flush),
+      accepted: () => undefined,
+      ended: (outcome) => {
+        if (outcome.type === 'applied') this.cameBack([outcome.job]);
+      },
+      quiet: () => undefined,
+      storeFailed: (step, _error, unacked) => {
+        world.sent.add(`failed: ${step}`);
+        // What was not acked is sent again on a new connection.
+        for (const { id: session } of unacked) this.#drop(session);
+      },
+    });
+    this.dispatcher = createDispatcher({
+      random: world.timeline.random.fork().next,
+      monotonic: () => world.timeline.nowMs,
+      leaseMs: DEFAULT_LEASE_MS,
+      effects: {
+        claim: (ask) => this.#turn.claim(ask),
+        assign: (flight, job) => this.#assign(flight, job),
+        giveBack: (fence) => this.#turn.end({ fence, outcome: LOST_ON_THE_WAY, ackTo: null }),
+        cancel: (fence) =>
+          this.#tell(fence.session, 'cancel', ({ end, connection }) => end.onCancel(connection, fence)),
+        close: (session, code, reason) => {
+          if (code === 'flow_control') world.books.violation(`${session}: ${reason}`);
+        },
+        release: (session, loss) => {
+          this.#ask(
+            'release',
+            (shared) => shared.release(session, loss),
+            (jobs) => jobs.length,
+          ).then(
+            (jobs) => this.cameBack(jobs),
+            () => undefined,
+          );
+        },
+      },
+    });
+    this.#list = world.members.beat(this);
+    this.#listAtMs = world.timeline.nowMs;
+    const { random } = world.timeline;
+    world.timeline.after(random.next() * SWEEP_MS, () => this.#sweepLoop());
+    world.timeline.after(random.next() * MEMBER_MS, () => this.#memberLoop());
+  }
+
+  // ---- the database --------------------------------------------------------------------------------------------------
+
+  #ask<T>(
+    kind: Parameters<Installation['database']['ask']>[0],
+    step: (store: Store) => Promise<T>,
+    rows: (result: T) => number,
+  ): Promise<T> {
+    return this.#world.database.ask(kind, step, rows, () => this.isUp);
+  }
+
+  /** The store as the turn sees it: three connections, each with one statement at a time. */
+  #storeShare(): Store {
+    const { store, hints } = this.#world;
+    const submit = createLane<readonly SubmittedJob[], SubmitOutcome[]>((calls) =>
+      this.#ask(
+        'submit',
+        (shared) => shared.submit(calls.flat()),
+        (all) => all.length,
+      ).then((all) => {
+        hints.waiting(this, this.#toTell(all));
+        return cutAs(calls, all);
+      }),
+    );
+    const claim = createLane<readonly ClaimRequest[], Claimed[]>((calls) =>
+      this.#ask(
+        'claim',
+        (shared) => shared.claim(calls.flat()),
+        (all) => all.reduce((sum, { jobs }) => sum + jobs.length, 0),
+      ).then((all) => {
+        if (all.every(({ jobs }) => jobs.length === 0)) this.#world.sent.add('claims for nothing');
+        // Its own workers had room for some of it only.
+        if (this.#world.options.hints === 'when short') hints.waiting(this, this.#leftOver(calls.flat(), all));
+        return cutAs(calls, all);
+      }),
+    );
+    type Ends = Parameters<Store['settle']>[0];
+    const settle = createLane<Ends, Awaited<ReturnType<Store['settle']>>>((calls) =>
+      this.#ask(
+        'settle',
+        (shared) => shared.settle(calls.flat()),
+        (all) => all.length,
+      ).then((all) => {
+        hints.decided(this, all.length);
+        return cutAs(calls, all);
+      }),
+    );
+    return { ...store, submit, claim, settle };
+  }
+
+  #freeRows(model: string): number {
+    let rows = 0;
+    for (const { session, credit } of this.dispatcher.offersOf(model)) {
+      if (session.state === 'connected') rows += credit.freeRows;
+    }
+    return rows;
+  }
+
+  /** Models of which others must hear that work came. */
+  #toTell(outcomes: readonly SubmitOutcome[]): Set<string> {
+    const rowsOf = new Map<string, number>();
+    for (const one of outcomes) {
+      if (one.type === 'accepted') rowsOf.set(one.job.model, (rowsOf.get(one.job.model) ?? 0) + one.job.rows);
+    }
+    const always = this.#world.options.hints === 'always';
+    return new Set([...rowsOf].flatMap(([model, rows]) => (always || this.#freeRows(model) < rows ? [model] : [])));
+  }
+
+  #leftOver(requests: readonly ClaimRequest[], answers: readonly Claimed[]): Set<string> {
+    const models = new Set<string>();
+    requests.forEach(({ model }, index) => {
+      const { jobs, leftRows } = answers[index]!;
+      if (jobs.length > 0 && leftRows > 0 && this.#freeRows(model) === 0) models.add(model);
+    });
+    return models;
+  }
+
+  async #heartbeats(sessions: readonly string[]): Promise<void> {
+    const beat = (some: readonly string[]): Promise<unknown> =>
+      this.#ask(
+        'heartbeat',
+        async (shared) => {
+          for (const session of some) await shared.heartbeat(session, DEFAULT_LEASE_MS);
+        },
+        () => some.length,
+      );
+    if (this.#world.options.heartbeats === 'one by one') for (const session of sessions) await beat([session]);
+    else if (sessions.length > 0) await beat(sessions);
+  }
+
+  #sweepLoop(): void {
+    if (!this.isServing) return;
+    this.#world.timeline.after(SWEEP_MS, () => this.#sweepLoop());
+    if (this.#isSweeping || !this.isUp) return;
+    this.#isSweeping = true;
+    this.#sweep()
+      .catch(() => this.#world.sent.add('statement failed'))
+      .finally(() => (this.#isSweeping = false));
+  }
+
+  async #sweep(): Promise<void> {
+    await this.#heartbeats(this.#heard());
+    const { reclaimed, expired } = await this.#ask(
+      'sweep',
+      () => this.#world.sweep(SWEEP_LIMIT),
+      (swept) => swept.reclaimed.length + swept.expired.length,
+    );
+    for (const job of reclaimed) this.dispatcher.cancel(job.id, 'stale');
+    this.cameBack(reclaimed);
+    this.cameBack(expired);
+    this.dispatcher.tick();
+    const slots = this.#world.gateways.size * SLOTS;
+    const counts = await this.#ask(
+      'counts',
+      (shared) => shared.counts(),
+      (models) => models.size * slots,
+    );
+    for (const [model, { waitingRows, soloJobs }] of counts) {
+      if (waitingRows + soloJobs > 0) this.dispatcher.seenWaiting(model, waitingRows, soloJobs);
+    }
+    this.#turn.schedule();
+  }
+
+  /** Sessions that were heard since they were told last: each is pinged once in five sweeps. */
+  #heard(): string[] {
+    const parts = 5;
+    this.#beatPart = (this.#beatPart + 1) % parts;
+    const heard: string[] = [];
+    let place = 0;
+    for (const [id, { connection }] of this.sessions) {
+      if (place++ % parts !== this.#beatPart || !connection.isAlive) continue;
+      const holds = (this.dispatcher.session(id)?.flights.size ?? 0) > 0;
+      if (holds || this.#world.options.heartbeats !== 'of those that hold work') heard.push(id);
+    }
+    return heard;
+  }
+
+  #memberLoop(): void {
+    if (!this.isServing) return;
+    const { members, timeline } = this.#world;
+    timeline.after(MEMBER_MS, () => this.#memberLoop());
+    if (!this.isUp) return;
+    this.#ask(
+      'member',
+      () => Promise.resolve({ list: members.beat(this), atMs: timeline.nowMs }),
+      ({ list }) => list.addresses.length,
+    ).then(
+      ({ list, atMs }) => {
+        this.#listAtMs = atMs;
+        if (list.key === this.#list.key) return;
+        this.#list = list;
+        for (const id of this.sessions.keys()) this.#tellList(id);
+      },
+      () => undefined,
+    );
+  }
+
+  #tellList(session: string): void {
+    const [list, atMs] = [this.#list, this.#listAtMs];
+    this.#world.sent.add('entries of lists', list.addresses.length);
+    this.#tell(session, 'gateways', ({ end, connection }) => end.onGateways(connection, list, atMs));
+  }
+
+  // ---- sessions ------------------------------------------------------------------------------------------------------
+
+  /** A hello was accepted. What the worker holds is agreed upon when it says so. */
+  open(end: WorkerEnd, connection: Connection): void {
+    const before = this.sessions.get(end.session);
+    if (before) this.#world.network.close(before.connection, 'gateway', false);
+    this.sessions.set(end.session, { end, connection });
+    this.peakSessions = Math.max(this.peakSessions, this.sessions.size);
+    this.dispatcher.opened(end.session, end.worker);
+    if (this.#list.addresses.length > 0) this.#tellList(end.session);
+  }
+
+  lost(session: string, connection: Connection, orderly: boolean): void {
+    if (this.sessions.get(session)?.connection !== connection) return;
+    this.sessions.delete(session);
+    // A connection that ended otherwise was silent before, until the deadline.
+    this.dispatcher.closed(session, orderly, orderly ? 0 : DEAD_MS);
+    this.#turn.schedule();
+  }
+
+  #tell(session: string, kind: string, deliver: (session: OpenSession) => void): void {
+    const open = this.sessions.get(session);
+    if (!open) return;
+    this.thread.spend(COSTS.messageMs);
+    this.#world.network.send(open.connection, kind, () => deliver(open));
+  }
+
+  /** A message from a worker, when its turn comes. */
+  receive(session: string, connection: Connection, step: () => void): void {
+    this.thread.run(COSTS.messageMs, () => {
+      if (!this.isUp || !this.isServing || this.sessions.get(session)?.connection !== connection) return;
+      step();
+      this.#turn.schedule();
+    });
+  }
+
+  models(session: string, models: readonly string[]): void {
+    this.dispatcher.models(
+      session,
+      models.map((name) => ({ name, version: VERSION, state: 'ready' as const })) as never,
+    );
+  }
+
+  granted(session: string, model: string, rows: number): void {
+    this.dispatcher.granted(session, model, VERSION, rows);
+  }
+
+  /** Gives back what is still free of it, and says how much that was. */
+  withdraw(session: string, model: string, rows: number): void {
+    const known = this.dispatcher.session(session);
+    const offer = known?.offers.find((one) => one.model === model);
+    const taken = known && offer ? Math.min(rows, offer.credit.freeRows) : 0;
+    if (known && offer) {
+      offer.credit.freeRows -= taken;
+      known.creditRows -= taken;
+    }
+    this.#tell(session, 'withdrawn', ({ end, connection }) => end.onWithdrawn(connection, model, taken));
+  }
+
+  ended(session: string, fence: Fence, outcome: Outcome): void {
+    this.dispatcher.ended(fence);
+    const ack = (fences: readonly Fence[]): void => this.#tell(session, 'ack', ({ end }) => end.onAck(fences));
+    this.#turn.end({ fence, outcome, ackTo: { id: session, ack } as GatewaySession });
+  }
+
+  /** The end of an attempt that came by a gateway which is gone: its fence says whose it is. */
+  endedElsewhere(session: string, fence: Fence, outcome: Outcome, acked: () => void): void {
+    const ack = (): void => this.#tell(session, 'ack', acked);
+    this.#turn.end({ fence, outcome, ackTo: { id: session, ack } as unknown as GatewaySession });
+  }
+
+  #drop(session: string): void {
+    const open = this.sessions.get(session);
+    if (!open) return;
+    this.#world.network.close(open.connection, 'gateway', false);
+    this.lost(session, open.connection, false);
+  }
+
+  async resumed(session: string, attempts: readonly (readonly [string, number])[]): Promise<void> {
+    this.dispatcher.resumed(session, attempts);
+    const { kept, lost } = await this.#ask(
+      'reconcile',
+      (shared) => shared.reconcile(session, attempts),
+      (both) => both.kept.length + both.lost.length,
+    );
+    this.cameBack(lost);
+    const rightly = new Set(kept.map(({ id }) => id));
+    for (const job of kept) this.dispatcher.adopted(job);
+    for (const [job, attempt] of attempts) {
+      if (rightly.has(job)) continue;
+      const fence: Fence = { job, attempt, session };
+      this.#tell(session, 'cancel', ({ end, connection }) => end.onCancel(connection, fence));
+    }
+    this.#turn.schedule();
+  }
+
+  #assign(flight: Flight, job: Job): void {
+    this.assignedJobs += 1;
+    this.#world.measures.started(job);
+    const { fence } = flight;
+    this.#tell(fence.session, 'assign', ({ end, connection }) => end.onAssign(connection, fence, job));
+  }
+
+  // ---- callers and other gateways --------------------------------------------------------------------------------------
+
+  submit(job: SubmittedJob): Promise<SubmitOutcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<SubmitOutcome>();
+    this.thread.run(COSTS.requestMs, () => {
+      this.#turn.submit(job).then(resolve, reject);
+    });
+    return promise;
+  }
+
+  /** Somebody else says that work of these models waits. */
+  hinted(models: Iterable<string>): void {
+    for (const model of models) this.dispatcher.arrived(model, 1);
+    this.#turn.schedule();
+  }
+
+  cameBack(jobs: readonly Job[]): void {
+    const again = new Set<string>();
+    for (const job of jobs) {
+      if (job.status !== 'starting') continue;
+      again.add(job.model);
+      if (job.solo) this.dispatcher.soloArrived(job.model);
+      else this.dispatcher.arrived(job.model, job.rows);
+    }
+    this.#world.hints.waiting(this, again);
+    this.#turn.schedule();
+  }
+
+  /** The process ends in order: it claims nothing more, and when it has heard of every claim it lets its workers go. */
+  leave(then: () => void): void {
+    this.dispatcher.stopClaiming();
+    if (this.#turn.claiming) {
+      this.#world.timeline.after(LEAVE_LOOK_MS, () => this.leave(then));
+      return;
+    }
+    this.isServing = false;
+    for (const { connection } of this.sessions.values()) this.#world.network.close(connection, 'gateway', true);
+    this.sessions.clear();
+    then();
+  }
+}
+
+/** What came for many calls, for each of them. */
+function cutAs<T>(calls: readonly (readonly unknown[])[], all: readonly T[]): T[][] {
+  let next = 0;
+  return calls.map(({ length }) => all.slice(next, (next += length)));
+}
