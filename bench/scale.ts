@@ -4,7 +4,7 @@
  * loops and ledgers; what is not pure is a number with its source (test/sim/scale/costs.ts). The figures do not depend on the machine, its load
  * or the day: the same commit and seed give the same ones.
  *
- *   npm run sim:scale -- [names of runs] [--seed 1] [--job-ms 32000]
+ *   npm run sim:scale -- [names of runs] [--seed 1] [--job-ms 16000]
  *
  * Runs that are named replace their own results and leave the others. Shorter jobs are more of them, and cost as much more time.
  */
@@ -16,7 +16,7 @@ import { atMost, record, type Check } from './support/record.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seed: { type: 'string', default: '1' }, 'job-ms': { type: 'string', default: '32000' } },
+  options: { seed: { type: 'string', default: '1' }, 'job-ms': { type: 'string', default: '16000' } },
 });
 const common: Partial<Options> = { seed: Number(values.seed), jobMs: Number(values['job-ms']) };
 /** As it would be after what the simulation has found. */

@@ -342,13 +342,7 @@ export class SimGateway implements Place {
 
   /** Gives back what is still free of it, and says how much that was. */
   withdraw(session: string, model: string, rows: number): void {
-    const known = this.dispatcher.session(session);
-    const offer = known?.offers.find((one) => one.model === model);
-    const taken = known && offer ? Math.min(rows, offer.credit.freeRows) : 0;
-    if (known && offer) {
-      offer.credit.freeRows -= taken;
-      known.creditRows -= taken;
-    }
+    const taken = this.dispatcher.withdrawn(session, model, VERSION, rows);
     this.#tell(session, 'withdrawn', ({ end, connection }) => end.onWithdrawn(connection, model, taken));
   }
 

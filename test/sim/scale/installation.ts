@@ -24,8 +24,6 @@ export interface Bugs {
   readonly ignoresOtherLinks?: boolean;
   /** Rows that were asked back count as given back at once. */
   readonly believesWithdrawals?: boolean;
-  /** The list that came last is followed, however old it is. */
-  readonly followsOldLists?: boolean;
   /** A worker dials whatever is on the list. */
   readonly dialsAll?: boolean;
   /** A break in the store. */

@@ -6,8 +6,8 @@ import type { Timer } from '../../../src/clock.ts';
 import type { Fence, Job, Outcome } from '../../../src/dispatch/job.ts';
 import { PosternError } from '../../../src/errors.ts';
 import { addressKey } from '../../../src/gateway/admission.ts';
-import { createCreditLedger, type CreditLedger } from '../../../src/worker/credit-ledger.ts';
 import { LINK_DEFAULTS } from '../../../src/worker/link-config.ts';
+import type { LinkCredit } from '../../../src/worker/links/pool.ts';
 import { createRedial, type Redial } from '../../../src/worker/redial.ts';
 import { VERSION, type MemberList, type SimGateway, type WorkerEnd } from './gateway.ts';
 import type { Installation } from './installation.ts';
@@ -45,17 +45,16 @@ export class SimLink implements WorkerEnd {
   readonly worker: string;
   readonly address: string;
   readonly session: string;
-  readonly ledger: CreditLedger = createCreditLedger();
+  readonly #credit: LinkCredit;
   readonly running = new Map<string, Running>();
   readonly kept = new Map<string, Kept>();
-  /** By model: so many rows were asked back, and the answer is not here yet. */
-  readonly asked = new Map<string, number>();
   readonly #world: Installation;
   readonly #owner: SimWorker;
   readonly #redial: Redial;
   connection: Connection | null = null;
   isRetired = false;
   #wasConnected = false;
+  #isWoken = false;
 
   constructor(world: Installation, owner: SimWorker, address: string, session: string) {
     this.#world = world;
@@ -64,6 +63,7 @@ export class SimLink implements WorkerEnd {
     this.address = address;
     this.session = session;
     const { timeline } = world;
+    this.#credit = owner.openCredit(() => this.#wake());
     this.#redial = createRedial({
       random: world.options.backoffRandom ?? owner.random.next,
       clock: {
@@ -169,8 +169,6 @@ export class SimLink implements WorkerEnd {
       return;
     }
     this.connection = connection;
-    this.#owner.restarted(this);
-    this.asked.clear();
     if (this.#wasConnected) {
       const attempts = [...this.running.values(), ...this.kept.values()].map(
         ({ fence }) => [fence.job, fence.attempt] as const,
@@ -180,21 +178,33 @@ export class SimLink implements WorkerEnd {
     }
     this.#wasConnected = true;
     this.#send('models', (to) => to.models(this.session, this.#owner.modelNames));
-    this.#owner.linksChanged();
+    this.#credit.connected(this.address, true);
   }
 
   #detach(connection: Connection): void {
     if (this.connection !== connection) return;
     this.connection = null;
+    this.#void();
+  }
+
+  #void(): void {
     this.#owner.voided(this);
-    this.#owner.linksChanged();
+    this.#credit.lost();
+    this.#closeWhenDone();
+  }
+
+  /** A retired link counts in the pool until nothing of it runs any more. */
+  #closeWhenDone(): void {
+    if (this.isRetired && this.connection === null && this.running.size === 0) this.#credit.close();
   }
 
   /** For good: it dials no more, and ends when everything is told, or at once when it has no connection. */
   retire(): void {
     this.isRetired = true;
     this.#redial.stop();
+    if (this.connection !== null) this.#credit.draining();
     this.leaveWhenDone();
+    this.#closeWhenDone();
   }
 
   /** Its process is dead. */
@@ -209,7 +219,7 @@ export class SimLink implements WorkerEnd {
     const { connection } = this;
     this.connection = null;
     if (connection === null) return;
-    this.#owner.voided(this);
+    this.#void();
     this.#world.network.close(connection, 'worker', true);
   }
 
@@ -223,19 +233,35 @@ export class SimLink implements WorkerEnd {
     return true;
   }
 
-  grant(model: string, rows: number): void {
-    this.#send('grant', (to) => to.granted(this.session, model, rows));
+  /** Grants and withdrawals go out once for everything that one moment brought. */
+  #wake(): void {
+    if (this.#isWoken) return;
+    this.#isWoken = true;
+    this.#world.timeline.defer(() => this.#flush());
   }
 
-  withdraw(model: string, rows: number): void {
-    this.asked.set(model, rows);
-    this.#send('withdraw', (to) => to.withdraw(this.session, model, rows));
+  #flush(): void {
+    this.#isWoken = false;
+    if (this.connection === null) return;
+    for (const { model, rows } of this.#credit.due()) {
+      this.#owner.granted(this, model, rows);
+      this.#send('grant', (to) => to.granted(this.session, model, rows));
+    }
+    for (const { model, rows } of this.#credit.withdrawals()) {
+      this.#send('withdraw', (to) => to.withdraw(this.session, model, rows));
+      if (this.#world.options.bugs?.believesWithdrawals === true) this.#believe(model, rows);
+    }
+  }
+
+  #believe(model: string, rows: number): void {
+    this.#credit.withdrawn(model, VERSION, rows);
+    this.#owner.withdrawn(this, model, rows);
   }
 
   onWithdrawn(connection: Connection, model: string, rows: number): void {
-    if (this.connection !== connection) return;
-    this.asked.delete(model);
-    this.#owner.withdrawn(this, model, rows);
+    if (this.connection !== connection || this.#world.options.bugs?.believesWithdrawals === true) return;
+    this.#believe(model, rows);
+    this.#wake();
   }
 
   onGateways(connection: Connection, list: MemberList, atMs: number): void {
@@ -245,8 +271,8 @@ export class SimLink implements WorkerEnd {
   onAssign(connection: Connection, fence: Fence, job: Job): void {
     if (this.connection !== connection || !this.#owner.isUp) return;
     const { model, rows } = job;
-    if (!this.ledger.take(model, VERSION, rows)) {
-      this.#world.books.violation(`${this.session} was sent ${rows} rows of ${model} beyond its ledger`);
+    if (!this.#credit.take(model, VERSION, rows)) {
+      this.#world.books.violation(`${this.session} was sent ${rows} rows of ${model} beyond its credit`);
       return;
     }
     this.#owner.took(this, model, rows);
@@ -293,23 +319,22 @@ export class SimLink implements WorkerEnd {
     const end = { fence, outcome };
     this.kept.set(keyOf(fence), end);
     this.#sendEnd(end);
-    this.ledger.release(run.model, VERSION, run.rows);
-    this.#owner.freed(this, run.model, run.rows);
+    this.#owner.freed(run.model, run.rows);
+    this.#credit.release(run.model, VERSION, run.rows);
+    this.#wake();
+    this.#closeWhenDone();
   }
 
   /** By itself, or, when its gateway is gone, by another link: the fence says whose it is. */
   #sendEnd(end: Kept): void {
     const { fence, outcome } = end;
     if (this.#send('end', (to) => to.ended(this.session, fence, outcome))) return;
-    if (this.isRetired) this.#owner.endElsewhere(this, end);
+    if (this.isRetired) this.#owner.tellElsewhere(this);
   }
 
-  /** Of a retired link without a connection: what it could not tell goes by another one. */
-  tellElsewhere(by: SimLink): void {
-    for (const { fence, outcome } of this.kept.values()) this.tellOneElsewhere(by, fence, outcome);
-  }
-
-  tellOneElsewhere(by: SimLink, fence: Fence, outcome: Outcome): void {
-    by.#send('end', (to) => to.endedElsewhere(by.session, fence, outcome, () => this.onAck([fence])));
+  tellBy(by: SimLink): void {
+    for (const { fence, outcome } of this.kept.values()) {
+      by.#send('end', (to) => to.endedElsewhere(by.session, fence, outcome, () => this.onAck([fence])));
+    }
   }
 }

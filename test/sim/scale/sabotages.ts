@@ -1,7 +1,7 @@
 /** Promises broken on purpose: the books must notice every one of them, or they prove nothing. */
 import type { Job } from '../../../src/dispatch/job.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { death, scaleOut, steady, storm, type Played } from './scenarios.ts';
+import { death, steady, storm, type Played } from './scenarios.ts';
 import type { Bugs, Options } from './installation.ts';
 
 export interface Sabotage {
@@ -24,13 +24,8 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
   },
   'rows that were asked back count as given back before the gateway has said so': {
     bugs: { believesWithdrawals: true },
-    play: (options) => scaleOut({ ...options, load: 0.9 }, 2),
+    play: (options) => steady({ ...options, load: 0.95, jobMs: 1_000, largestRows: 1 }, 10, 10),
     notices: /over-committed|beyond/,
-  },
-  'the list of gateways that came last is followed, however old it is': {
-    bugs: { followsOldLists: true },
-    play: (options) => scaleOut(options, 2),
-    notices: /links of|is granted|has granted/,
   },
   'a worker dials whatever is on the list': {
     bugs: { dialsAll: true },

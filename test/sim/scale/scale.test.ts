@@ -40,12 +40,17 @@ void test('a seed replays exactly, and another one takes another way', async () 
   assert.notEqual(one.hash, other.hash);
 });
 
+/** In how many seeds a broken promise must be noticed. */
+const SABOTAGED_SEEDS = 8;
+
 for (const [name, sabotage] of Object.entries(SABOTAGES)) {
-  void test(`the books notice: ${name}`, async () => {
-    const { violations } = await sabotage.play({ ...SMALL, bugs: sabotage.bugs });
-    assert.ok(
-      violations.some((one) => sabotage.notices.test(one)),
-      violations.slice(0, 5).join('\n') || 'nothing was noticed',
-    );
+  void test(`the books notice: ${name}`, async (t) => {
+    for (let seed = 1; seed <= SABOTAGED_SEEDS; seed += 1) {
+      const { violations } = await sabotage.play({ ...SMALL, seed, bugs: sabotage.bugs });
+      if (!violations.some((one) => sabotage.notices.test(one))) continue;
+      t.diagnostic(`noticed at seed ${seed}`);
+      return;
+    }
+    assert.fail(`${SABOTAGED_SEEDS} seeds passed`);
   });
 }

@@ -165,7 +165,7 @@ export const death = (options: Partial<Options>): Promise<Played> =>
     const left = async (jobs: Map<string, number>): Promise<number> => {
       for (const [id, attempt] of jobs) {
         const job = world.books.undecided.has(id) ? await world.store.get(id) : null;
-        if (job !== null && job.attempt <= attempt) continue;
+        if (job?.status === 'processing' && job.attempt <= attempt) continue;
         jobs.delete(id);
         if (job !== null) again += 1;
       }

@@ -1,10 +1,9 @@
 /**
- * One worker: its links, what it runs, and how its rows are shared out among its links. Owner of the accounts: of one model on all links
- * together, in flight + granted never exceed what it takes. Rows move from one gateway to another only after the first has
- * said what it still had.
+ * One worker: its links, and what it runs. How its rows are shared out among the links is the real pool's to say (`worker/links/pool.ts`); the
+ * books are told of every grant, and reckon by themselves. Owner of: which gateways are dialled, and how many.
  */
 import type { Timer } from '../../../src/clock.ts';
-import type { Fence, Outcome } from '../../../src/dispatch/job.ts';
+import { createCreditPool, type CreditPool, type LinkCredit } from '../../../src/worker/links/pool.ts';
 import { shareRows } from '../../../src/worker/links/share.ts';
 import type { Random } from '../../support/random.ts';
 import type { Account } from './books.ts';
@@ -20,19 +19,8 @@ export interface ServedModel {
   readonly largestRows: number;
 }
 
-interface Held {
-  readonly served: ServedModel;
-  readonly account: Account;
-  /** By link. */
-  readonly granted: Map<SimLink, number>;
-  readonly inFlight: Map<SimLink, number>;
-  readonly target: Map<SimLink, number>;
-  /** Somebody has less than its share, and nothing is free. */
-  isShort: boolean;
-}
-
-/** Links come and go together: their shares are reckoned once for all that change within this. */
-const RESHARE_MS = 200;
+/** As the worker's links look again for rows that a gateway could not give back. */
+const REVIEW_MS = 1_000;
 /** Without any link for so long, whoever answers at the first address is asked for the list. */
 const SEED_MS = 5_000;
 
@@ -55,7 +43,9 @@ export class SimWorker implements Place {
   readonly links = new Map<string, SimLink>();
   readonly #retired = new Set<SimLink>();
   readonly #world: Installation;
-  readonly #held = new Map<string, Held>();
+  readonly #accounts = new Map<string, Account>();
+  readonly #served: readonly ServedModel[];
+  readonly #pool: CreditPool;
   isUp = true;
   #isDead = false;
   #listKey = '';
@@ -63,7 +53,7 @@ export class SimWorker implements Place {
   /** Dialled beside the list, for want of any link. */
   #seedAddress: string | null = null;
   #made = 0;
-  #resharing: Timer | null = null;
+  #reviewing: Timer | null = null;
 
   constructor(world: Installation, options: WorkerOptions) {
     this.#world = world;
@@ -73,17 +63,25 @@ export class SimWorker implements Place {
     this.internetAddress = options.internetAddress;
     this.random = options.random;
     this.modelNames = options.models.map(({ name }) => name);
-    for (const served of options.models) {
-      const account = world.books.account(`${served.name} at ${this.name}`, served.rows);
-      this.#held.set(served.name, {
-        served,
-        account,
-        granted: new Map(),
-        inFlight: new Map(),
-        target: new Map(),
-        isShort: false,
-      });
+    this.#served = options.models;
+    for (const { name, rows } of options.models) {
+      this.#accounts.set(name, world.books.account(`${name} at ${this.name}`, rows));
     }
+    this.#pool = this.#newPool();
+  }
+
+  #newPool(): CreditPool {
+    const pool = createCreditPool({ worker: () => this.name });
+    const { isWholeShares } = this.#world.options;
+    for (const { name, rows, largestRows } of this.#served) {
+      pool.setCapacity(name, VERSION, rows, isWholeShares ? largestRows : 1);
+    }
+    return pool;
+  }
+
+  openCredit(wake: () => void): LinkCredit {
+    const pool = this.#world.options.bugs?.ignoresOtherLinks === true ? this.#newPool() : this.#pool;
+    return pool.open(wake);
   }
 
   get connectedLinks(): number {
@@ -94,7 +92,7 @@ export class SimWorker implements Place {
 
   get inFlightRows(): number {
     let rows = 0;
-    for (const { account } of this.#held.values()) rows += account.runningRows;
+    for (const { runningRows } of this.#accounts.values()) rows += runningRows;
     return rows;
   }
 
@@ -102,10 +100,10 @@ export class SimWorker implements Place {
   kill(): void {
     this.isUp = false;
     this.#isDead = true;
-    this.#resharing?.cancel();
+    this.#reviewing?.cancel();
     for (const link of [...this.links.values(), ...this.#retired]) link.kill();
     this.links.clear();
-    for (const { account } of this.#held.values()) this.#world.books.closed(account);
+    for (const account of this.#accounts.values()) this.#world.books.closed(account);
   }
 
   // ---- which gateways --------------------------------------------------------------------------------------------------
@@ -132,6 +130,7 @@ export class SimWorker implements Place {
 
   /** It is switched on. */
   start(): void {
+    this.#reviewing = this.#world.timeline.clock.every(REVIEW_MS, () => this.#review());
     this.#seed();
   }
 
@@ -143,7 +142,7 @@ export class SimWorker implements Place {
   /** A gateway says which there are: the links become those of the list, or so many of them as a worker may have. */
   listed({ addresses, key }: MemberList, atMs: number): void {
     // Gateways read the table at different times: an older list than the one that was followed says nothing new.
-    if (atMs < this.#listAtMs && this.#world.options.bugs?.followsOldLists !== true) return;
+    if (atMs < this.#listAtMs) return;
     this.#listAtMs = atMs;
     if (key === this.#listKey && this.#seedAddress === null) return;
     this.#listKey = key;
@@ -155,7 +154,6 @@ export class SimWorker implements Place {
       if (!chosen.has(address)) this.#leave(address);
     }
     this.#seedAddress = null;
-    this.linksChanged();
   }
 
   /** The first ones in this worker's rendezvous order. */
@@ -164,124 +162,44 @@ export class SimWorker implements Place {
     return gateways.filter((_, index) => places[index]! > 0);
   }
 
-  linksChanged(): void {
-    if (this.#isDead) return;
-    this.#resharing ??= this.#world.timeline.after(RESHARE_MS, () => {
-      this.#resharing = null;
-      this.#reshare();
-    });
-  }
-
-  // ---- rows ------------------------------------------------------------------------------------------------------------
-
-  #reshare(): void {
-    const up = [...this.links.values()].filter(({ connection }) => connection !== null);
+  #review(): void {
+    this.#pool.review();
     for (const link of this.#retired) {
-      if (link.running.size + link.kept.size === 0) this.#retired.delete(link);
-      else if (link.connection === null && up[0]) link.tellElsewhere(up[0]);
-    }
-    const gateways = up.map(({ address }) => address);
-    for (const [model, held] of this.#held) {
-      const { rows, largestRows } = held.served;
-      const minRows = this.#world.options.isWholeShares ? largestRows : 1;
-      const shares = shareRows({ rows, minRows, worker: this.name, offer: model, gateways });
-      held.target.clear();
-      up.forEach((link, index) => held.target.set(link, shares[index]!));
-      for (const link of [...up, ...this.#retired]) this.#askBack(model, held, link);
-      this.#topUp(model, held, up);
+      if (link.running.size + link.kept.size > 0) this.tellElsewhere(link);
+      else if (link.connection === null) this.#retired.delete(link);
     }
   }
 
-  #askBack(model: string, held: Held, link: SimLink): void {
-    if (link.connection === null || link.asked.has(model)) return;
-    const granted = held.granted.get(link) ?? 0;
-    const tooMany = granted + (held.inFlight.get(link) ?? 0) - (held.target.get(link) ?? 0);
-    if (tooMany <= 0 || granted === 0) return;
-    link.withdraw(model, Math.min(tooMany, granted));
-    if (this.#world.options.bugs?.believesWithdrawals === true) this.withdrawn(link, model, Math.min(tooMany, granted));
+  /** Ends of a link whose gateway is gone go by another one: the fence says whose they are. */
+  tellElsewhere(link: SimLink): void {
+    if (link.connection !== null) return;
+    for (const other of this.links.values()) {
+      if (other.connection === null) continue;
+      link.tellBy(other);
+      return;
+    }
   }
 
-  /** Grants what is free to whoever has less than its share. */
-  #topUp(model: string, held: Held, links: readonly SimLink[]): void {
-    const ignoresOthers = this.#world.options.bugs?.ignoresOtherLinks === true;
-    let freeRows = held.served.rows;
-    for (const rows of held.granted.values()) freeRows -= rows;
-    for (const rows of held.inFlight.values()) freeRows -= rows;
-    held.isShort = false;
-    for (const link of links) {
-      if (link.connection === null) continue;
-      const inFlight = held.inFlight.get(link) ?? 0;
-      const granted = held.granted.get(link) ?? 0;
-      const target = ignoresOthers ? held.served.rows : (held.target.get(link) ?? 0);
-      const wanted = Math.max(0, target - inFlight - granted);
-      const rows = ignoresOthers ? wanted : Math.min(wanted, Math.max(0, freeRows));
-      if (rows < wanted) held.isShort = true;
-      freeRows -= rows;
-      link.ledger.setCapacity(model, VERSION, inFlight + granted + rows);
-    }
-    for (const link of links) {
-      if (link.connection === null) continue;
-      for (const grant of link.ledger.due()) {
-        // Another model of this link is due at its own step.
-        if (grant.model !== model) throw new Error(`${link.session} grants ${grant.model} out of turn`);
-        held.granted.set(link, (held.granted.get(link) ?? 0) + grant.rows);
-        this.#world.books.granted(held.account, link.session, grant.rows);
-        link.grant(model, grant.rows);
-      }
-    }
+  // ---- rows, as the books see them ---------------------------------------------------------------------------------------
+
+  granted(link: SimLink, model: string, rows: number): void {
+    this.#world.books.granted(this.#accounts.get(model)!, link.session, rows);
   }
 
   took(link: SimLink, model: string, rows: number): void {
-    const held = this.#held.get(model)!;
-    held.granted.set(link, (held.granted.get(link) ?? 0) - rows);
-    held.inFlight.set(link, (held.inFlight.get(link) ?? 0) + rows);
-    this.#world.books.taken(held.account, link.session, rows);
+    this.#world.books.taken(this.#accounts.get(model)!, link.session, rows);
   }
 
-  freed(link: SimLink, model: string, rows: number): void {
-    const held = this.#held.get(model)!;
-    held.inFlight.set(link, (held.inFlight.get(link) ?? 0) - rows);
-    this.#world.books.ended(held.account, rows);
-    this.#askBack(model, held, link);
-    this.#topUp(
-      model,
-      held,
-      held.isShort || link.connection === null || link.isRetired ? [...this.links.values()] : [link],
-    );
-    link.leaveWhenDone();
+  freed(model: string, rows: number): void {
+    this.#world.books.ended(this.#accounts.get(model)!, rows);
   }
 
   withdrawn(link: SimLink, model: string, rows: number): void {
-    const held = this.#held.get(model)!;
-    if (rows > 0) {
-      held.granted.set(link, (held.granted.get(link) ?? 0) - rows);
-      this.#world.books.withdrawn(held.account, link.session, rows);
-      // The ledger has no word for it yet: rows that were taken and are free again are the same to it.
-      link.ledger.take(model, VERSION, rows);
-      link.ledger.release(model, VERSION, rows);
-    }
-    this.#topUp(model, held, [...this.links.values()]);
+    this.#world.books.withdrawn(this.#accounts.get(model)!, link.session, rows);
   }
 
   /** The link's connection is gone, and with it whatever was granted on it. */
   voided(link: SimLink): void {
-    for (const { account, granted } of this.#held.values()) {
-      granted.delete(link);
-      this.#world.books.voided(account, link.session);
-    }
-  }
-
-  /** A new connection: nothing is granted on it yet. */
-  restarted(link: SimLink): void {
-    link.ledger.restart();
-    for (const [model, { inFlight }] of this.#held) link.ledger.setCapacity(model, VERSION, inFlight.get(link) ?? 0);
-  }
-
-  endElsewhere(link: SimLink, { fence, outcome }: { readonly fence: Fence; readonly outcome: Outcome }): void {
-    for (const other of this.links.values()) {
-      if (other.connection === null) continue;
-      link.tellOneElsewhere(other, fence, outcome);
-      return;
-    }
+    for (const account of this.#accounts.values()) this.#world.books.voided(account, link.session);
   }
 }
