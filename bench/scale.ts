@@ -4,7 +4,7 @@
  * loops and ledgers; what is not pure is a number with its source (test/sim/scale/costs.ts). The figures do not depend on the machine, its load
  * or the day: the same commit and seed give the same ones.
  *
- *   npm run sim:scale -- [names of runs] [--seed 1] [--job-ms 16000]
+ *   npm run sim:scale -- [names of runs] [--seed 1] [--job-ms 64000]
  *
  * Runs that are named replace their own results and leave the others. Shorter jobs are more of them, and cost as much more time.
  */
@@ -16,11 +16,11 @@ import { atMost, record, type Check } from './support/record.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seed: { type: 'string', default: '1' }, 'job-ms': { type: 'string', default: '16000' } },
+  options: { seed: { type: 'string', default: '1' }, 'job-ms': { type: 'string', default: '64000' } },
 });
 const common: Partial<Options> = { seed: Number(values.seed), jobMs: Number(values['job-ms']) };
 /** As it would be after what the simulation has found. */
-const TAKEN = { linksPerWorker: 8, heartbeats: 'of those that hold work', hints: 'when short' } as const;
+const TAKEN = { linksPerWorker: 8, heartbeats: 'together', hints: 'when short' } as const;
 const quiet = { load: 0.4 };
 
 const RUNS: Readonly<Record<string, () => Promise<Played>>> = {

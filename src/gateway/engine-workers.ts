@@ -122,15 +122,19 @@ export function createSessionEvents(options: SessionEventsOptions) {
     }
   }
 
-  /** Tells the store which sessions live. A lease runs from the moment the worker was heard, not from now. */
+  /**
+   * Tells the store which sessions live. A lease runs from the moment the worker was heard, not from now. All are told at once, so that a
+   * database has them in one statement: one after the other, two thousand sessions took longer than the second until the next sweep.
+   */
   async function heartbeats(): Promise<void> {
+    const told: Promise<JobId[]>[] = [];
     for (const [id, entry] of heard) {
       if (!sessions.has(id)) heard.delete(id);
       if (entry.told) continue;
       entry.told = true;
-      const leftMs = leaseMs - (clock.monotonic() - entry.atMs);
-      for (const job of await store.heartbeat(id, leftMs)) dispatcher.cancel(job, 'caller');
+      told.push(store.heartbeat(id, leaseMs - (clock.monotonic() - entry.atMs)));
     }
+    for (const canceled of await Promise.all(told)) for (const job of canceled) dispatcher.cancel(job, 'caller');
   }
 
   function end(session: GatewaySession, fence: Fence, outcome: Outcome, acked: boolean): void {

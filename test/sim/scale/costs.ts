@@ -15,18 +15,21 @@ export const COSTS = {
   databaseOneWayMs: 0.25,
   /** Until a commit is on the disk: an SSD's flush, shared by whoever commits meanwhile; not measured. */
   flushMs: 1.5,
-  /** The server's CPU. For a job in a batch: docs/scaling.md, "What it costs". The fixed part of a statement: bench/results/statements.json. */
+  /**
+   * The server's CPU. For a job in a batch: docs/scaling.md, "What it costs". What a statement costs beside its rows: bench/results/statements.json
+   * (an empty claim, a heartbeat, counts, a sweep); not measured, and taken as an empty claim: submit, settle, release, reconcile; assumed: notify, member.
+   */
   statement: {
-    submit: { fixedMs: 0.25, rowMs: 0.025 },
-    claim: { fixedMs: 0.25, rowMs: 0.025 },
-    settle: { fixedMs: 0.25, rowMs: 0.028 },
-    heartbeat: { fixedMs: 0.1, rowMs: 0.01 },
-    release: { fixedMs: 0.25, rowMs: 0.028 },
-    reconcile: { fixedMs: 0.15, rowMs: 0.01 },
-    sweep: { fixedMs: 0.3, rowMs: 0.028 },
-    counts: { fixedMs: 0.1, rowMs: 0.001 },
-    notify: { fixedMs: 0.05, rowMs: 0.002 },
-    member: { fixedMs: 0.1, rowMs: 0.001 },
+    submit: { fixedMs: 0.57, rowMs: 0.025 },
+    claim: { fixedMs: 0.57, rowMs: 0.025 },
+    settle: { fixedMs: 0.57, rowMs: 0.028 },
+    heartbeat: { fixedMs: 0.89, rowMs: 0.0025 },
+    release: { fixedMs: 0.57, rowMs: 0.028 },
+    reconcile: { fixedMs: 0.57, rowMs: 0.01 },
+    sweep: { fixedMs: 3.2, rowMs: 0.028 },
+    counts: { fixedMs: 0.135, rowMs: 0.001 },
+    notify: { fixedMs: 0.1, rowMs: 0.002 },
+    member: { fixedMs: 0.2, rowMs: 0.001 },
   },
 } as const;
 

@@ -261,8 +261,7 @@ export class SimGateway implements Place {
     let place = 0;
     for (const [id, { connection }] of this.sessions) {
       if (place++ % parts !== this.#beatPart || !connection.isAlive) continue;
-      const holds = (this.dispatcher.session(id)?.flights.size ?? 0) > 0;
-      if (holds || this.#world.options.heartbeats !== 'of those that hold work') heard.push(id);
+      heard.push(id);
     }
     return heard;
   }

@@ -38,14 +38,14 @@ export interface Options {
   readonly keys: number;
   /** Of what all workers could do, so much is asked for. */
   readonly load: number;
-  /** The mean time of a job, ms. */
+  /** The mean time of a job, ms; from half of it to one and a half. */
   readonly jobMs: number;
   /** At most so many gateways are dialled by a worker. */
   readonly linksPerWorker: number;
   readonly regions: number;
   readonly databaseCores: number;
   readonly dataConnections: number;
-  readonly heartbeats: 'one by one' | 'together' | 'of those that hold work';
+  readonly heartbeats: 'one by one' | 'together';
   /** `always`: each acceptance is told to all. `when short`: only what the gateway's own workers have no room for. */
   readonly hints: 'always' | 'when short';
   /** No share of a worker's rows is smaller than its largest jobs. */
@@ -70,7 +70,7 @@ export const DEFAULTS: Options = {
   regions: 3,
   databaseCores: 16,
   dataConnections: 3,
-  heartbeats: 'one by one',
+  heartbeats: 'together',
   hints: 'always',
   isWholeShares: true,
   largestRows: 4,
