@@ -10,7 +10,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { Options } from '../test/sim/scale/installation.ts';
+import type { Options } from '../test/sim/scale/shape.ts';
 import { death, release, scaleOut, steady, storm, type Played } from '../test/sim/scale/scenarios.ts';
 import { atMost, record, type Check } from './support/record.ts';
 

@@ -3,8 +3,8 @@
  * with an error, or not at all, asks again at another one.
  */
 import type { NewJob } from '../../../src/dispatch/job.ts';
-import type { Model } from './catalogue.ts';
 import type { Installation } from './installation.ts';
+import type { Model } from './shape.ts';
 
 /** How old the load balancer's view may be: two checks of five seconds. */
 const VIEW_MS = 10_000;

@@ -1,28 +1,6 @@
 /** Who is there and what they want: models, workers with their rows and distances, API keys with their appetite. */
 import type { Random } from '../../support/random.ts';
-import type { Options } from './installation.ts';
-import type { ServedModel, WorkerOptions } from './worker.ts';
-
-export interface Key {
-  readonly name: string;
-  /** Of its model's arrivals. */
-  readonly part: number;
-}
-
-export interface Model {
-  readonly name: string;
-  /** Of all its workers. */
-  readonly rows: number;
-  /** Rows that are asked for per second. */
-  readonly rowsPerSecond: number;
-  readonly keys: readonly Key[];
-  readonly isHot: boolean;
-}
-
-export interface Catalogue {
-  readonly workers: readonly WorkerOptions[];
-  readonly models: readonly Model[];
-}
+import type { Catalogue, Model, Options, ServedModel, WorkerOptions } from './shape.ts';
 
 /** More is asked of these models than their workers can do: only there it shows who is served before whom. */
 const HOT_MODELS = 2;

@@ -13,34 +13,15 @@ import type { GatewaySession } from '../../../src/gateway/ports.ts';
 import type { ClaimRequest, Claimed, Store, SubmittedJob, SubmitOutcome } from '../../../src/store/store.ts';
 import { COSTS } from './costs.ts';
 import { createLane } from './lane.ts';
-import type { Installation } from './installation.ts';
-import type { Connection, Place } from './network.ts';
+import type { Connection } from './network.ts';
+import { VERSION, type GatewayPart, type MemberList, type WorkerEnd, type World } from './shape.ts';
 import { createThread, type Thread } from './thread.ts';
-
-/** The worker's end of a link, as its gateway knows it. */
-export interface WorkerEnd {
-  readonly worker: string;
-  readonly session: string;
-  onAssign(connection: Connection, fence: Fence, job: Job): void;
-  onCancel(connection: Connection, fence: Fence): void;
-  onAck(fences: readonly Fence[]): void;
-  onWithdrawn(connection: Connection, model: string, rows: number): void;
-  /** `atMs`: when it was read, by the database's clock. */
-  onGateways(connection: Connection, list: MemberList, atMs: number): void;
-}
-
-/** What gateways tell workers: addresses, sorted. One object for each state of the list. */
-export interface MemberList {
-  readonly addresses: readonly string[];
-  readonly key: string;
-}
 
 interface OpenSession {
   readonly end: WorkerEnd;
   readonly connection: Connection;
 }
 
-export const VERSION = '1';
 const SWEEP_MS = 1_000;
 const MEMBER_MS = 2_000;
 const SWEEP_LIMIT = 2_000;
@@ -55,7 +36,7 @@ export const ADMISSION: AdmissionLimits = {
 const SLOTS = 3;
 const LEAVE_LOOK_MS = 10;
 
-export class SimGateway implements Place {
+export class SimGateway implements GatewayPart {
   readonly id: string;
   readonly address: string;
   readonly region: number;
@@ -63,7 +44,7 @@ export class SimGateway implements Place {
   readonly admission: Admission;
   readonly dispatcher: Dispatcher;
   readonly sessions = new Map<string, OpenSession>();
-  readonly #world: Installation;
+  readonly #world: World;
   readonly #turn: Turn;
   isUp = true;
   isServing = true;
@@ -75,7 +56,7 @@ export class SimGateway implements Place {
   #beatPart = 0;
   #isSweeping = false;
 
-  constructor(world: Installation, id: string, address: string, region: number) {
+  constructor(world: World, id: string, address: string, region: number) {
     this.#world = world;
     this.id = id;
     this.address = address;
@@ -134,7 +115,7 @@ export class SimGateway implements Place {
   // ---- the database --------------------------------------------------------------------------------------------------
 
   #ask<T>(
-    kind: Parameters<Installation['database']['ask']>[0],
+    kind: Parameters<World['database']['ask']>[0],
     step: (store: Store) => Promise<T>,
     rows: (result: T) => number,
   ): Promise<T> {

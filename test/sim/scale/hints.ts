@@ -3,20 +3,19 @@
  * happens meanwhile is told by the next one. Every gateway hears every notification.
  */
 import { COSTS } from './costs.ts';
-import type { SimGateway } from './gateway.ts';
-import type { Installation } from './installation.ts';
+import type { GatewayPart, World } from './shape.ts';
 
 export type Hints = ReturnType<typeof createHints>;
 
-export function createHints(world: () => Installation) {
-  const collected = new Map<SimGateway, Set<string>>();
-  const sending = new Set<SimGateway>();
+export function createHints(world: () => World) {
+  const collected = new Map<GatewayPart, Set<string>>();
+  const sending = new Set<GatewayPart>();
 
-  function listeners(from: SimGateway): SimGateway[] {
+  function listeners(from: GatewayPart): GatewayPart[] {
     return [...world().gateways.values()].filter((one) => one !== from && one.isUp && one.isServing);
   }
 
-  function send(from: SimGateway): void {
+  function send(from: GatewayPart): void {
     const models = collected.get(from);
     if (models === undefined || sending.has(from)) return;
     collected.delete(from);
@@ -47,7 +46,7 @@ export function createHints(world: () => Installation) {
   }
 
   return {
-    waiting(from: SimGateway, models: ReadonlySet<string>): void {
+    waiting(from: GatewayPart, models: ReadonlySet<string>): void {
       if (models.size === 0 || world().gateways.size === 1) return;
       const before = collected.get(from);
       if (before === undefined) collected.set(from, new Set(models));
@@ -55,7 +54,7 @@ export function createHints(world: () => Installation) {
       if (from.isServing) send(from);
     },
     /** Told to all too, for callers who wait elsewhere; counted, because nobody waits elsewhere here. */
-    decided(from: SimGateway, jobs: number): void {
+    decided(from: GatewayPart, jobs: number): void {
       if (jobs === 0 || world().gateways.size === 1) return;
       world().database.charge('notify', world().gateways.size);
       for (const other of world().gateways.values()) {

@@ -2,13 +2,12 @@
  * A whole installation in virtual time: gateways, workers, one database, callers; and what may be done to it (a region cut off, a machine dead, a
  * release, more gateways). Owner of: which process listens at which address.
  */
-import type { AdmissionLimits } from '../../../src/gateway/admission.ts';
 import type { Job } from '../../../src/dispatch/job.ts';
 import { createMemoryStore } from '../../../src/store/memory.ts';
 import type { Store, Swept } from '../../../src/store/store.ts';
 import { createRandom } from '../../support/random.ts';
 import { createBooks, type Books } from './books.ts';
-import { createCatalogue, type Catalogue } from './catalogue.ts';
+import { createCatalogue } from './catalogue.ts';
 import { createDatabase, type Database } from './database.ts';
 import { ADMISSION, SimGateway } from './gateway.ts';
 import { createHints, type Hints } from './hints.ts';
@@ -16,47 +15,9 @@ import type { Tally } from './measures.ts';
 import { createMembers, type Members } from './members.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createReport, type Report } from './report.ts';
+import type { Catalogue, Options, World } from './shape.ts';
 import { createTimeline, type Timeline } from './timeline.ts';
 import { SimWorker } from './worker.ts';
-
-export interface Bugs {
-  /** Each link is granted all that the worker takes. */
-  readonly ignoresOtherLinks?: boolean;
-  /** Rows that were asked back count as given back at once. */
-  readonly believesWithdrawals?: boolean;
-  /** A worker dials whatever is on the list. */
-  readonly dialsAll?: boolean;
-  /** A break in the store. */
-  readonly store?: (store: Store) => Store;
-}
-
-export interface Options {
-  readonly seed: number;
-  readonly gateways: number;
-  readonly workers: number;
-  readonly models: number;
-  readonly keys: number;
-  /** Of what all workers could do, so much is asked for. */
-  readonly load: number;
-  /** The mean time of a job, ms; from half of it to one and a half. */
-  readonly jobMs: number;
-  /** At most so many gateways are dialled by a worker. */
-  readonly linksPerWorker: number;
-  readonly regions: number;
-  readonly databaseCores: number;
-  readonly dataConnections: number;
-  readonly heartbeats: 'one by one' | 'together';
-  /** `always`: each acceptance is told to all. `when short`: only what the gateway's own workers have no room for. */
-  readonly hints: 'always' | 'when short';
-  /** No share of a worker's rows is smaller than its largest jobs. */
-  readonly isWholeShares: boolean;
-  /** A part of the jobs has so many rows. */
-  readonly largestRows: number;
-  readonly admission: AdmissionLimits;
-  /** In place of each worker's own randomness, in its back-off. */
-  readonly backoffRandom: (() => number) | null;
-  readonly bugs?: Bugs;
-}
 
 export const DEFAULTS: Options = {
   seed: 1,
@@ -83,7 +44,7 @@ const MAX_EVENTS = 500_000_000;
 const SWEEP_EFFECT_MS = 900;
 const NOTHING: Swept = { claims: true, reclaimed: [], expired: [], forgotten: 0 };
 
-export class Installation {
+export class Installation implements World {
   readonly options: Options;
   readonly timeline: Timeline;
   readonly books: Books;

@@ -9,10 +9,9 @@ import { addressKey } from '../../../src/gateway/admission.ts';
 import { LINK_DEFAULTS } from '../../../src/worker/link-config.ts';
 import type { LinkCredit } from '../../../src/worker/links/pool.ts';
 import { createRedial, type Redial } from '../../../src/worker/redial.ts';
-import { VERSION, type MemberList, type SimGateway, type WorkerEnd } from './gateway.ts';
-import type { Installation } from './installation.ts';
-import type { Connection } from './network.ts';
-import type { SimWorker } from './worker.ts';
+import type { Random } from '../../support/random.ts';
+import type { Connection, Place } from './network.ts';
+import { VERSION, type GatewayPart, type MemberList, type WorkerEnd, type World } from './shape.ts';
 
 interface Running {
   readonly fence: Fence;
@@ -41,6 +40,23 @@ const SUCCEEDED: Outcome = {
 /** As the gateway lets a connection wait for its place. */
 const WAIT_MS = 12_000;
 
+/** The worker, as its links see it. */
+export interface LinkOwner extends Place {
+  readonly name: string;
+  readonly oneWayMs: number;
+  readonly internetAddress: string;
+  readonly random: Random;
+  readonly modelNames: readonly string[];
+  openCredit(wake: () => void): LinkCredit;
+  listed(list: MemberList, atMs: number): void;
+  granted(link: SimLink, model: string, rows: number): void;
+  took(link: SimLink, model: string, rows: number): void;
+  freed(model: string, rows: number): void;
+  withdrawn(link: SimLink, model: string, rows: number): void;
+  voided(link: SimLink): void;
+  tellElsewhere(link: SimLink): void;
+}
+
 export class SimLink implements WorkerEnd {
   readonly worker: string;
   readonly address: string;
@@ -48,15 +64,15 @@ export class SimLink implements WorkerEnd {
   readonly #credit: LinkCredit;
   readonly running = new Map<string, Running>();
   readonly kept = new Map<string, Kept>();
-  readonly #world: Installation;
-  readonly #owner: SimWorker;
+  readonly #world: World;
+  readonly #owner: LinkOwner;
   readonly #redial: Redial;
   connection: Connection | null = null;
   isRetired = false;
   #wasConnected = false;
   #isWoken = false;
 
-  constructor(world: Installation, owner: SimWorker, address: string, session: string) {
+  constructor(world: World, owner: LinkOwner, address: string, session: string) {
     this.#world = world;
     this.#owner = owner;
     this.worker = owner.name;
@@ -135,7 +151,7 @@ export class SimLink implements WorkerEnd {
   }
 
   /** From the accepted connection to the accepted hello. */
-  #shakeHands(gateway: SimGateway, then: (connected: boolean) => void): void {
+  #shakeHands(gateway: GatewayPart, then: (connected: boolean) => void): void {
     const { timeline, measures } = this.#world;
     const { oneWayMs } = this.#owner;
     let isLate = false;
@@ -225,10 +241,10 @@ export class SimLink implements WorkerEnd {
 
   // ---- messages ------------------------------------------------------------------------------------------------------
 
-  #send(kind: string, step: (gateway: SimGateway) => void): boolean {
+  #send(kind: string, step: (gateway: GatewayPart) => void): boolean {
     const { connection } = this;
     if (connection === null) return false;
-    const gateway = connection.gateway as SimGateway;
+    const gateway = connection.gateway as GatewayPart;
     this.#world.network.send(connection, kind, () => gateway.receive(this.session, connection, () => step(gateway)));
     return true;
   }
@@ -286,7 +302,7 @@ export class SimLink implements WorkerEnd {
   /** Photos are large: the first one opens the data connections, each with a handshake of its own. */
   #openData(connection: Connection): void {
     if (connection.tlsCount > 1 || this.#world.options.dataConnections === 0) return;
-    const gateway = connection.gateway as SimGateway;
+    const gateway = connection.gateway as GatewayPart;
     const openNext = (): void => {
       if (!connection.isAlive || connection.tlsCount > this.#world.options.dataConnections) return;
       this.#world.timeline.after(3 * this.#owner.oneWayMs, () => {

@@ -1,5 +1,5 @@
 /** The table of gateways in the database: who beat within six seconds is there (`docs/architecture/cluster.md`). */
-import type { MemberList, SimGateway } from './gateway.ts';
+import type { GatewayPart, MemberList } from './shape.ts';
 import type { Timeline } from './timeline.ts';
 
 const DEAD_MS = 6_000;
@@ -23,11 +23,11 @@ export function createMembers(timeline: Timeline) {
   return {
     list,
     /** One statement of a gateway: says that it lives, and asks who else does. */
-    beat({ id, address }: SimGateway): MemberList {
+    beat({ id, address }: GatewayPart): MemberList {
       rows.set(id, { address, atMs: timeline.nowMs });
       return list();
     },
-    leave({ id }: SimGateway): void {
+    leave({ id }: GatewayPart): void {
       rows.delete(id);
     },
   };

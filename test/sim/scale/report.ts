@@ -1,10 +1,8 @@
 /** What is measured of a run: kept as it goes, read at the end. Owner of the figures. */
 import type { Job } from '../../../src/dispatch/job.ts';
 import { PING_MS } from '../../../src/protocol/limits.ts';
-import type { Model } from './catalogue.ts';
 import { COSTS } from './costs.ts';
-import type { SimGateway } from './gateway.ts';
-import type { Installation } from './installation.ts';
+import type { GatewayPart, Model, World } from './shape.ts';
 import { createHistogram, fairShares, jain, Tally } from './measures.ts';
 
 export type Report = ReturnType<typeof createReport>;
@@ -23,12 +21,12 @@ export interface Second {
   readonly undecided: number;
 }
 
-export function createReport(world: Installation) {
+export function createReport(world: World) {
   let queueMs = createHistogram();
   let hotQueueMs = createHistogram();
   const hot = new Set(world.options.models > 0 ? ['model-0', 'model-1'] : []);
   const seconds: Second[] = [];
-  let handshakes = new Map<SimGateway, number>();
+  let handshakes = new Map<GatewayPart, number>();
   let allHandshakes = 0;
   let refusedInSecond = 0;
   let refused = 0;
@@ -37,7 +35,7 @@ export function createReport(world: Installation) {
   const asked = new Map<string, Map<string, number>>();
   const served = new Map<string, Map<string, number>>();
   const refusedJobs = new Tally();
-  const formerGateways: SimGateway[] = [];
+  const formerGateways: GatewayPart[] = [];
   let creditUsed = 0;
   let gatewaysWithCredit = 0;
   let looks = 0;
@@ -140,20 +138,20 @@ export function createReport(world: Installation) {
     return jain(ratios);
   }
 
-  const all = (): SimGateway[] => [...world.gateways.values(), ...formerGateways];
+  const all = (): GatewayPart[] => [...world.gateways.values(), ...formerGateways];
 
   return {
     seconds,
-    handshake(gateway: SimGateway): void {
+    handshake(gateway: GatewayPart): void {
       allHandshakes += 1;
       handshakes.set(gateway, (handshakes.get(gateway) ?? 0) + 1);
     },
-    admission(gateway: SimGateway): void {
+    admission(gateway: GatewayPart): void {
       if (gateway.admission.activeCount > world.options.admission.maxActive) {
         world.books.violation(`${gateway.address} shakes ${gateway.admission.activeCount} hands at once`);
       }
     },
-    refused(_gateway: SimGateway): void {
+    refused(_gateway: GatewayPart): void {
       refused += 1;
       refusedInSecond += 1;
     },
@@ -163,7 +161,7 @@ export function createReport(world: Installation) {
       (hot.has(job.model) ? hotQueueMs : queueMs).add(Math.max(0, (job.startedAt ?? 0) - job.createdAt));
       add(served, job.model, job.caller, job.rows);
     },
-    left: (gateway: SimGateway) => void formerGateways.push(gateway),
+    left: (gateway: GatewayPart) => void formerGateways.push(gateway),
     /** What is counted from here on is what counts. */
     begin() {
       queueMs = createHistogram();
@@ -189,7 +187,7 @@ export function createReport(world: Installation) {
     readonly busyMs: number;
     readonly dbMs: number;
     readonly beganAt: number;
-    readonly assigned: ReadonlyMap<SimGateway, number>;
+    readonly assigned: ReadonlyMap<GatewayPart, number>;
     readonly jobs: number;
   }) {
     const lastedS = (world.timeline.nowMs - before.beganAt) / 1_000;

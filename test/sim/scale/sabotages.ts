@@ -2,7 +2,7 @@
 import type { Job } from '../../../src/dispatch/job.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { death, steady, storm, type Played } from './scenarios.ts';
-import type { Bugs, Options } from './installation.ts';
+import type { Bugs, Options } from './shape.ts';
 
 export interface Sabotage {
   readonly bugs: Bugs;

@@ -1,7 +1,7 @@
 /** The short form of `npm run sim:scale`: the same scenarios with few gateways and workers, and the checks of the checker. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Options } from './installation.ts';
+import type { Options } from './shape.ts';
 import { SABOTAGES } from './sabotages.ts';
 import { death, release, scaleOut, steady, storm, type Played } from './scenarios.ts';
 

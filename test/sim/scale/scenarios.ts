@@ -1,9 +1,10 @@
 /** What is tried: each scenario brings an installation up, does something to it, lets it finish, and has the books checked. */
 import { startCallers, type Callers } from './callers.ts';
-import { DEFAULTS, Installation, type Options } from './installation.ts';
+import { DEFAULTS, Installation } from './installation.ts';
 import type { SimGateway } from './gateway.ts';
 import { jain } from './measures.ts';
 import type { Figures, Second } from './report.ts';
+import type { Options } from './shape.ts';
 
 export interface Played {
   readonly scenario: string;

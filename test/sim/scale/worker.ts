@@ -7,33 +7,22 @@ import { createCreditPool, type CreditPool, type LinkCredit } from '../../../src
 import { shareRows } from '../../../src/worker/links/share.ts';
 import type { Random } from '../../support/random.ts';
 import type { Account } from './books.ts';
-import { VERSION, type MemberList } from './gateway.ts';
-import type { Installation } from './installation.ts';
-import { SimLink } from './link.ts';
-import type { Place } from './network.ts';
-
-export interface ServedModel {
-  readonly name: string;
-  readonly rows: number;
-  /** Rows of its largest jobs. */
-  readonly largestRows: number;
-}
+import { SimLink, type LinkOwner } from './link.ts';
+import {
+  VERSION,
+  type MemberList,
+  type ServedModel,
+  type WorkerOptions,
+  type World,
+  type WorkerPart,
+} from './shape.ts';
 
 /** As the worker's links look again for rows that a gateway could not give back. */
 const REVIEW_MS = 1_000;
 /** Without any link for so long, whoever answers at the first address is asked for the list. */
 const SEED_MS = 5_000;
 
-export interface WorkerOptions {
-  readonly name: string;
-  readonly region: number;
-  readonly oneWayMs: number;
-  readonly internetAddress: string;
-  readonly models: readonly ServedModel[];
-  readonly random: Random;
-}
-
-export class SimWorker implements Place {
+export class SimWorker implements WorkerPart, LinkOwner {
   readonly name: string;
   readonly region: number;
   readonly oneWayMs: number;
@@ -42,7 +31,7 @@ export class SimWorker implements Place {
   readonly modelNames: readonly string[];
   readonly links = new Map<string, SimLink>();
   readonly #retired = new Set<SimLink>();
-  readonly #world: Installation;
+  readonly #world: World;
   readonly #accounts = new Map<string, Account>();
   readonly #served: readonly ServedModel[];
   readonly #pool: CreditPool;
@@ -55,7 +44,7 @@ export class SimWorker implements Place {
   #made = 0;
   #reviewing: Timer | null = null;
 
-  constructor(world: Installation, options: WorkerOptions) {
+  constructor(world: World, options: WorkerOptions) {
     this.#world = world;
     this.name = options.name;
     this.region = options.region;
