@@ -242,7 +242,8 @@ export function createCallers({ url, apiKey, webhook, random, ofEach }: CallersO
     },
     async finish() {
       let [succeeded, exhausted, keysAskedAgain] = [0, 0, 0];
-      const left = promises.made.entries();
+      // As many as there are now: where a key is not remembered, each that is sent again would make another one.
+      const left = [...promises.made].values();
       async function readSome(): Promise<void> {
         const using = agent();
         for (const [id, { key }] of left) {
