@@ -27,7 +27,7 @@ import { createOutbound } from './outbound/outbound.ts';
 import { openRolloutBook } from './rollouts/records.ts';
 import { createScaling } from './scaling/scaling.ts';
 import { createGatewayStore } from './store.ts';
-import { createWebhookSecrets, webhookKeysPath } from './webhooks/secrets.ts';
+import { createGatewaySecrets } from './webhooks/place.ts';
 import { createWebhookSender } from './webhooks/sender.ts';
 
 export interface GatewayOptions {
@@ -136,7 +136,11 @@ export function createGateway({
     onDecided: (observer) => engine.onDecided(observer),
   });
   const outbound = createOutbound({ clock, rules: outboundRules(config.outbound) });
-  const secrets = createWebhookSecrets(webhookKeysPath(config.dataDir), clock);
+  const isShared = config.store.driver === 'postgres';
+  const secrets = createGatewaySecrets({
+    ...{ dataDir: config.dataDir, isShared, records, clock },
+    authorities: () => identity.pki.authorities,
+  });
   const sender = createWebhookSender({ deliveries: store.deliveries, outbound, secrets, clock, logger });
   engine.onDecided(({ webhook }) => {
     if (webhook !== null) sender.wake();
@@ -183,10 +187,17 @@ export function createGateway({
   });
 
   let isReady = false;
+  let endTlsWatch: () => void = () => undefined;
   const service = createService({
     async start() {
       records.watch(clock, (error) => logger.error('the control records cannot be read', { error }));
       await identity.start();
+      // Another authority is trusted: the keys of webhooks are sealed for it too.
+      endTlsWatch = identity.onTls(() => {
+        secrets
+          .open()
+          .catch((error: unknown) => logger.error('the keys of webhooks could not be sealed anew', { error }));
+      });
       await engine.start();
       await files.start();
       await scaling.start();
@@ -242,6 +253,7 @@ export function createGateway({
       await listener.stop();
       await sender.stop();
       await scaling.stop();
+      endTlsWatch();
       // Before the store, which may have their book.
       await files.stop();
       await engine.stop();

@@ -51,6 +51,7 @@ export type AuditAction =
   | 'model.deploy'
   | 'model.rollback'
   | 'model.revert'
+  | 'webhooks.rotate'
   | 'login.success'
   | 'login.failure'
   | 'login.end';

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { PosternError } from '../errors.ts';
 import type { KeyAndCertificate, LeafRequest } from './certificate.ts';
+import { createSeal, type Seal } from './seal.ts';
 import { createStateFile, KEY_MODE, PUBLIC_MODE, readStateFile, writeStateFile } from '../state-file.ts';
 
 /** Ten years: replacing it means that every worker joins again. */
@@ -19,6 +20,8 @@ export interface Authority {
   /** 1 for the first one of an installation; each that replaces it counts on. */
   readonly number: number;
   readonly certificate: X509Certificate;
+  /** Of secrets that only who has this authority's key may read. */
+  readonly seal: Seal;
   /** A new key, and the certificate for it. */
   issue(request: LeafRequest): Promise<KeyAndCertificate>;
   /** A certificate for a key whose owner keeps it. PEM. */
@@ -51,6 +54,7 @@ export async function openAuthority(folder: string, clock: Clock, number = 1): P
     certPem,
     number,
     certificate: new X509Certificate(certPem),
+    seal: createSeal(keyPem),
     async sign(request, key) {
       const { signLeaf } = await import('./certificate.ts');
       return signLeaf(pair, request, key, clock.now());

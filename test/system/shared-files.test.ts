@@ -1,4 +1,4 @@
-/** Two gateways on one PostgreSQL and one bucket: what lies at one of them lies at the other. */
+/** Two gateways on one PostgreSQL and one bucket, and what was copied between them is the authority alone: what one of them has, the other has. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { cpSync, existsSync, readdirSync } from 'node:fs';
@@ -19,7 +19,7 @@ interface FileBody {
   readonly urls: { readonly get: string; readonly download: string };
 }
 
-void suite('files of callers at two gateways', { skip, timeout: 280_000 }, () => {
+void suite('two gateways that share everything', { skip, timeout: 280_000 }, () => {
   let postgres: TestPostgres;
   let server: S3Server;
   let system: PosternSystem;
@@ -106,6 +106,22 @@ void suite('files of callers at two gateways', { skip, timeout: 280_000 }, () =>
     await fetch(at(one, second.urls.get), { method: 'DELETE' });
     assert.ok(content.equals(await bytesAt(two, first)));
     assert.ok(content.equals(await bytesAt(one, first)));
+  });
+
+  void test('new secrets of webhooks count at both, on whichever machine they were made', async () => {
+    const secretAt = async ({ url }: Gateway): Promise<string> =>
+      ((await (await fetch(`${url}/v1/webhooks/default/secret`)).json()) as { key: string }).key;
+    const before = await secretAt(one);
+    assert.equal(await secretAt(two), before);
+    system.command('gateway', ['webhooks', 'rotate'], ofSecond());
+    const after = system.command('gateway', ['webhooks', 'secret']).trim();
+    assert.notEqual(after, before);
+    for (const gateway of [one, two]) {
+      await until('the new secret', 30_000, async () => ((await secretAt(gateway)) === after ? true : null));
+    }
+    for (const folder of ['gateway', 'second']) {
+      assert.equal(existsSync(join(system.folder, folder, 'identity', 'webhook-keys.json')), false);
+    }
   });
 
   void test('what a caller may keep is counted over both', async () => {

@@ -6,6 +6,7 @@ import { PosternError } from '../../errors.ts';
 import { openAuthorities } from '../../identity/authorities.ts';
 import { authorityFiles, openAuthority } from '../../identity/authority.ts';
 import { certificateOf, type Workers } from '../../identity/workers.ts';
+import { createGatewaySecrets } from '../../gateway/webhooks/place.ts';
 import { withIdentity } from '../gateway-identity.ts';
 
 export interface RotateFlags {
@@ -21,7 +22,8 @@ interface Progress {
 }
 
 export async function rotateCa(flags: RotateFlags): Promise<void> {
-  await withIdentity(async ({ config, records, identity: { workers }, act }) => {
+  await withIdentity(async ({ config, records, identity, act }) => {
+    const { workers } = identity;
     if (config.pkiDir !== null) {
       throw new PosternError('config_invalid', 'POSTERN_PKI_DIR is set: its authority is replaced by replacing files');
     }
@@ -48,6 +50,11 @@ export async function rotateCa(flags: RotateFlags): Promise<void> {
         'config_invalid',
         `not moved over yet: ${progress.waiting.join(', ')}. Wait for their renewal, revoke them, or end it with --force and invite them again`,
       );
+    }
+    // What is sealed for the old one alone would be lost with its key.
+    if (config.databaseUrl !== null) {
+      const shared = { dataDir: config.dataDir, isShared: true, records, clock: systemClock };
+      await createGatewaySecrets({ ...shared, authorities: () => identity.pki.authorities }).open();
     }
     const retired = authorities.finish(act);
     // Its certificate stays as a document; the key can sign nothing that counts, and is gone.

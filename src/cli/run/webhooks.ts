@@ -1,8 +1,11 @@
-/** Deliveries are asked of the gateway; the keys lie in this machine's data folder, and a gateway that runs notices changes. */
+/** Deliveries are asked of the gateway; the keys lie in this machine's data folder or in the records of all gateways, and those that run notice changes. */
 import { systemClock } from '../../clock.ts';
-import { createWebhookSecrets, webhookKeysPath, type WebhookSecrets } from '../../gateway/webhooks/secrets.ts';
+import { createGatewaySecrets, type GatewaySecretsOptions } from '../../gateway/webhooks/place.ts';
+import type { WebhookSecrets } from '../../gateway/webhooks/secrets.ts';
 import type { WebhookDelivery } from '../../client/shapes.ts';
+import { withIdentity } from '../gateway-identity.ts';
 import { loadConfig } from '../env.ts';
+import { commandAct, openControlRecords, type CommandAct } from '../control-records.ts';
 import { clientFor, type CallerOptions } from '../options.ts';
 import { duration, paint, printable, table } from '../terminal.ts';
 
@@ -16,17 +19,39 @@ export interface ListFlags extends CallerOptions {
   readonly limit: number;
 }
 
-function open(): WebhookSecrets {
-  return createWebhookSecrets(webhookKeysPath(loadConfig().dataDir), systemClock);
+type Use<T> = (secrets: WebhookSecrets, act: CommandAct) => Promise<T>;
+
+async function withSecrets<T>(use: Use<T>): Promise<T> {
+  const config = loadConfig();
+  const { dataDir } = config;
+  if (config.databaseUrl !== null) {
+    return withIdentity(async ({ records, identity: { pki }, act }) => {
+      const authorities = (): typeof pki.authorities => pki.authorities;
+      return opened({ dataDir, isShared: true, records, authorities, clock: systemClock }, act, use);
+    });
+  }
+  const records = openControlRecords(config);
+  try {
+    const place = { dataDir, isShared: false, records, authorities: () => [], clock: systemClock };
+    return await opened(place, commandAct(), use);
+  } finally {
+    records.close();
+  }
+}
+
+async function opened<T>(place: GatewaySecretsOptions, act: CommandAct, use: Use<T>): Promise<T> {
+  const secrets = createGatewaySecrets(place);
+  await secrets.open();
+  return use(secrets, act);
 }
 
 export async function secret({ caller, json }: SecretFlags): Promise<void> {
-  const key = await open().secretOf(caller);
+  const key = await withSecrets((secrets) => secrets.secretOf(caller));
   process.stdout.write(json === true ? `${JSON.stringify({ caller, key })}\n` : `${key}\n`);
 }
 
 export async function rotate(): Promise<void> {
-  await open().rotate();
+  await withSecrets((secrets, act) => secrets.rotate(act));
   process.stdout.write('Webhooks are signed with new secrets now; the ones before stay valid for 24 hours.\n');
 }
 

@@ -1,25 +1,25 @@
 /**
- * The keys that webhooks are signed with. One master key lies in the data folder; every caller's own key is derived from it,
- * so that nobody who can verify their own webhooks can forge somebody else's. After a rotation the master before it stays
- * valid for a day, and both sign. Owner of the file.
+ * The keys that webhooks are signed with. Every caller's own key is derived from one master key, so that nobody who can verify their
+ * own webhooks can forge somebody else's. After a rotation the master before it stays valid for a day, and both sign. Here the
+ * masters lie in a file of the data folder, whose owner this is; with several gateways in their records (`shared-secrets.ts`).
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
+import type { Act } from '../../identity/audit.ts';
 import { createStateFile, KEY_MODE, readStateFile, writeStateFile } from '../../state-file.ts';
 import { secretText } from './signature.ts';
 
 export interface WebhookSecrets {
-  /** Reads the file, or makes it. */
+  /** Reads them, or makes what is missing. Twice is fine. */
   open(): Promise<void>;
   /** The caller's keys that are valid now, the newest first. */
   keysOf(caller: string): Promise<readonly Uint8Array[]>;
   /** The newest, as receivers are given it: `whsec_…`. */
   secretOf(caller: string): Promise<string>;
   /** A new master; the one before it is valid for another day, and older ones are not any more. */
-  rotate(): Promise<void>;
+  rotate(act: Act): Promise<void>;
 }
 
 export const OVERLAP_MS = 24 * 60 * 60 * 1000;
@@ -35,14 +35,44 @@ const schema = z.strictObject({
 });
 type Keys = z.infer<typeof schema>['keys'];
 
-export const webhookKeysPath = (dataDir: string): string => join(dataDir, 'identity', 'webhook-keys.json');
+export interface MasterKey {
+  readonly key: Uint8Array;
+  /** Epoch ms; null: the newest. */
+  readonly endsAt: number | null;
+}
 
-export function createWebhookSecrets(path: string, clock: Clock): WebhookSecrets {
+export const newMaster = (): MasterKey => ({ key: randomBytes(KEY_BYTES), endsAt: null });
+
+export const callerKey = (master: Uint8Array, caller: string): Uint8Array =>
+  createHmac('sha256', master).update(`webhooks of ${caller}`).digest();
+
+/** What such a file holds, the newest first; null: there is none. Rejects with config_invalid. */
+export async function readMasters(path: string): Promise<MasterKey[] | null> {
+  const found = await readStateFile(path);
+  if (found === null) return null;
+  return parseKeys(path, found).map(({ key, endsAt }) => ({ key: Buffer.from(key, 'base64'), endsAt }));
+}
+
+function parseKeys(path: string, found: string): Keys {
+  try {
+    return schema.parse(JSON.parse(found)).keys;
+  } catch {
+    const message = `${path} holds no keys for webhooks: restore it from a backup, or remove it for new ones`;
+    throw new PosternError('config_invalid', message);
+  }
+}
+
+/** `onRotate`: notes in the audit log who did it. */
+export function createWebhookSecrets(
+  path: string,
+  clock: Clock,
+  onRotate: (act: Act) => void = () => undefined,
+): WebhookSecrets {
   let keys: Keys | null = null;
   let readAt = -Infinity;
 
   const text = (value: Keys): string => `${JSON.stringify({ keys: value })}\n`;
-  const newKey = (): Keys[number] => ({ key: randomBytes(KEY_BYTES).toString('base64'), endsAt: null });
+  const newKey = (): Keys[number] => ({ key: Buffer.from(newMaster().key).toString('base64'), endsAt: null });
 
   async function read(): Promise<Keys> {
     if (keys !== null && clock.monotonic() < readAt + REREAD_MS) return keys;
@@ -52,25 +82,16 @@ export function createWebhookSecrets(path: string, clock: Clock): WebhookSecrets
       await createStateFile(path, text([newKey()]), KEY_MODE);
       return read();
     }
-    keys = parse(found);
+    keys = parseKeys(path, found);
     readAt = clock.monotonic();
     return keys;
-  }
-
-  function parse(found: string): Keys {
-    try {
-      return schema.parse(JSON.parse(found)).keys;
-    } catch {
-      const message = `${path} holds no keys for webhooks: restore it from a backup, or remove it for new ones`;
-      throw new PosternError('config_invalid', message);
-    }
   }
 
   async function keysOf(caller: string): Promise<readonly Uint8Array[]> {
     const now = clock.now();
     return (await read())
       .filter(({ endsAt }) => endsAt === null || endsAt > now)
-      .map(({ key }) => createHmac('sha256', Buffer.from(key, 'base64')).update(`webhooks of ${caller}`).digest());
+      .map(({ key }) => callerKey(Buffer.from(key, 'base64'), caller));
   }
 
   return {
@@ -79,12 +100,13 @@ export function createWebhookSecrets(path: string, clock: Clock): WebhookSecrets
     },
     keysOf,
     secretOf: async (caller) => secretText((await keysOf(caller))[0]!),
-    async rotate() {
+    async rotate(act) {
       readAt = -Infinity;
       const [newest] = await read();
       const rotated = [newKey(), { ...newest!, endsAt: clock.now() + OVERLAP_MS }];
       await writeStateFile(path, text(rotated), KEY_MODE);
       readAt = -Infinity;
+      onRotate(act);
     },
   };
 }

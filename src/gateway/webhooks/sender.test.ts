@@ -14,7 +14,8 @@ import { silentLogger } from '../../logger.ts';
 import { createMemoryStore } from '../../store/memory.ts';
 import { createOutbound } from '../outbound/outbound.ts';
 import { parseAllowRule } from '../outbound/rules.ts';
-import { createWebhookSecrets, OVERLAP_MS, webhookKeysPath } from './secrets.ts';
+import { webhookKeysPath } from './place.ts';
+import { createWebhookSecrets, OVERLAP_MS } from './secrets.ts';
 import { createWebhookSender } from './sender.ts';
 import { MAX_DELIVERY_ATTEMPTS, WAITS_MS } from './schedule.ts';
 
@@ -116,7 +117,7 @@ test('after a rotation both secrets verify for a day, and a second rotation ends
   const { clock, secrets, decide } = await startBench(t);
   const receiver = await startWebServer(t);
   const first = await secrets.secretOf('anna');
-  await secrets.rotate();
+  await secrets.rotate({ actor: 'cli:test', at: clock.now() });
   const second = await secrets.secretOf('anna');
   assert.notEqual(first, second);
   const id = await decide(hookOf(receiver));
@@ -124,8 +125,8 @@ test('after a rotation both secrets verify for a day, and a second rotation ends
   for (const secret of [first, second]) new Verifier(secret).verify(body, headers as Record<string, string>);
   clock.advance(OVERLAP_MS);
   assert.equal((await secrets.keysOf('anna')).length, 1);
-  await secrets.rotate();
-  await secrets.rotate();
+  await secrets.rotate({ actor: 'cli:test', at: clock.now() });
+  await secrets.rotate({ actor: 'cli:test', at: clock.now() });
   assert.equal((await secrets.keysOf('anna')).length, 2);
 });
 
