@@ -35,7 +35,10 @@ export async function fieldGuideApps(
   return [
     (host) =>
       createFieldGuide(
-        { folders, blobs: photoBlobs(config, host.clock), records: guideRecords(config, host), ...guide },
+        {
+          ...{ folders, blobs: photoBlobs(config, host.clock), records: guideRecords(config, host), ...guide },
+          hasLocalPhotos: config.databaseUrl !== null && config.blobs === null,
+        },
         host,
       ),
   ];

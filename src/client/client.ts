@@ -9,6 +9,7 @@ import { streamPrediction, type PredictionEvent, type StreamOptions } from './st
 import {
   isDecided,
   type GatewaySummary,
+  type Readiness,
   type ModelSummary,
   type Prediction,
   type WebhookDelivery,
@@ -68,6 +69,8 @@ export interface Client {
   /** The prediction as it goes on, from its beginning until it is decided. Comes back by itself when it is cut off. */
   stream(id: string, options?: StreamOptions): AsyncGenerator<PredictionEvent, void, undefined>;
   cancel(id: string, signal?: AbortSignal): Promise<Prediction>;
+  /** Takes it jobs, and what of it lies on one machine alone? Throws draining, storage_full, storage_failed. */
+  ready(signal?: AbortSignal): Promise<Readiness>;
   models(signal?: AbortSignal): Promise<readonly ModelSummary[]>;
   workers(signal?: AbortSignal): Promise<readonly WorkerSummary[]>;
   /** Those without a session too. For administrators. */
@@ -149,6 +152,7 @@ export function createClient(options: ClientOptions): Client {
       const path = `/v1/predictions/${encodeURIComponent(id)}/cancel`;
       return readJson(await send(transport, { method: 'POST', path, repeatable: true, signal }), transport.base);
     },
+    ready: (signal) => getJson<Readiness>('/readyz', signal),
     models: async (signal) => (await getJson<{ results: ModelSummary[] }>('/v1/models', signal)).results,
     async webhookDeliveries({ status, limit = 50, signal } = {}) {
       const query = `limit=${limit}${status === undefined ? '' : `&status=${status}`}`;

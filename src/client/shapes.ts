@@ -142,6 +142,14 @@ export interface WebhookDelivery {
   readonly ended_at: string | null;
 }
 
+/** Of a gateway that takes jobs. */
+export interface Readiness {
+  readonly status: 'ready';
+  readonly workers: number;
+  /** What other gateways on its database do not find: `files`, `photos`, `webhook_keys`. Absent: nothing. */
+  readonly local?: readonly string[];
+}
+
 /** One of the gateways on a database. */
 export interface GatewaySummary {
   readonly id: string;

@@ -29,6 +29,8 @@ export interface FieldGuideOptions {
   /** Of photos alone. Started and stopped with the app, like the records. */
   readonly blobs: BlobStore;
   readonly records: Records;
+  /** Other gateways have the records too, and not the photos. */
+  readonly hasLocalPhotos?: boolean;
   readonly photoTtlMs: number;
   readonly recordTtlMs: number;
 }
@@ -122,5 +124,6 @@ export function createFieldGuide(options: FieldGuideOptions, host: AppHost): App
       ];
     },
     openApi: FIELD_GUIDE_OPENAPI,
+    local: options.hasLocalPhotos === true ? ['photos'] : [],
   };
 }

@@ -23,6 +23,7 @@ import { createHttpService, type HttpHandOver } from './http/http.ts';
 import type { Door } from './door.ts';
 import type { App, AppHost, SessionEvents } from './ports.ts';
 import { createWorkerListener } from './listener.ts';
+import { localParts } from './local-parts.ts';
 import { createOutbound } from './outbound/outbound.ts';
 import { openRolloutBook } from './rollouts/records.ts';
 import { createScaling } from './scaling/scaling.ts';
@@ -147,6 +148,7 @@ export function createGateway({
   });
   const callers = createCallers({ records, clock, logger });
   const files = createGatewayFiles({ config, store, clock, logger });
+  const local = isShared ? localParts(config, identity) : [];
   const host: AppHost = {
     predictions,
     onDecided: (observer) => engine.onDecided(observer),
@@ -177,6 +179,7 @@ export function createGateway({
     members,
     peers,
     apps,
+    local,
     fault: () => engine.storeFault() ?? members.fault,
     onDecided: (observer) => engine.onDecided(observer),
     stats: () => engine.stats(),
@@ -198,6 +201,12 @@ export function createGateway({
           .open()
           .catch((error: unknown) => logger.error('the keys of webhooks could not be sealed anew', { error }));
       });
+      const parts = [...local, ...apps.flatMap((app) => app.local ?? [])];
+      if (parts.length > 0)
+        logger.warn(
+          'these lie on this machine alone: other gateways on its database do not find them, unless BLOB_URL is set',
+          { parts },
+        );
       await engine.start();
       await files.start();
       await scaling.start();

@@ -72,6 +72,7 @@ void suite('two gateways that share everything', { skip, timeout: 280_000 }, () 
     Buffer.from(await (await fetch(at(gateway, urls.download))).arrayBuffer());
 
   void test('a file that one took is found, listed, read, used and deleted at the other', async () => {
+    assert.equal('local' in ((await (await fetch(`${two.url}/readyz`)).json()) as object), false);
     const content = randomBytes(300_000);
     const file = await upload(one, content);
     assert.deepEqual(await (await fetch(at(two, file.urls.get))).json(), file);

@@ -16,7 +16,7 @@ export function addWebhooks(program: Command): void {
     .addHelpText(
       'after',
       `
-Runs on the machine of the gateway. Callers get their own from GET /v1/webhooks/default/secret.
+Runs on the machine of the gateway, of several on any of them. Callers get their own from GET /v1/webhooks/default/secret.
 
 Examples:
   postern webhooks secret
@@ -31,7 +31,7 @@ ${EXIT_CODES_HELP}`,
       'after',
       `
 For a day every webhook is signed with both, so that receivers have time to fetch the new one. A second rotation within
-that day ends the oldest at once: do that when a secret was stolen.
+that day ends the oldest at once: do that when a secret was stolen. Gateways that share a database follow within a second.
 
 Examples:
   postern webhooks rotate

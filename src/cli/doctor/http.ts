@@ -26,6 +26,13 @@ export function httpSteps(client: Client, url: string): Step[] {
         const ready = models.filter(({ state }) => state === 'ready').map(({ name }) => name);
         const detail = `${url} answered in ${tookMs.toFixed(0)} ms; ready: ${ready.join(', ') || 'no model'}`;
         const figures = { took_ms: tookMs, ready_models: ready.length };
+        const local = (await client.ready().catch(() => null))?.local ?? [];
+        if (local.length > 0) {
+          const advice =
+            'with several gateways set BLOB_URL, and copy identity/webhook-keys.json where another authority’s certificates are used (docs/scaling.md)';
+          const what = `on that machine alone, although it has a database: ${local.join(', ')}`;
+          return { verdict: 'warn', detail: `${detail}; ${what}`, figures, advice };
+        }
         if (ready.length > 0) return { verdict: 'ok', detail, figures };
         return {
           verdict: 'warn',

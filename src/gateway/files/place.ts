@@ -26,15 +26,9 @@ export interface GatewayFilesOptions {
  */
 const YOUNG_IN_BUCKET_MS = 60_000;
 
-const LOCAL_WARNING =
-  'uploaded files (/v1/files) lie at the gateway that took them, and other gateways on this database do not find them: set BLOB_URL to share them';
-
 export function createGatewayFiles({ config, store, clock, logger }: GatewayFilesOptions): Files {
   const { dataDir, blobs, files } = config;
-  if (store.files === undefined || blobs === null) {
-    if (store.files !== undefined) logger.warn(LOCAL_WARNING);
-    return createLocalFiles({ dataDir, clock, logger, ...files });
-  }
+  if (store.files === undefined || blobs === null) return createLocalFiles({ dataDir, clock, logger, ...files });
   return createFiles({
     book: store.files,
     blobs: createS3Blobs({ place: placeUnder(blobs, 'files'), clock }),

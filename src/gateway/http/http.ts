@@ -13,6 +13,7 @@ import { sleep, type Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import type { Callers } from '../../identity/callers.ts';
 import type { HttpConfig } from '../config.ts';
+import type { LocalPart } from '../local-parts.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import type { App, Predictions, Rollouts, Services, Webhooks } from '../ports.ts';
 import type { Scaling } from '../scaling/scaling.ts';
@@ -62,6 +63,8 @@ export interface HttpServiceOptions {
   readonly scaling: Pick<Scaling, 'whole' | 'verdict'>;
   /** Started already. */
   readonly apps?: readonly App[];
+  /** What lies on this machine although gateways share a database, beside what apps say of themselves. */
+  readonly local?: readonly LocalPart[];
   /** Why nothing can be kept now; null: it can. */
   readonly fault: () => PosternError | null;
   readonly onDecided: OnDecided;
@@ -246,6 +249,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
           fault: options.fault,
           metrics: () => metrics!,
           release: handOver?.release ?? null,
+          local: [...(options.local ?? []), ...apps.flatMap((app) => app.local ?? [])],
         }),
         ...scalingRoutes(options.scaling),
         ...loginRoutes({ callers: options.callers, budget, clock, proxies, publicUrl: config.publicUrl }),

@@ -224,7 +224,15 @@ export const SCHEMAS: Readonly<Record<string, object>> = {
     },
     { required: ['type', 'title', 'status', 'detail', 'code', 'retryable', 'request_id'] },
   ),
-  Health: object({ status: text(''), workers: { type: 'integer', description: 'Connected workers.' } }),
+  Health: object({
+    status: text(''),
+    workers: { type: 'integer', description: 'Connected workers.' },
+    local: {
+      ...list({ type: 'string', enum: ['files', 'photos', 'webhook_keys'] }),
+      description:
+        'Only with `DATABASE_URL`: what lies on this machine alone, so that other gateways on the database do not find it. Set `BLOB_URL` to share files and photos.',
+    },
+  }),
 };
 
 const parameter = (where: 'path' | 'query' | 'header', name: string, description: string, schema: object): object => ({
