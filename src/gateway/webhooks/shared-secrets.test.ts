@@ -21,8 +21,8 @@ interface Site {
   readonly url: string;
   readonly folder: string;
   readonly clock: ReturnType<typeof createManualClock>;
-  authority(number: number): Promise<Authority>;
-  gateway(authorities: readonly Authority[], seed?: readonly MasterKey[] | null): Gateway;
+  readonly authority: (number: number) => Promise<Authority>;
+  readonly gateway: (authorities: readonly Authority[], seed?: readonly MasterKey[] | null) => Gateway;
 }
 
 interface Gateway extends ReturnType<typeof createSharedWebhookSecrets> {
