@@ -4,6 +4,11 @@ import type { GatewayConfig } from './config.ts';
 
 export type LocalPart = 'files' | 'photos' | 'webhook_keys';
 
+export interface HasLocalParts {
+  /** What of it other gateways would have to share and cannot: it lies on this machine. */
+  readonly local?: readonly LocalPart[];
+}
+
 /** Where there is a database: what is a file here all the same, for want of a bucket, or of a key that all gateways have. */
 export function localParts({ blobs }: GatewayConfig, { pki }: Pick<OpenTunnelIdentity, 'pki'>): LocalPart[] {
   return [

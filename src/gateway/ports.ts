@@ -6,7 +6,7 @@ import type { Service } from '../service.ts';
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import type { LocalPart } from './local-parts.ts';
+import type { HasLocalParts } from './local-parts.ts';
 import type { Call, Route } from './http/route.ts';
 import type { PosternError } from '../errors.ts';
 import type { Fence, Job, JobId, JobStatus, Json, Payload, SessionId } from '../dispatch/job.ts';
@@ -325,12 +325,10 @@ export interface ThrottleLimits {
  * Something that is served beside the API, as the field guide is. It is started before the first request, maybe while another gateway still
  * serves; from `activate` on it may submit predictions and clear up.
  */
-export interface App extends Service {
+export interface App extends Service, HasLocalParts {
   activate(): Promise<void>;
   /** After start: where its pages send to beside the gateway; null: nowhere. */
   readonly uploadOrigin: string | null;
-  /** What of it other gateways would have to share and cannot: it lies on this machine. */
-  readonly local?: readonly LocalPart[];
   routes(desk: AppDesk): Route[];
   readonly openApi: OpenApiPart;
 }
