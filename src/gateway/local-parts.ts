@@ -1,6 +1,5 @@
 /** What lies on one machine although gateways share a database, as `/readyz` names it. */
 import type { OpenTunnelIdentity } from '../identity/tunnel-identity.ts';
-import type { GatewayConfig } from './config.ts';
 
 export type LocalPart = 'files' | 'photos' | 'webhook_keys';
 
@@ -10,7 +9,10 @@ export interface HasLocalParts {
 }
 
 /** Where there is a database: what is a file here all the same, for want of a bucket, or of a key that all gateways have. */
-export function localParts({ blobs }: GatewayConfig, { pki }: Pick<OpenTunnelIdentity, 'pki'>): LocalPart[] {
+export function localParts(
+  { blobs }: { readonly blobs: object | null },
+  { pki }: Pick<OpenTunnelIdentity, 'pki'>,
+): LocalPart[] {
   return [
     ...(blobs === null ? (['files'] as const) : []),
     ...(pki.authorities.length === 0 ? (['webhook_keys'] as const) : []),
