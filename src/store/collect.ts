@@ -1,7 +1,8 @@
 /**
  * Removes blobs that no row names, a few at each sweep. Two ways lead to them: rows that were deleted leave the names of their
  * blobs in `unnamed_blob`; and a slow walk over the blobs themselves finds what no row ever named, because the process
- * died, or the job was refused, between the blob and its row. A blob that was put within the grace time stays.
+ * died, or the job was refused, between the blob and its row. A blob that was put within the grace time stays, so there is nothing to find
+ * in a walk that begins sooner than that after the last one: it rests, because a bucket asks money for each look.
  */
 import type { Clock } from '../clock.ts';
 import type { PayloadBlobs } from './payload-blobs.ts';
@@ -30,6 +31,8 @@ export interface CollectorOptions {
 export function createCollector({ blobs, clock, graceMs, names }: CollectorOptions) {
   let afterUnnamed = '';
   let afterWalked: string | null = null;
+  /** Monotonic. */
+  let restsUntil = 0;
   let running: Promise<void> | null = null;
   let isStopping = false;
 
@@ -45,8 +48,10 @@ export function createCollector({ blobs, clock, graceMs, names }: CollectorOptio
       if ((await blobs.removeUnused(key, { putBefore, isUsed })) || (await isUsed(key))) done.push(key);
     }
     if (done.length > 0) await names.dropUnnamed(done);
+    if (clock.monotonic() < restsUntil) return;
     const walked = await blobs.list(afterWalked, PER_ROUND);
     afterWalked = walked.length < PER_ROUND ? null : walked.at(-1)!.key;
+    if (afterWalked === null) restsUntil = clock.monotonic() + graceMs;
     for (const { key } of walked) {
       if (!(await isUsed(key))) await blobs.removeUnused(key, { putBefore, isUsed });
     }

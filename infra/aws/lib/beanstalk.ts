@@ -8,7 +8,7 @@ import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
-import type { Data } from './data.ts';
+import { BLOB_PREFIX, type Data } from './data.ts';
 import { HTTP_PORT, PEER_PORT, PUBLIC, TUNNEL_PORT, type Network } from './network.ts';
 
 type Option = readonly [namespace: string, name: string, value: string];
@@ -83,7 +83,8 @@ export function createBeanstalk(scope: Construct, config: Config, network: Netwo
     environment('POSTERN_PUBLIC_URL', `https://${config.domain ?? config.apiDomain}`),
     environment('POSTERN_TRUSTED_PROXIES', `127.0.0.1,${vpc.vpcCidrBlock}`),
     environment('POSTERN_DATA_DIR', '/var/lib/postern/data'),
-    environment('BLOB_URL', `s3://${data.photos.bucketName}/blobs`),
+    environment('BLOB_URL', `s3://${data.photos.bucketName}/${BLOB_PREFIX}`),
+    environment('POSTERN_GUIDE_PHOTO_TTL_S', String(config.photoDays * 86_400)),
     environment('STACK_DATABASE_SECRET', data.database.secret?.secretArn ?? ''),
     environment('STACK_AUTHORITY_SECRET', data.authority.secretArn),
     environment('STACK_TUNNEL_TARGETS', tunnel.targetGroupArn),

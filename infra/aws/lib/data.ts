@@ -8,6 +8,9 @@ import type { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import { ISOLATED, type Network } from './network.ts';
 
+/** Of everything that gateways keep in the bucket. */
+export const BLOB_PREFIX = 'blobs';
+
 export interface Data {
   readonly database: rds.DatabaseInstance;
   readonly photos: s3.Bucket;
@@ -69,9 +72,12 @@ function createPhotos(scope: Construct, config: Config): s3.Bucket {
     objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
     removalPolicy: RemovalPolicy.RETAIN,
     lifecycleRules: [
-      // Postern deletes what nobody needs; this takes what a crash left, a month after the last use that Postern knows of.
-      { id: 'photos', prefix: 'photos/', expiration: Duration.days(config.photoDays + 30) },
-      { id: 'uploads', prefix: 'uploads/', expiration: Duration.days(1) },
+      // Postern deletes what nobody needs; this takes what was on its way when a gateway or a browser went (docs/storage.md).
+      ...['drafts', 'incoming', 'photos/incoming'].map((place) => ({
+        id: place.replace('/', '-'),
+        prefix: `${BLOB_PREFIX}/${place}/`,
+        expiration: Duration.days(1),
+      })),
       { id: 'parts', abortIncompleteMultipartUploadAfter: Duration.days(1) },
     ],
     // Browsers send photos here themselves, with a form that a gateway has signed for one key, size and type.

@@ -12,7 +12,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { bootScript } from './boot.ts';
 import type { Config } from './config.ts';
-import type { Data } from './data.ts';
+import { BLOB_PREFIX, type Data } from './data.ts';
 import { HTTP_PORT, PEER_PORT, PUBLIC, TUNNEL_PORT, type Network } from './network.ts';
 import type { Releases } from './releases.ts';
 
@@ -118,11 +118,12 @@ function createGroup(
       RELEASE_PARAMETER: releases.current.parameterName,
       AUTHORITY_SECRET: authority.secretArn,
       DATABASE_SECRET: database.secret?.secretArn ?? '',
-      BLOB_URL: `s3://${photos.bucketName}/blobs`,
+      BLOB_URL: `s3://${photos.bucketName}/${BLOB_PREFIX}`,
       SETTINGS: [
         `POSTERN_PUBLIC_URL=https://${config.domain ?? config.apiDomain}`,
         `POSTERN_TRUSTED_PROXIES=${vpc.vpcCidrBlock}`,
         `POSTERN_PEER_PORT=${PEER_PORT}`,
+        `POSTERN_GUIDE_PHOTO_TTL_S=${config.photoDays * 86_400}`,
         ...(config.domain === null ? [] : [`POSTERN_CORS_ORIGINS=https://${config.domain}`]),
       ].join('\n'),
       HTTP_PORT: String(HTTP_PORT),

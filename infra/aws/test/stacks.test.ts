@@ -95,6 +95,22 @@ void test('buckets are closed, encrypted and reached by TLS alone', () => {
   }
 });
 
+void test('what was left on its way in the bucket ends after a day, where gateways put it, and nothing else ends', () => {
+  const prefix = 'blobs';
+  const [rules] = properties(template('group', 'base'), 'AWS::S3::Bucket').flatMap(({ LifecycleConfiguration }) => {
+    const { Rules = [] } = (LifecycleConfiguration ?? {}) as {
+      Rules?: { Prefix?: string; ExpirationInDays?: number }[];
+    };
+    return Rules.some((rule) => rule.Prefix?.startsWith(prefix)) ? [Rules] : [];
+  });
+  const ending = (rules ?? []).filter((rule) => rule.ExpirationInDays !== undefined);
+  assert.deepEqual(
+    ending.map((rule) => [rule.Prefix, rule.ExpirationInDays]),
+    ['drafts', 'incoming', 'photos/incoming'].map((place) => [`${prefix}/${place}/`, 1]),
+  );
+  assert.ok(JSON.stringify(template('group', 'gateways').toJSON()).includes(`/${prefix}'`));
+});
+
 void test('the database is encrypted, private, kept when the stack goes, and speaks TLS only', () => {
   const base = template('group', 'base');
   base.hasResource('AWS::RDS::DBInstance', {
