@@ -60,7 +60,13 @@ test('small payloads are left to scavenges', () => {
   assert(mostBytes < 400 * MIB, `${mostBytes} bytes`);
 });
 
-test('large payloads do not pile up', () => {
-  const { mostBytes } = pass(10_000_000, 200, true);
-  assert(mostBytes < 600 * MIB, `of 2 GB that came and went, ${mostBytes} bytes lay there`);
+/**
+ * V8 collects beside the program, and a loop that does nothing but allocate may be quicker: 25 runs of it left 258 to 1,707 MiB by V8's own
+ * rule (median 563) and 267 to 1,726 by this one (median 420). So a single run says nothing.
+ */
+test('large payloads pile up no more than V8 lets them by itself', () => {
+  const median = (isCounted: boolean): number =>
+    Array.from({ length: 7 }, () => pass(10_000_000, 200, isCounted).mostBytes).sort((a, b) => a - b)[3]!;
+  const [alone, counted] = [median(false), median(true)];
+  assert(counted < 2 * alone, `of 2 GB that came and went, ${counted} bytes lay there, and ${alone} where V8 is alone`);
 });
