@@ -259,6 +259,11 @@ export function createCallers(options: CallersOptions) {
       isEnding = true;
       await Promise.all(running);
     },
+    /** They stop where they are: the test has failed, and nothing else is to be learnt from them. */
+    abandon(): void {
+      isEnding = true;
+      for (const one of agents) one.destroy();
+    },
     /** Reads every id that was handed out; gives what is wrong with any. */
     async audit(): Promise<string[]> {
       const problems: string[] = [];

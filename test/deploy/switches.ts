@@ -39,13 +39,13 @@ export async function runSwitches(options: SwitchesOptions): Promise<SwitchesRes
   const { switches, rollbackEvery = 5, pauseMs = 1_000 } = options;
   const site = await Site.make({ env: { POSTERN_SOAK_S: '60', ...options.env } });
   const front = await options.front?.(site);
+  const callers = createCallers({ ...LOAD, ...options.callers, url: front?.url ?? site.url });
   try {
     const releases = [site.release('a'), site.release('b'), site.release('c')];
     await site.supervise();
     await site.ask('switch', releases[0]!);
     await site.worker('gpu-1');
     await untilModel(site.serviceUrl, 'echo');
-    const callers = createCallers({ ...LOAD, ...options.callers, url: front?.url ?? site.url });
     const { tally } = callers;
     callers.start();
     const switchMs: number[] = [];
@@ -62,6 +62,7 @@ export async function runSwitches(options: SwitchesOptions): Promise<SwitchesRes
     const problems = await callers.audit();
     return { ...tally, accepted: tally.accepted.size, switches, problems, switchMs };
   } finally {
+    callers.abandon();
     await site.remove();
     await front?.stop();
   }
