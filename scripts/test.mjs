@@ -27,11 +27,7 @@ const stream = run({
   files,
   concurrency: 2,
   timeout: 300_000,
-  // Without threads that compile: Node may wait for one for ever when a process ends (nodejs/node#54918), and the whole run with it.
-  execArgv: [
-    ...['--no-maglev', '--no-concurrent-sparkplug', '--no-concurrent-recompilation'],
-    ...['--import', new URL('../test/support/stalled.mjs', import.meta.url).href],
-  ],
+  execArgv: ['--import', new URL('../test/support/stalled.mjs', import.meta.url).href],
 });
 const isLeaf = (event) => event.details?.type !== 'suite';
 stream.on('test:pass', (event) => {

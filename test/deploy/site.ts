@@ -1,5 +1,6 @@
 /** A deploy folder with releases and a supervisor as a real process, on ports that the system gave. Removed afterwards. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,18 +11,32 @@ import { schemaFormats } from '../../src/gateway/schema-formats.ts';
 export const PROGRAM = new URL('../../bin/postern.mjs', import.meta.url).pathname;
 const ISSUE = new URL('../support/issue-worker.ts', import.meta.url).pathname;
 
-/** Ports that nobody had a moment ago. A supervisor that is started again must find its own free. */
+/** From here on the system takes ports for connections that go out: one that is let go for a moment may be gone. */
+const OUTGOING_FROM = Number(/\d+/.exec(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'))?.[0] ?? 32_768);
+const LOWEST = 10_000;
+
+/**
+ * Ports that nobody had a moment ago, each with the one after it. A supervisor that is started again must find its own free, and releases
+ * behind nginx take turns on two: the load of these tests, thousands of outgoing connections, sits on ports that the system assigns.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = randomInt(LOWEST, OUTGOING_FROM - 1);
+    if (ports.some((other) => Math.abs(other - port) < 2)) continue;
+    if ((await canListen(port)) && (await canListen(port + 1))) ports.push(port);
+  }
   return ports;
+}
+
+async function canListen(port: number): Promise<boolean> {
+  const server = createServer();
+  const isFree = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
+  });
+  if (isFree) await new Promise((resolve) => server.close(resolve));
+  return isFree;
 }
 
 export interface CommandResult {
