@@ -50,6 +50,12 @@ export const SABOTAGES: readonly Sabotage[] = [
         "WHERE j.status = g.from_status AND j.attempt = g.attempt AND (g.from_status = 'starting' OR j.session = g.session)",
         'WHERE true',
       ),
+      without('succeed_1', 'AND j.status = v_runs AND j.attempt = g.attempt AND j.session = g.session', ''),
+      without(
+        'succeed_1',
+        'c.size::int) END, c.blob FROM changed c',
+        'c.size::int) END, c.blob FROM changed c ON CONFLICT DO NOTHING',
+      ),
     ],
     noticedBy: /decided twice|changed after|was read as|another output|sum that is wrong/,
   },
