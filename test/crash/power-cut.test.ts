@@ -27,12 +27,19 @@ void test('what was acknowledged is there after a power cut, whatever was not fl
   assert.ok(cuts > 3 && flushes > 20);
 });
 
+/** Ten moments may all fall where nothing was lost by chance: then ten more of another load. */
+async function isNoticed(lies: (name: string) => boolean): Promise<boolean> {
+  for (let tries = 0; tries < 5; tries += 1) {
+    const { problems } = await cutsWith(lies);
+    if (problems.length > 0) return true;
+  }
+  return false;
+}
+
 void test('a disk whose flushes of the log do nothing is noticed', { skip }, async () => {
-  const { problems } = await cutsWith((name) => name.endsWith('-wal'));
-  assert.ok(problems.length > 0);
+  assert.ok(await isNoticed((name) => name.endsWith('-wal')));
 });
 
 void test('a disk whose flushes of payloads do nothing is noticed', { skip }, async () => {
-  const { problems } = await cutsWith((name) => name.includes('/blobs/'));
-  assert.ok(problems.length > 0);
+  assert.ok(await isNoticed((name) => name.includes('/blobs/')));
 });
