@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../../src/clock.ts';
 import type { World } from './world.ts';
+import { repeat } from './virtual-time.ts';
 
 export interface SimProcess {
   readonly name: string;
@@ -35,14 +36,7 @@ export function createProcess(world: World, name: string): SimProcess {
 
   const after = (delayMs: number, fn: () => void): Timer => world.after(delayMs, () => whenAwake(fn));
 
-  function every(periodMs: number, fn: () => void): Timer {
-    let timer = after(periodMs, tick);
-    function tick(): void {
-      timer = after(periodMs, tick);
-      fn();
-    }
-    return { cancel: () => timer.cancel() };
-  }
+  const every = (periodMs: number, fn: () => void): Timer => repeat(after, periodMs, fn);
 
   return {
     name,

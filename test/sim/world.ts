@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../../src/clock.ts';
 import type { Random } from '../support/random.ts';
-import { createEventHeap, type PlannedEvent } from './event-heap.ts';
+import { createTraceHash, createVirtualTime } from './virtual-time.ts';
 
 export interface World {
   readonly clock: Clock;
@@ -30,35 +30,13 @@ export interface World {
 const MAX_EVENTS = 2_000_000;
 
 export function createWorld(random: Random, keepLines: boolean): World {
-  const heap = createEventHeap();
+  const time = createVirtualTime({ maxEvents: MAX_EVENTS, settle });
+  const trace = createTraceHash();
   let deferred: (() => void)[] = [];
-  let monotonic = 0;
   let wallOffset = 1_700_000_000_000;
   let latestWall = wallOffset;
-  let order = 0;
-  let events = 0;
-  let hashLow = 0x811c9dc5;
-  let hashHigh = 0x1b873593;
   const lines: string[] = [];
-
-  function after(delayMs: number, fn: () => void): Timer {
-    const event: PlannedEvent = { atMs: monotonic + Math.max(0, delayMs), order: order++, fn };
-    heap.push(event);
-    return {
-      cancel() {
-        event.fn = null;
-      },
-    };
-  }
-
-  function every(periodMs: number, fn: () => void): Timer {
-    let timer = after(periodMs, tick);
-    function tick(): void {
-      timer = after(periodMs, tick);
-      fn();
-    }
-    return { cancel: () => timer.cancel() };
-  }
+  const wall = (): number => wallOffset + time.nowMs;
 
   /** A turn of the real event loop: no promise and no tick is left after it, whoever called, in a thread or not. */
   const settlePromises = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -76,46 +54,29 @@ export function createWorld(random: Random, keepLines: boolean): World {
 
   return {
     random,
-    clock: { now: () => Math.floor(wallOffset + monotonic), monotonic: () => monotonic, after, every },
-    after,
+    clock: { now: () => Math.floor(wall()), monotonic: () => time.nowMs, after: time.after, every: time.every },
+    after: time.after,
     jump(ms) {
-      latestWall = Math.max(latestWall, wallOffset + monotonic);
+      latestWall = Math.max(latestWall, wall());
       wallOffset += ms;
-      latestWall = Math.max(latestWall, wallOffset + monotonic);
+      latestWall = Math.max(latestWall, wall());
     },
     get latestWall() {
-      return Math.max(latestWall, wallOffset + monotonic);
+      return Math.max(latestWall, wall());
     },
     defer: (flush) => void deferred.push(flush),
     trace(line) {
-      const text = `${monotonic.toFixed(3)} ${line}`;
-      for (let i = 0; i < text.length; i += 1) {
-        const code = text.charCodeAt(i);
-        hashLow = Math.imul(hashLow ^ code, 0x01000193);
-        hashHigh = Math.imul(hashHigh + code, 0x85ebca6b) ^ (hashLow >>> 13);
-      }
+      const text = `${time.nowMs.toFixed(3)} ${line}`;
+      trace.mix(text);
       if (keepLines) lines.push(text);
     },
-    async run(until, stop) {
-      await settle();
-      for (;;) {
-        const next = heap.first;
-        if (!next || next.atMs > until || stop?.()) break;
-        heap.pop();
-        if (!next.fn) continue;
-        monotonic = next.atMs;
-        if (++events > MAX_EVENTS) throw new Error(`more than ${MAX_EVENTS} events: something repeats itself`);
-        next.fn();
-        await settle();
-      }
-      if (!stop?.()) monotonic = Math.max(monotonic, until);
-    },
+    run: time.run,
     get hash() {
-      return `${(hashHigh >>> 0).toString(16).padStart(8, '0')}${(hashLow >>> 0).toString(16).padStart(8, '0')}`;
+      return trace.hash;
     },
     lines,
     get events() {
-      return events;
+      return time.events;
     },
   };
 }

@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../../../src/clock.ts';
 import type { Random } from '../../support/random.ts';
-import { createEventHeap, type PlannedEvent } from '../event-heap.ts';
+import { createTraceHash, createVirtualTime } from '../virtual-time.ts';
 
 export interface Timeline {
   readonly clock: Clock;
@@ -28,33 +28,13 @@ export interface Timeline {
 const START_WALL_MS = 1_700_000_000_000;
 
 export function createTimeline(random: Random, maxEvents: number): Timeline {
-  const heap = createEventHeap();
+  const time = createVirtualTime({
+    maxEvents,
+    settle: () => (hasPromises || deferred.length > 0 ? settle() : null),
+  });
+  const trace = createTraceHash();
   let deferred: (() => void)[] = [];
-  let nowMs = 0;
-  let order = 0;
-  let events = 0;
   let hasPromises = false;
-  let hashLow = 0x811c9dc5;
-  let hashHigh = 0x1b873593;
-
-  function after(delayMs: number, fn: () => void): Timer {
-    const event: PlannedEvent = { atMs: nowMs + Math.max(0, delayMs), order: order++, fn };
-    heap.push(event);
-    return {
-      cancel() {
-        event.fn = null;
-      },
-    };
-  }
-
-  function every(periodMs: number, fn: () => void): Timer {
-    let timer = after(periodMs, tick);
-    function tick(): void {
-      timer = after(periodMs, tick);
-      fn();
-    }
-    return { cancel: () => timer.cancel() };
-  }
 
   async function settle(): Promise<void> {
     while (hasPromises || deferred.length > 0) {
@@ -69,43 +49,28 @@ export function createTimeline(random: Random, maxEvents: number): Timeline {
   }
 
   return {
-    clock: { now: () => Math.floor(START_WALL_MS + nowMs), monotonic: () => nowMs, after, every },
+    clock: {
+      now: () => Math.floor(START_WALL_MS + time.nowMs),
+      monotonic: () => time.nowMs,
+      after: time.after,
+      every: time.every,
+    },
     random,
     get nowMs() {
-      return nowMs;
+      return time.nowMs;
     },
-    after,
+    after: time.after,
     defer: (fn) => void deferred.push(fn),
     promised() {
       hasPromises = true;
     },
-    note(what) {
-      const text = `${nowMs.toFixed(3)} ${what}`;
-      for (let i = 0; i < text.length; i += 1) {
-        const code = text.charCodeAt(i);
-        hashLow = Math.imul(hashLow ^ code, 0x01000193);
-        hashHigh = Math.imul(hashHigh + code, 0x85ebca6b) ^ (hashLow >>> 13);
-      }
-    },
-    async run(untilMs, stop) {
-      await settle();
-      for (;;) {
-        const next = heap.first;
-        if (!next || next.atMs > untilMs || stop?.()) break;
-        heap.pop();
-        if (!next.fn) continue;
-        nowMs = next.atMs;
-        if (++events > maxEvents) throw new Error(`more than ${maxEvents} events: something repeats itself`);
-        next.fn();
-        if (hasPromises || deferred.length > 0) await settle();
-      }
-      if (!stop?.()) nowMs = Math.max(nowMs, untilMs);
-    },
+    note: (what) => trace.mix(`${time.nowMs.toFixed(3)} ${what}`),
+    run: time.run,
     get hash() {
-      return `${(hashHigh >>> 0).toString(16).padStart(8, '0')}${(hashLow >>> 0).toString(16).padStart(8, '0')}`;
+      return trace.hash;
     },
     get events() {
-      return events;
+      return time.events;
     },
   };
 }
