@@ -2,7 +2,7 @@
 import { until } from '../support/postern.ts';
 import type { Callers } from './callers.ts';
 import { LOSSES } from './faults.ts';
-import { GATEWAYS, type GatewayName, type Site } from './site.ts';
+import type { GatewayName, Site } from './site.ts';
 
 export type Loss = keyof typeof LOSSES;
 
@@ -15,12 +15,13 @@ export interface Measured {
   /** The longest time between two such answers in the seconds before, when everybody was well. */
   readonly withoutSuccessBeforeMs: number;
   /**
-   * Until the last of the jobs that ran there has somewhere to end: its worker is connected to another gateway, or it is an attempt of
-   * another session.
+   * Until the last of the jobs that ran there is elsewhere: it is an attempt of another session, or decided. That its worker is connected to
+   * another gateway says nothing: every worker is, from the beginning.
    */
   readonly movedMs: number;
   /** By how much longer than its run time the slowest of them took. */
   readonly delayMs: number;
+  /** How many ran in sessions of that gateway. */
   readonly jobs: number;
 }
 
@@ -44,7 +45,6 @@ function longestGap(times: readonly number[], from: number, to: number): number 
 interface Row {
   readonly id: string;
   readonly session: string | null;
-  readonly worker: string | null;
   readonly status: string;
   readonly created_at: string;
   readonly completed_at: string | null;
@@ -75,25 +75,28 @@ export async function measure({ site, callers, loss, victim, nextNumber }: Measu
   ).filter((id) => id !== null);
   const look = async (): Promise<readonly Row[]> => {
     const wanted = ids.map((id) => `'${id}'`).join(', ');
-    const sql = `SELECT id, session, worker, status, created_at, completed_at FROM postern.job WHERE id IN (${wanted})`;
+    const sql = `SELECT id, session, status, created_at, completed_at FROM postern.job WHERE id IN (${wanted})`;
     return (await site.postgres.query(sql, site.database)) as unknown as Row[];
   };
   await until('the slow jobs to run', MAX_WAIT_MS, async () =>
     (await look()).every(({ status }) => status === 'processing') ? true : null,
   );
   await pause(QUIET_MS);
-  const others = GATEWAYS.filter((name) => name !== victim);
-  const workers = await site.workersAt(victim);
-  const held = (await look()).filter(({ worker }) => worker !== null && workers.includes(worker));
+  const sessions = await site.sessionsAt(victim);
+  const held = (await look()).filter(({ session }) => session !== null && sessions.includes(session));
+  if (held.length === 0) {
+    throw new Error(
+      `${loss}: expected some of ${ids.length} jobs in the ${sessions.length} sessions of ${victim}, got none`,
+    );
+  }
 
   const began = performance.now();
   const end = await LOSSES[loss](site, victim)();
   const moved = until('its jobs to be elsewhere', MAX_WAIT_MS, async () => {
-    const connected = (await Promise.all(others.map((name) => site.workersAt(name)))).flat();
     const now = new Map((await look()).map((row) => [row.id, row]));
-    const isElsewhere = ({ id, session, worker }: Row): boolean => {
+    const isElsewhere = ({ id, session }: Row): boolean => {
       const { status, session: by } = now.get(id)!;
-      return status !== 'starting' && (status !== 'processing' || by !== session || connected.includes(worker ?? ''));
+      return status !== 'starting' && (status !== 'processing' || by !== session);
     };
     if (held.every(isElsewhere)) return performance.now() - began;
     await pause(LOOK_MS);

@@ -36,6 +36,12 @@ export interface SiteOptions {
   readonly balancerExtra?: readonly string[];
 }
 
+interface Connected {
+  readonly name: string;
+  readonly session: string;
+  readonly state: string;
+}
+
 interface Live {
   readonly process: Process;
   /** It is to end now, one way or the other. */
@@ -220,8 +226,17 @@ export class Site {
 
   /** Which workers are connected to this gateway. */
   async workersAt(gateway: GatewayName): Promise<readonly string[]> {
-    const answer = (await this.ask(gateway, '/v1/workers')) as { results: { name: string; state: string }[] } | null;
-    return (answer?.results ?? []).filter(({ state }) => state === 'connected').map(({ name }) => name);
+    return (await this.#connectedTo(gateway)).map(({ name }) => name);
+  }
+
+  /** The sessions that workers have with this gateway, as jobs name them. */
+  async sessionsAt(gateway: GatewayName): Promise<readonly string[]> {
+    return (await this.#connectedTo(gateway)).map(({ session }) => session);
+  }
+
+  async #connectedTo(gateway: GatewayName): Promise<readonly Connected[]> {
+    const answer = (await this.ask(gateway, '/v1/workers')) as { results: Connected[] } | null;
+    return (answer?.results ?? []).filter(({ state }) => state === 'connected');
   }
 
   /** Everybody is there: all gateways ready, and every worker connected to one of them. */
