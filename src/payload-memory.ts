@@ -35,7 +35,8 @@ const SHARE_OF_MACHINE = 1 / 8;
 const isKnown = process.versions.v8.startsWith('13.');
 
 const systemOptions: PayloadMemoryOptions = {
-  limitBytes: Math.min(MOST_BYTES, totalmem() * SHARE_OF_MACHINE),
+  // A container may have less than its machine.
+  limitBytes: Math.min(MOST_BYTES, Math.min(totalmem(), process.constrainedMemory() || Infinity) * SHARE_OF_MACHINE),
   usedBytes: () => process.memoryUsage().arrayBuffers,
   relax(relaxed) {
     if (isKnown) setFlagsFromString(`--${relaxed ? '' : 'no-'}external-memory-accounted-in-global-limit`);

@@ -60,11 +60,16 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'internal',
 ]);
 
+interface Heard {
+  atMs: number;
+  told: boolean;
+}
+
 export function createSessionEvents(options: SessionEventsOptions) {
   const { clock, logger, store, dispatcher, catalogue, permissions, sessions, turn, streams, leaseMs } = options;
   const { rollouts } = options;
   /** Monotonic time at which each session was heard, and whether the store knows. */
-  const heard = new Map<SessionId, { atMs: number; told: boolean }>();
+  const heard = new Map<SessionId, Heard>();
 
   /** What ended while the store was asked what a session holds: its answer is older than that. */
   const reconciling = new Map<GatewaySession, Set<JobId>>();
@@ -127,14 +132,27 @@ export function createSessionEvents(options: SessionEventsOptions) {
    * database has them in one statement: one after the other, two thousand sessions took longer than the second until the next sweep.
    */
   async function heartbeats(): Promise<void> {
-    const told: Promise<JobId[]>[] = [];
+    const telling: Promise<void>[] = [];
     for (const [id, entry] of heard) {
       if (!sessions.has(id)) heard.delete(id);
       if (entry.told) continue;
       entry.told = true;
-      told.push(store.heartbeat(id, leaseMs - (clock.monotonic() - entry.atMs)));
+      telling.push(tell(id, entry));
     }
-    for (const canceled of await Promise.all(told)) for (const job of canceled) dispatcher.cancel(job, 'caller');
+    // One that fails must not lose what was answered for the others.
+    const failed = (await Promise.allSettled(telling)).find(({ status }) => status === 'rejected');
+    if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
+  }
+
+  async function tell(id: SessionId, entry: Heard): Promise<void> {
+    try {
+      const canceled = await store.heartbeat(id, leaseMs - (clock.monotonic() - entry.atMs));
+      for (const job of canceled) dispatcher.cancel(job, 'caller');
+    } catch (error) {
+      // Again with the next sweep, not with the next word of the worker.
+      entry.told = false;
+      throw error;
+    }
   }
 
   function end(session: GatewaySession, fence: Fence, outcome: Outcome, acked: boolean): void {

@@ -44,16 +44,17 @@ export function createCollector({ blobs, clock, graceMs, names }: CollectorOptio
     afterUnnamed = unnamed.length < PER_ROUND ? '' : unnamed.at(-1)!;
     const done: string[] = [];
     for (const key of unnamed) {
-      // Another row may name it, and then nothing is to be done; what is only young is looked at again.
-      if ((await blobs.removeUnused(key, { putBefore, isUsed })) || (await isUsed(key))) done.push(key);
+      // Another row may name it, or it is gone, and then nothing is to be done; what is only young is looked at again.
+      const isRemoved = await blobs.removeUnused(key, { putBefore, isUsed });
+      if (isRemoved || (await isUsed(key)) || !(await blobs.has(key))) done.push(key);
     }
     if (done.length > 0) await names.dropUnnamed(done);
     if (clock.monotonic() < restsUntil) return;
     const walked = await blobs.list(afterWalked, PER_ROUND);
     afterWalked = walked.length < PER_ROUND ? null : walked.at(-1)!.key;
     if (afterWalked === null) restsUntil = clock.monotonic() + graceMs;
-    for (const { key } of walked) {
-      if (!(await isUsed(key))) await blobs.removeUnused(key, { putBefore, isUsed });
+    for (const { key, putAt } of walked) {
+      if (putAt < putBefore && !(await isUsed(key))) await blobs.removeUnused(key, { putBefore, isUsed });
     }
   }
 

@@ -7,7 +7,9 @@ export interface PayloadBlobs {
     key: string,
     options: { putBefore: number; isUsed: (key: string) => Promise<boolean> },
   ): Promise<boolean>;
-  list(after: string | null, limit: number): Promise<readonly { readonly key: string }[]>;
+  has(key: string): Promise<boolean>;
+  /** `putAt`: epoch ms. */
+  list(after: string | null, limit: number): Promise<readonly { readonly key: string; readonly putAt: number }[]>;
 }
 
 /** Payloads beyond this go to a blob: rows of many pages make every other row slower to reach. */

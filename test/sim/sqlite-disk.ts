@@ -48,6 +48,7 @@ interface Out {
 }
 
 const NO_BLOBS: PayloadBlobs = {
+  has: () => Promise.resolve(false),
   put: () => Promise.reject(new Error('the simulation has no large payloads')),
   get: () => Promise.resolve(null),
   removeUnused: () => Promise.resolve(false),

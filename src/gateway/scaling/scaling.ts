@@ -57,6 +57,8 @@ const REST_FACTOR = 20;
 const KEEP_MS = (BOUNDS.up_s.max + BOUNDS.down_s.max) * 1000 + LOOK_MS;
 /** What is older than this is not told as if it were so now. */
 const STALE_MS = 60_000;
+/** However slow the store is, an answer must be there before the last one is too old. */
+const MAX_REST_MS = STALE_MS / 2;
 
 export function createScaling(options: ScalingOptions): Scaling {
   const { clock, logger, queues } = options;
@@ -79,7 +81,7 @@ export function createScaling(options: ScalingOptions): Scaling {
     const beganAt = clock.monotonic();
     const [shared, mine] = await Promise.all([ask(queues.shared), ask(queues.own)]);
     const at = clock.monotonic();
-    restUntil = at + (at - beganAt) * REST_FACTOR;
+    restUntil = at + Math.min((at - beganAt) * REST_FACTOR, MAX_REST_MS);
     const self: MemberLoad = { id: options.id, state: options.state(), load: own.load(mine) };
     const members = [self, ...options.others().filter(({ id }) => id !== options.id)];
     latest = { at, seenAt: clock.now(), members, models: modelsOf(options.knownModels(), members, shared) };

@@ -9,6 +9,8 @@ export interface Item {
   readonly job: SubmittedJob;
   readonly blob: string | null;
   readonly digest: string | null;
+  /** It may have been added by a try whose answer was lost. */
+  inDoubt: boolean;
 }
 
 /** The answer where nothing was written, because a bound may be too near. */

@@ -25,7 +25,11 @@ export function createMembers({ read, hints, times }: MembersOptions): MemberBoo
            ON CONFLICT (id) DO UPDATE SET release = excluded.release, state = excluded.state, tunnel_address = excluded.tunnel_address,
              peer_address = excluded.peer_address, summary = excluded.summary, beat_at = excluded.beat_at
            RETURNING ${COLUMNS}, beat_at
-         ), gone AS (DELETE FROM postern.member WHERE id <> $2 AND beat_at < postern.ms_1($1) - $8)
+         ), gone AS (
+           -- Gateways that come back from an outage together each have a row that the others hold for dead.
+           DELETE FROM postern.member WHERE id IN (
+             SELECT m.id FROM postern.member m WHERE m.id <> $2 AND m.beat_at < postern.ms_1($1) - $8 FOR UPDATE SKIP LOCKED)
+         )
          SELECT ${COLUMNS}, 0 FROM own
          UNION ALL
          SELECT ${COLUMNS}, postern.ms_1($1) - beat_at FROM postern.member WHERE id <> $2 AND beat_at >= postern.ms_1($1) - $8`,

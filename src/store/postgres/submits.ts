@@ -32,11 +32,6 @@ interface Bound {
   wanted: number;
 }
 
-/** Whether something of a batch may have been added by a try whose answer was lost. */
-interface Doubt {
-  isOpen: boolean;
-}
-
 export interface SubmitsOptions {
   readonly connection: Connection;
   readonly read: Read;
@@ -112,7 +107,6 @@ export function createSubmits(options: SubmitsOptions) {
 
   async function together(items: readonly Item[]): Promise<SubmitOutcome[]> {
     const outcomes: (SubmitOutcome | null)[] = items.map(() => null);
-    const doubt: Doubt = { isOpen: false };
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const open = items.flatMap((item, index) => (outcomes[index] === null ? [{ item, index }] : []));
       if (open.length === 0) return outcomes as SubmitOutcome[];
@@ -131,10 +125,7 @@ export function createSubmits(options: SubmitsOptions) {
           fresh.push(one);
         }
       }
-      const given = await addSurely(
-        fresh.map(({ item }) => item),
-        doubt,
-      );
+      const given = await addSurely(fresh.map(({ item }) => item));
       for (const [position, { index }] of fresh.entries()) outcomes[index] = given[position]!;
     }
     return outcomes.map(
@@ -146,32 +137,31 @@ export function createSubmits(options: SubmitsOptions) {
    * A connection that breaks leaves it open whether they were added. The same again settles that, because their names are theirs
    * alone: what is there now was added by the first try, and should that be under way still, the second one waits for its end.
    */
-  async function addSurely(items: readonly Item[], doubt: Doubt): Promise<(SubmitOutcome | null)[]> {
+  async function addSurely(items: readonly Item[]): Promise<(SubmitOutcome | null)[]> {
     try {
-      return await add(items, doubt.isOpen);
+      return await add(items);
     } catch (error) {
       if (!(error instanceof InDoubt)) throw error;
-      doubt.isOpen = true;
-      return add(items, true);
+      // Theirs, and not this try's: what fails now may be tried again, together or one by one.
+      for (const item of items) item.inDoubt = true;
+      return add(items);
     }
   }
 
   /** Null: a name of the batch was taken in this moment; look again. */
-  async function add(items: readonly Item[], isAgain: boolean): Promise<(SubmitOutcome | null)[]> {
+  async function add(items: readonly Item[]): Promise<(SubmitOutcome | null)[]> {
     if (items.length === 0) return [];
     const bounds = boundsOf(items);
     try {
       const at = await inserted(connection.run, items, bounds);
-      return at === NEAR_BOUNDS
-        ? await addNearBounds(items, bounds, isAgain)
-        : items.map(({ job }) => accepted(job, at));
+      return at === NEAR_BOUNDS ? await addNearBounds(items, bounds) : items.map(({ job }) => accepted(job, at));
     } catch (error) {
       if (!isTaken(error)) throw error;
       const used = await namesIn(items.map(({ job }) => job.id));
-      return items.map(({ job }) => {
+      return items.map(({ job, inDoubt }) => {
         const before = used.get(job.id);
         if (before === undefined) return null;
-        return isAgain ? accepted(job, before) : refused('internal', `the job id ${job.id} was used before`);
+        return inDoubt ? accepted(job, before) : refused('internal', `the job id ${job.id} was used before`);
       });
     }
   }
@@ -186,11 +176,7 @@ export function createSubmits(options: SubmitsOptions) {
 
   // ---- near a bound --------------------------------------------------------------------------------------------------
 
-  async function addNearBounds(
-    items: readonly Item[],
-    bounds: readonly Bound[],
-    isAgain: boolean,
-  ): Promise<SubmitOutcome[]> {
+  async function addNearBounds(items: readonly Item[], bounds: readonly Bound[]): Promise<SubmitOutcome[]> {
     return connection.transaction(async (run) => {
       await run([
         {
@@ -201,7 +187,8 @@ export function createSubmits(options: SubmitsOptions) {
       // Another statement: its snapshot is of after the lock.
       const used = await sums(async ({ text, values }) => (await run([{ text, values }]))[0]!, bounds);
       // What the first try added has its room already.
-      const there = isAgain ? await namesIn(items.map(({ job }) => job.id)) : new Map<JobId, number>();
+      const inDoubt = items.filter((item) => item.inDoubt).map(({ job }) => job.id);
+      const there = inDoubt.length > 0 ? await namesIn(inDoubt) : new Map<JobId, number>();
       const outcomes = items.map(({ job }): SubmitOutcome | null => {
         const at = there.get(job.id);
         return at === undefined ? admit(job, used) : accepted(job, at);
@@ -289,7 +276,7 @@ export function createSubmits(options: SubmitsOptions) {
     const put = payloads.keep(job.input.bytes);
     if (put !== null) {
       // Asked first: a refusal must not cost twenty megabytes. A key that came before is not refused: whoever inserts knows.
-      const item = { job, blob: null, digest: null };
+      const item = { job, blob: null, digest: null, inDoubt: false };
       const isKnown = (await earlier([item])).size > 0;
       const refusal = isKnown
         ? null
@@ -297,7 +284,7 @@ export function createSubmits(options: SubmitsOptions) {
       if (refusal !== null) return refusal;
     }
     const blob = put === null ? null : await put();
-    return queue.call({ job, blob, digest: job.idempotencyKey === null ? null : digestOf(job) });
+    return queue.call({ job, blob, digest: job.idempotencyKey === null ? null : digestOf(job), inDoubt: false });
   }
 
   return {

@@ -72,10 +72,12 @@ BEGIN
   PERFORM pg_advisory_xact_lock(p_lock_space, p_lock);
   v_now := postern.ms_1(p_now);
   WITH due AS (
-    SELECT f.id FROM postern.file f WHERE p_id IS NULL AND f.expires_at <= v_now ORDER BY f.expires_at LIMIT p_limit
+    SELECT f.id FROM postern.file f WHERE f.id = p_id
+    UNION ALL
+    (SELECT f.id FROM postern.file f WHERE p_id IS NULL AND f.expires_at <= v_now ORDER BY f.expires_at LIMIT p_limit)
   ), gone AS (
     -- One that is kept in this very moment has another end by then, and stays.
-    DELETE FROM postern.file f WHERE f.id = p_id OR (f.id IN (SELECT due.id FROM due) AND f.expires_at <= v_now)
+    DELETE FROM postern.file f USING due WHERE f.id = due.id AND (p_id IS NOT NULL OR f.expires_at <= v_now)
     RETURNING f.caller, f.bytes, f.blob
   ), less AS (
     UPDATE postern.file_load l SET files = l.files - g.files, bytes = l.bytes - g.bytes
