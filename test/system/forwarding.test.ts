@@ -22,6 +22,7 @@ import { cannotRunPostgres, startPostgres, type TestPostgres } from '../support/
 
 const MODELS = new URL('../../models', import.meta.url).pathname;
 const MIB = 1024 * 1024;
+const SECRETS = ['authorization', 'cookie', 'x-csrf-token'];
 const PARTS = 40;
 const PART_BYTES = 6;
 const TEXT = Array.from({ length: PARTS }, (_, n) => `${String(n).padStart(PART_BYTES - 1, '0')} `).join('');
@@ -44,6 +45,8 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
     response.write('data: first\n\n');
     open.push(response);
     response.once('close', () => seen.add('closed'));
+  } else if (path === '/secrets') {
+    response.end(SECRETS.filter((name) => request.headers[name] !== undefined).join(' ') || 'none');
   } else response.end(`${request.method} ${path} ${String(request.headers['x-postern-forwarded'] ?? 'plain')}`);
 }
 
@@ -66,7 +69,13 @@ void suite('requests that another gateway answers', { skip: cannotRunPostgres(),
     const models = join(first.folder, 'models');
     cpSync(join(MODELS, 'echo'), join(models, 'echo'), { recursive: true });
     const urlOf = (one: typeof server): string => `http://127.0.0.1:${(one.address() as AddressInfo).port}`;
-    await writeModel(models, 'local', { kind: 'service', url: urlOf(server), allow: EVERYTHING, max_body_mb: 64 });
+    await writeModel(models, 'local', {
+      kind: 'service',
+      url: urlOf(server),
+      allow: EVERYTHING,
+      max_body_mb: 64,
+      forward_headers: SECRETS,
+    });
     await writeModel(models, 'chat', { kind: 'openai', url: urlOf(openai), models: ['org/chat'] });
     system = new PosternSystem({ modelsDir: models });
     near = await system.gateway({}, { env });
@@ -144,6 +153,14 @@ void suite('requests that another gateway answers', { skip: cannotRunPostgres(),
     const plain = await fetch(`${far.url}/services/local/who`, { headers: { 'x-postern-forwarded': 'forged' } });
     assert.equal(await plain.text(), 'GET /who plain');
     assert.equal((await fetch(`${far.url}/services/local/who`, { method: 'HEAD' })).status, 200);
+  });
+
+  void test('/services: what proves who the caller is goes to no other gateway', async () => {
+    const headers = Object.fromEntries(SECRETS.map((name) => [name, 'x']));
+    const ask = async (at: Gateway): Promise<string> =>
+      (await fetch(`${at.url}/services/local/secrets`, { headers })).text();
+    assert.equal(await ask(near), SECRETS.join(' '), 'the owner of the service asked for them');
+    assert.equal(await ask(far), 'none');
   });
 
   void test('/services: an answer arrives as it is made, and ends at the service when its caller leaves', async () => {

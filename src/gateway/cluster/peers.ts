@@ -48,6 +48,8 @@ export function createPeers({ members, certificate, clock, logger }: PeersOption
 
   const tlsOf = (id: string): ConnectionOptions => ({
     ...peerContext(certificate.tls!),
+    // The default, unless the environment of the process says otherwise (NODE_TLS_REJECT_UNAUTHORIZED).
+    rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],
     // Who it is, not where it is: addresses change, and another gateway may have this one by now.
     checkServerIdentity: (_host, shown) => refusalOf(shown, id),

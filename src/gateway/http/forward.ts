@@ -165,8 +165,10 @@ function headersFor({ request, access, id }: Call, body: Uint8Array | null): str
   return [...headers, ...own];
 }
 
-const REPLACED: ReadonlySet<string> = new Set(['x-request-id']);
-const REPLACED_WITH_BODY: ReadonlySet<string> = new Set(['x-request-id', 'content-length']);
+/** Who asked is in {@link FORWARDED_HEADER}: what proves it stays at the gateway where it was shown. */
+const SECRETS = ['authorization', 'cookie', 'proxy-authorization', 'x-csrf-token'] as const;
+const REPLACED: ReadonlySet<string> = new Set(['x-request-id', ...SECRETS]);
+const REPLACED_WITH_BODY: ReadonlySet<string> = new Set([...REPLACED, 'content-length']);
 /** Written anew by this gateway. */
 const NOT_PASSED_BACK: ReadonlySet<string> = new Set(['x-request-id', REFUSED_HEADER]);
 
