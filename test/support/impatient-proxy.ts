@@ -1,4 +1,7 @@
-/** A proxy as they stand in companies and hotels: it passes requests on, and cuts each one that has no answer after a moment. */
+/**
+ * A proxy as they stand in companies and hotels: it passes requests on, and cuts those that have no answer after a moment. Only the ones that ask to
+ * wait (`wait=`), so that a slow machine is not taken for a long question.
+ */
 import { createServer, request, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -9,6 +12,8 @@ export interface ImpatientProxy {
   stop(): Promise<void>;
 }
 
+const ASKS_TO_WAIT = /[?&]wait=/;
+
 export async function startImpatientProxy(target: string, patienceMs: number): Promise<ImpatientProxy> {
   const seen: { line: string; isCut: boolean }[] = [];
   const { hostname, port } = new URL(target);
@@ -17,11 +22,12 @@ export async function startImpatientProxy(target: string, patienceMs: number): P
     seen.push(note);
     const { method, url: path, headers } = incoming;
     const passed = request({ hostname, port, method, path, headers });
-    const timer = setTimeout(() => {
+    const cut = (): void => {
       note.isCut = true;
       passed.destroy();
       response.destroy();
-    }, patienceMs);
+    };
+    const timer = ASKS_TO_WAIT.test(path ?? '') ? setTimeout(cut, patienceMs) : undefined;
     passed.once('response', (answer) => {
       clearTimeout(timer);
       response.writeHead(answer.statusCode ?? 502, answer.headers);

@@ -4,6 +4,11 @@ import { after, before, suite, test } from 'node:test';
 import type { Prediction } from '../../src/client/shapes.ts';
 import { PosternSystem, until, untilModel, type Gateway, type Process } from '../support/postern.ts';
 
+/** What is short ends within the drain, what is long does not, by seconds on either side. */
+const SHORT_MS = 5_000;
+const DRAIN_MS = 10_000;
+const LONG_MS = 60_000;
+
 interface Scaling {
   models: { model: string; workers: number; in_flight_jobs: number; waiting_jobs: number }[];
 }
@@ -13,7 +18,7 @@ void suite('a worker is scaled in', { timeout: 280_000 }, () => {
   let gateway: Gateway;
   before(async () => {
     system = new PosternSystem();
-    gateway = await system.gateway();
+    gateway = await system.gateway({}, { env: { POSTERN_MAX_ATTEMPTS: '1' } });
   });
   after(() => system.remove());
 
@@ -35,29 +40,43 @@ void suite('a worker is scaled in', { timeout: 280_000 }, () => {
       const prediction = (await (await fetch(`${gateway.url}/v1/predictions/${id}?wait=30`)).json()) as Prediction;
       return prediction.status === 'starting' || prediction.status === 'processing' ? null : prediction;
     });
-  const start = (name: string, drainMs: number): Process =>
-    system.worker(gateway, system.join(gateway, name), { POSTERN_DRAIN_MS: String(drainMs) });
+  const start = (name: string): Process =>
+    system.worker(gateway, system.join(gateway, name), { POSTERN_DRAIN_MS: String(DRAIN_MS) });
 
   void test('jobs that it can end in time it ends, the others run elsewhere without having spent an attempt', async () => {
-    const first = start('gpu-1', 6_000);
+    const first = start('gpu-1');
     await untilModel(gateway.url, 'echo');
-    const short = await Promise.all(Array.from({ length: 8 }, (_, n) => submit(`short ${n}`, 1_500)));
-    const long = await submit('long', 12_000);
-    await until('all to run', 30_000, async () => {
-      const all = await Promise.all([...short, long].map(read));
-      return all.every(({ status }) => status !== 'starting') ? true : null;
+    // Nobody else is there, so it runs on gpu-1; and it cannot be over before gpu-1 is gone.
+    const long = await submit('long', LONG_MS);
+    await until('the long one to run', 30_000, async () => ((await read(long)).status === 'processing' ? true : null));
+    const second = start('gpu-2');
+    await until('two workers', 45_000, async () => ((await scaling())?.workers === 2 ? true : null));
+
+    const shorts = await Promise.all(Array.from({ length: 16 }, (_, n) => submit(`short ${n}`, SHORT_MS)));
+    const before = await until('all to run', 30_000, async () => {
+      const all = await Promise.all([long, ...shorts].map(read));
+      return all.every(({ status }) => status === 'processing') ? all : null;
     });
-    const second = start('gpu-2', 6_000);
-    await until('two workers', 60_000, async () => ((await scaling())?.workers === 2 ? true : null));
+    assert.equal(before[0]?.worker, 'gpu-1');
+    assert.ok(
+      before.slice(1).some(({ worker }) => worker === 'gpu-1'),
+      'some of the short ones must run on gpu-1 too',
+    );
     await first.stop();
     assert.equal(first.child.exitCode, 0, first.log());
-    for (const [n, id] of short.entries()) {
-      const prediction = await decided(id);
-      assert.equal(prediction.status, 'succeeded', JSON.stringify(prediction));
+
+    for (const [n, id] of shorts.entries()) {
+      const { status, worker, attempt, past_attempts: past } = await decided(id);
+      assert.deepEqual([status, worker, attempt, past], ['succeeded', before[n + 1]?.worker, 1, []]);
       assert.equal(await (await fetch(`${gateway.url}/v1/predictions/${id}/output`)).text(), `short ${n}`);
     }
     const late = await decided(long);
-    assert.equal(late.status, 'succeeded', JSON.stringify(late));
+    assert.deepEqual([late.status, late.worker, late.attempt], ['succeeded', 'gpu-2', 2], JSON.stringify(late));
+    // It is told of, but not counted: the gateway allows one attempt.
+    assert.deepEqual(
+      late.past_attempts.map(({ attempt, worker, error_code: code }) => [attempt, worker, code]),
+      [[1, 'gpu-1', 'draining']],
+    );
     await until('one worker', 60_000, async () => ((await scaling())?.workers === 1 ? true : null));
     await second.stop();
   });

@@ -83,7 +83,8 @@ void suite('one worker of two gateways', { skip: cannotRunPostgres(), timeout: 2
   });
 
   void test('a gateway is killed: what its worker computes for it arrives through the other one, once, and the worker goes on', async () => {
-    const delayMs = 3_000;
+    // Long enough that all are under way at one look, and less than a lease: what a worker computes for a dead gateway counts no longer.
+    const delayMs = 12_000;
     const ids = await Promise.all(
       Array.from({ length: 16 }, (_, n) => submit(n % 2 === 0 ? first : second, `text ${n}`, delayMs)),
     );
