@@ -74,8 +74,8 @@ void suite('a worker is scaled in', { timeout: 280_000 }, () => {
     assert.deepEqual([late.status, late.worker, late.attempt], ['succeeded', 'gpu-2', 2], JSON.stringify(late));
     // It is told of, but not counted: the gateway allows one attempt.
     assert.deepEqual(
-      late.past_attempts.map(({ attempt, worker, error_code: code }) => [attempt, worker, code]),
-      [[1, 'gpu-1', 'draining']],
+      late.past_attempts.map(({ attempt, worker, error }) => [attempt, worker, error]),
+      [[1, 'gpu-1', 'the session of the worker ended']],
     );
     await until('one worker', 60_000, async () => ((await scaling())?.workers === 1 ? true : null));
     await second.stop();
