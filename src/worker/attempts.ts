@@ -42,12 +42,30 @@ export interface Kept {
 
 /** What waits for acks, over all links of a worker. */
 export class KeptTotals {
-  bytes = 0;
-  count = 0;
+  readonly #onRoom: () => void;
+  #bytes = 0;
+  #count = 0;
+
+  /** `onRoom`: it was full, and is not any more. Whichever link the acks came to, others may have waited for them. */
+  constructor(onRoom: () => void = () => undefined) {
+    this.#onRoom = onRoom;
+  }
+
+  add({ payload }: Kept): void {
+    this.#count += 1;
+    this.#bytes += payload?.byteLength ?? 0;
+  }
+
+  remove({ payload }: Kept): void {
+    const wasFull = this.full;
+    this.#count -= 1;
+    this.#bytes -= payload?.byteLength ?? 0;
+    if (wasFull && !this.full) this.#onRoom();
+  }
 
   /** Too much waits: nothing more should be accepted. */
   get full(): boolean {
-    return this.bytes >= MAX_KEPT_BYTES || this.count >= MAX_KEPT_COUNT;
+    return this.#bytes >= MAX_KEPT_BYTES || this.#count >= MAX_KEPT_COUNT;
   }
 }
 
@@ -104,8 +122,7 @@ export class Attempts {
 
   keep(kept: Kept): void {
     this.#kept.set(keyOf(kept.message), kept);
-    this.#totals.count += 1;
-    this.#totals.bytes += kept.payload?.byteLength ?? 0;
+    this.#totals.add(kept);
   }
 
   /** What was kept of it; undefined: nothing (any more). */
@@ -114,8 +131,7 @@ export class Attempts {
     const kept = this.#kept.get(key);
     if (!kept) return undefined;
     this.#kept.delete(key);
-    this.#totals.count -= 1;
-    this.#totals.bytes -= kept.payload?.byteLength ?? 0;
+    this.#totals.remove(kept);
     return kept;
   }
 

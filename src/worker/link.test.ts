@@ -18,6 +18,8 @@ import type { Assign, Message, MessageType } from '../protocol/messages.ts';
 import { createDialContext, dialGateway } from './dial.ts';
 
 const DAY_MS = 86_400_000;
+/** As many ends as a worker keeps before it asks for no more work. */
+const MANY = 8_192;
 const ASSIGN: Assign = {
   type: 'assign',
   job: 'job-1',
@@ -217,6 +219,33 @@ tunnelTest('a lowered capacity holds back credit, and never takes any back', asy
   await first.received.until(() => grantsOf(first).length === 2);
   assert.deepEqual(grantsOf(first), [4, 1]);
 });
+
+tunnelTest(
+  'too much that waits for acks holds back credit everywhere, and the first acks bring it back',
+  async (scene) => {
+    const [a, b] = [await openFake(scene), await openFake(scene, () => ({ ...WELCOME, gateway: 'other' }))];
+    const worker = await scene.openLink(a, { more: [b], random: () => 0 });
+    const [atA, atB] = [await controlOf(a, 1), await controlOf(b, 1)];
+    // Both are linked, and get their halves at once.
+    await Promise.all([nextOf(atA, 'models'), nextOf(atB, 'models')]);
+    worker.link.setCapacity('echo', '1', 2 * MANY);
+    await Promise.all([nextOf(atA, 'grant'), nextOf(atB, 'grant')]);
+    const jobs = Array.from({ length: MANY }, (_, n) => `a-${n}`);
+    for (const job of jobs) atA.connection.send({ ...ASSIGN, job });
+    atB.connection.send({ ...ASSIGN, job: 'b' });
+    await onWorker(worker, 'onAssign', MANY + 1);
+    for (const job of jobs) worker.link.end({ job, attempt: 1 }, resultOf(Buffer.alloc(0)));
+    worker.link.end({ job: 'b', attempt: 1 }, resultOf(Buffer.alloc(0)));
+    await nextOf(atB, 'result');
+    await atA.received.until(() => atA.received.entries.filter(({ type }) => type === 'result').length === MANY);
+    assert.deepEqual([grantsOf(atA), grantsOf(atB)], [[MANY], [MANY]]);
+    // Two, because that of `b` waits too.
+    atA.connection.send({ type: 'ack', attempts: jobs.slice(0, 2).map((job) => [job, 1]) });
+    await atA.received.until(() => grantsOf(atA).length === 2);
+    await atB.received.until(() => grantsOf(atB).length === 2);
+    assert.deepEqual([grantsOf(atA)[1], grantsOf(atB)[1]], [MANY, 1]);
+  },
+);
 
 /** Lets the link's clock run until the condition holds; real sockets need real turns in between. */
 async function until(worker: TestLink, clock: ManualClock, condition: () => boolean, stepMs = 50): Promise<void> {

@@ -59,7 +59,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
   const settings = options.settings ?? {};
   const members = new Set<Member>();
   const owners = new Map<string, GatewayLink>();
-  const kept = new KeptTotals();
+  const kept = new KeptTotals(() => pool.wakeAll());
   const budget = createByteBudget(DEFAULT_BUDGET_BYTES, createPayloadMemory().grew);
   const leftovers = createLeftovers({ spool, clock, kept });
   const credentialsOfLink = shareCredentials(options.credentials);

@@ -11,6 +11,7 @@ class Gateway {
   readonly #credit: LinkCredit;
   readonly name: string;
   connected = false;
+  draining = false;
   freeRows = 0;
   toGateway: { type: 'grant' | 'withdraw'; rows: number }[] = [];
   toWorker: { type: 'assign' | 'withdrawn'; rows: number }[] = [];
@@ -24,6 +25,7 @@ class Gateway {
 
   connect(): void {
     this.connected = true;
+    this.draining = false;
     this.#credit.connected(this.name, true);
   }
 
@@ -33,9 +35,10 @@ class Gateway {
     this.#credit.lost();
   }
 
-  flush(): void {
+  /** `isFull`: too much waits for acks, so nothing may be granted. */
+  flush(isFull = false): void {
     if (!this.connected) return;
-    for (const { rows } of this.#credit.due()) this.toGateway.push({ type: 'grant', rows });
+    for (const { rows } of isFull ? [] : this.#credit.due()) this.toGateway.push({ type: 'grant', rows });
     for (const { rows } of this.#credit.withdrawals()) {
       this.asked += 1;
       this.toGateway.push({ type: 'withdraw', rows });
@@ -71,6 +74,7 @@ class Gateway {
   }
 
   drains(): void {
+    this.draining = true;
     this.#credit.draining();
   }
 
@@ -191,6 +195,18 @@ void test('a gateway that drains gives back what it has not used, and gets nothi
   assert.deepEqual([a.freeRows, b.freeRows], [0, 8]);
 });
 
+void test('rows that end while nothing may be granted are granted as soon as it may', () => {
+  const { gateways } = scene(1, 4);
+  const [a] = gateways as [Gateway];
+  for (let n = 0; n < 4; n += 1) a.assign(1);
+  settle(gateways);
+  while (a.running.length > 0) a.end();
+  a.flush(true);
+  assert.deepEqual(a.toGateway, []);
+  settle(gateways);
+  assert.equal(a.freeRows, 4);
+});
+
 void test('one gateway alone is never asked for anything back', () => {
   const { pool, gateways } = scene(1, 8);
   pool.setCapacity(...M, 2, 1);
@@ -206,7 +222,7 @@ void test('whatever happens in whatever order, all gateways together never have 
       weight: 2,
       arbitrary: fc.record({ type: fc.constant(type), at, rows: fc.constant(0) }),
     })),
-    ...(['flush', 'there', 'here', 'end', 'exchange'] as const).map((type) => ({
+    ...(['flush', 'flushFull', 'there', 'here', 'end', 'exchange'] as const).map((type) => ({
       weight: 4,
       arbitrary: fc.record({ type: fc.constant(type), at, rows: fc.constant(0) }),
     })),
@@ -235,6 +251,7 @@ void test('whatever happens in whatever order, all gateways together never have 
           else if (type === 'drain') gateway.drains();
           else if (type === 'review') pool.review();
           else if (type === 'flush') gateway.flush();
+          else if (type === 'flushFull') gateway.flush(true);
           else if (type === 'there') gateway.arriveThere();
           else if (type === 'here') gateway.arriveHere();
           else if (type === 'end') gateway.end();
@@ -246,7 +263,15 @@ void test('whatever happens in whatever order, all gateways together never have 
           largest = Math.max(largest, capacity);
           check();
         }
-        // In the end everything that runs ends, and all are linked: nothing is lost and nothing is too much.
+        // Everything that runs ends: who is linked then has all of it, and more only where nobody is asked to give back.
+        settle(gateways);
+        for (const gateway of gateways) while (gateway.running.length > 0) gateway.end();
+        settle(gateways);
+        pool.review();
+        settle(gateways);
+        const isTaken = gateways.some(({ connected, draining }) => connected && !draining);
+        assert.ok(!isTaken || sum(gateways.map(({ freeRows }) => freeRows)) >= capacity);
+        // And once all are linked anew: nothing is lost and nothing is too much.
         for (const gateway of gateways) {
           gateway.lose();
           gateway.connect();

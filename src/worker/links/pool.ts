@@ -28,7 +28,7 @@ export interface LinkCredit {
   release(model: string, version: string, rows: number): void;
   /** The grants that are due now; they count as given. */
   due(): RowsOf[];
-  /** What is to be withdrawn now; it counts as granted until `withdrawn`. */
+  /** What is to be withdrawn now; it counts as granted until `withdrawn`. What `due` was not asked for stays due. */
   withdrawals(): RowsOf[];
   /** The gateway gave so many rows back. */
   withdrawn(model: string, version: string, rows: number): void;
@@ -53,6 +53,8 @@ export interface CreditPool {
   open(wake: () => void): LinkCredit;
   /** Asks again for rows that a gateway could not give back. Call it about once a second while there are several. */
   review(): void;
+  /** Has every link look at what is due: something changed for all of them. */
+  wakeAll(): void;
 }
 
 export interface CreditPoolOptions {
@@ -148,19 +150,21 @@ export function createCreditPool({ worker }: CreditPoolOptions): CreditPool {
     }
   }
 
-  /** Rows are free that others may have waited for. */
+  /** Rows are free that others may have waited for. `itsOwn`: its link looks at what is due by itself. */
   function freed(line: Line, itsOwn = true): void {
     if (itsOwn) line.link.changed.add(line);
     const { lines } = line.account;
-    if (lines.size === 1) return;
+    if (itsOwn && lines.size === 1) return;
     for (const other of lines.values()) {
-      if (other === line || !other.link.takes || missing(other) <= 0) continue;
+      if ((itsOwn && other === line) || !other.link.takes || missing(other) <= 0) continue;
       other.link.changed.add(other);
       other.link.wake();
     }
   }
 
   const missing = ({ quotaRows, inFlightRows, grantedRows }: Line): number => quotaRows - inFlightRows - grantedRows;
+
+  const grantable = (line: Line): number => Math.min(missing(line), line.account.capacityRows - line.account.usedRows);
 
   /** The gateway has nothing left to send with: it is lent half of what another one does not use. */
   function lend(to: Line): void {
@@ -231,7 +235,7 @@ export function createCreditPool({ worker }: CreditPoolOptions): CreditPool {
           const grants: RowsOf[] = [];
           for (const line of link.changed) {
             const { account } = line;
-            const rows = Math.min(missing(line), account.capacityRows - account.usedRows);
+            const rows = grantable(line);
             if (rows <= 0) continue;
             line.grantedRows += rows;
             account.usedRows += rows;
@@ -243,12 +247,13 @@ export function createCreditPool({ worker }: CreditPoolOptions): CreditPool {
           const wanted: RowsOf[] = [];
           for (const line of link.changed) {
             const { account } = line;
+            // Unless nothing may be granted now: then its next turn finds it again.
+            if (grantable(line) <= 0) link.changed.delete(line);
             const rows = Math.min(-missing(line), line.grantedRows);
             if (line.withdrawal === 'asked' || !link.gives || takers < (link.takes ? 2 : 1)) continue;
             line.withdrawal = rows > 0 ? 'asked' : 'none';
             if (rows > 0) wanted.push({ model: account.model, version: account.version, rows });
           }
-          link.changed.clear();
           return wanted;
         },
         withdrawn(model, version, rows) {
@@ -259,6 +264,7 @@ export function createCreditPool({ worker }: CreditPoolOptions): CreditPool {
           line.grantedRows -= given;
           line.account.usedRows -= given;
           // What it did not give is in use: it is not asked again at once, but when something ends there, or by `review`.
+          // What it gave may be its own again by now.
           freed(line, false);
         },
         get isPressing() {
@@ -289,6 +295,9 @@ export function createCreditPool({ worker }: CreditPoolOptions): CreditPool {
           }
         },
       };
+    },
+    wakeAll() {
+      for (const { wake } of links) wake();
     },
     review() {
       if (takers < 2) return;
