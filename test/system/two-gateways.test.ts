@@ -1,11 +1,14 @@
 /** Two gateways on one PostgreSQL, and a worker that has dialled only one of them. */
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { GatewaySummary, Prediction } from '../../src/client/shapes.ts';
 import { PosternSystem, until, untilModel, type Gateway } from '../support/postern.ts';
 import { cannotRunPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts';
+
+/** What the worker takes at once; the echo as it is delivered takes 1,024, and nothing would ever wait. */
+const CONCURRENCY = 16;
 
 void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout: 280_000 }, () => {
   let postgres: TestPostgres;
@@ -35,7 +38,7 @@ void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout:
       cpSync(join(system.folder, 'gateway', 'identity', file), join(system.folder, 'second', 'identity', file));
     }
     far = await system.gateway({}, { env: ofSecond() });
-    system.worker(near, folder);
+    system.worker(near, folder, { POSTERN_MODELS_DIR: narrowEcho(join(system.folder, 'models')) });
     await untilModel(near.url, 'echo');
   });
   after(async () => {
@@ -95,9 +98,10 @@ void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout:
   });
 
   void test('both tell the same of the whole: the queue, the workers, the gateways', async () => {
-    // More than the worker takes at once, each for half a minute: they run or wait at both.
+    // More than the worker takes at once, each for a minute: some run, the others wait, and both gateways have taken some of them.
+    const COUNT = 80;
     const ids = await Promise.all(
-      Array.from({ length: 80 }, async (_, n) => {
+      Array.from({ length: COUNT }, async (_, n) => {
         const gateway = n % 2 === 0 ? near : far;
         const path = '/v1/models/local/echo/predictions?delay_ms=60000';
         const response = await ask(gateway, path, {
@@ -130,10 +134,11 @@ void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout:
       const both = await Promise.all([figures(near), figures(far)]);
       const sum = Number(both[0].postern_queue_jobs) + Number(both[0].postern_in_flight_jobs);
       const agree = shared.every((name) => both[0][`postern_${name}`] === both[1][`postern_${name}`]);
-      return sum === 80 && agree && both[0].postern_gateways === '2' && both[0].postern_model_workers === '1'
+      return sum === COUNT && agree && both[0].postern_gateways === '2' && both[0].postern_model_workers === '1'
         ? both
         : null;
     });
+    assert.ok(Number(a.postern_queue_jobs) > 0 && Number(a.postern_in_flight_jobs) > 0, JSON.stringify(a));
     assert.ok(Number(a.postern_queue_oldest_seconds) >= 0 && Number(b.postern_queue_seconds) >= 0);
     assert.equal(Number(a.postern_worker_sessions) + Number(b.postern_worker_sessions) > 0, true);
     const members = async (gateway: Gateway): Promise<string[]> => {
@@ -181,3 +186,13 @@ void suite('two gateways on one database', { skip: cannotRunPostgres(), timeout:
     assert.match(system.command('gateway', ['audit', 'verify'], env), /intact|whole|unchanged/i);
   });
 });
+
+/** A folder of models with the echo alone, of which few run at once. */
+function narrowEcho(folder: string): string {
+  cpSync(new URL('../../models/echo', import.meta.url), join(folder, 'echo'), { recursive: true });
+  const file = join(folder, 'echo', '1', 'postern.yaml');
+  const manifest = readFileSync(file, 'utf8').replace(/^concurrency: .*$/m, `concurrency: ${CONCURRENCY}`);
+  assert.ok(manifest.includes(`concurrency: ${CONCURRENCY}\n`), manifest);
+  writeFileSync(file, manifest);
+  return folder;
+}
