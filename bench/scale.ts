@@ -6,13 +6,14 @@
  *
  *   npm run sim:scale -- [names of runs] [--seed 1] [--job-ms 64000]
  *
- * Runs that are named replace their own results and leave the others. Shorter jobs are more of them, and cost as much more time.
+ * Runs that are named replace their own results and leave the others; so each says its own date and commit (null where that was not kept), and those of the
+ * whole file are of the run that was written last. Shorter jobs are more of them, and cost as much more time.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Options } from '../test/sim/scale/shape.ts';
 import { death, release, scaleOut, steady, storm, type Played } from '../test/sim/scale/scenarios.ts';
-import { atMost, record, type Check } from './support/record.ts';
+import { atMost, madeNow, record, type Check, type Made } from './support/record.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -40,8 +41,10 @@ const RUNS: Readonly<Record<string, () => Promise<Played>>> = {
   'scale-out, 8 links': () => scaleOut({ ...common, ...TAKEN, ...quiet }),
 };
 
+type Run = Readonly<Record<keyof Made, string | null>> & Omit<Played, 'seconds'> & { readonly wallS: number };
+
 interface Results {
-  readonly figures: { readonly runs: Record<string, Omit<Played, 'seconds'> & { readonly wallS: number }> };
+  readonly figures: { readonly runs: Record<string, Run> };
 }
 
 function earlier(): Results['figures']['runs'] {
@@ -58,6 +61,7 @@ for (const name of names) {
 }
 for (const name of names) {
   const began = performance.now();
+  const made = madeNow();
   const { seconds, ...played } = await RUNS[name]!();
   const wallS = Math.round((performance.now() - began) / 1_000);
   const busiest = Math.max(...seconds.map(({ maxHandshakesOfOne }) => maxHandshakesOfOne));
@@ -65,7 +69,7 @@ for (const name of names) {
     `${name}: ${played.counts.succeeded} jobs, ${played.events} events, ${busiest} handshakes in the busiest second, ${wallS} s`,
   );
   for (const violation of played.violations) console.log(`  ${violation}`);
-  const runs = { ...earlier(), [name]: { ...played, wallS } };
+  const runs: Record<string, Run> = { ...earlier(), [name]: { ...made, ...played, wallS } };
   const all = Object.values(runs);
   const sum = (of: (one: (typeof all)[number]) => number): number => all.reduce((total, one) => total + of(one), 0);
   const checks: Check[] = [

@@ -33,12 +33,22 @@ const git = (...args: string[]): string => execFileSync('git', args).toString().
 /** Which store the gateways of this benchmark keep their jobs in: what a user gets, unless the environment says otherwise. */
 export const storeUsed = (): string => process.env.POSTERN_STORE || 'sqlite';
 
+export interface Made {
+  readonly date: string;
+  readonly commit: string;
+}
+
+/** Of when and of what a figure is that is taken now. */
+export const madeNow = (): Made => ({
+  date: new Date().toISOString().slice(0, 10),
+  commit: git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--', 'src') === '' ? '' : '+changes'),
+});
+
 /** Writes bench/results/<name>.json and prints the table of checks. `figures` are the raw measurements. */
 export function record(name: string, checks: readonly Check[], figures: unknown): void {
   const results = {
     benchmark: name,
-    date: new Date().toISOString().slice(0, 10),
-    commit: git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--', 'src') === '' ? '' : '+changes'),
+    ...madeNow(),
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`,
     checks,
     figures,
