@@ -93,6 +93,27 @@ void test('a certificate that ended while the machine slept is renewed before th
   assert.deepEqual(warnings.entries, []);
 });
 
+void test('several links that dial with a certificate that has ended ask once, also when the first calls its dial off', async (t) => {
+  const { scene, folder, port, certPem } = await setup(t, -2 * DAY_MS);
+  const { credentials, warnings } = await openProcess(folder, port);
+  const first = new AbortController();
+  const contexts = [first, ...Array.from({ length: 5 }, () => new AbortController())].map(({ signal }) =>
+    credentials.context(signal),
+  );
+  // The first one to get there is the one that began to ask.
+  while (!existsSync(join(folder, 'worker.next.key')) && (await pemIn(folder)) === certPem)
+    await new Promise((resolve) => setImmediate(resolve));
+  first.abort();
+  const [, ...rest] = await Promise.all(contexts);
+  assert.equal(new Set(rest).size, 1);
+  assert.deepEqual([recordOf(scene)?.generation, recordOf(scene)?.lateRenewals], [2, 1]);
+  assert.equal(recordOf(scene)?.lockedAt, null);
+  assert.equal(existsSync(join(folder, 'worker.next.key')), false);
+  // Which it refuses if the key is not the one of the certificate.
+  assert.notEqual((await readWorkerIdentity(folder)).certPem, certPem);
+  assert.deepEqual(warnings.entries, []);
+});
+
 void test('beyond the grace it is refused, says so, and the dial goes on for the gateway to judge', async (t) => {
   const { scene, folder, port, certPem } = await setup(t, -2 * DAY_MS, { renewalGraceMs: 3_600_000 });
   const { credentials, warnings } = await openProcess(folder, port);

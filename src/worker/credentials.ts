@@ -4,6 +4,9 @@
  * A worker that has joined renews its certificate in a session, at two thirds of its life; one that slept past the end asks
  * before the next dial. The new key is on the disk before it is asked for, and the certificate before it is used, so no
  * crash leaves a worker with less than it had. Files of another authority are only read again before each dial.
+ *
+ * Several links use it at once, and there is one folder: reading it, asking, and putting the answer there go one after the other,
+ * or the key of one answer could end beside the certificate of another.
  */
 import type { SecureContext } from 'node:tls';
 import type { Clock, Timer } from '../clock.ts';
@@ -42,6 +45,13 @@ export interface CredentialsOptions {
   readonly random: () => number;
 }
 
+/** One for all links that wait for it. It is called off when none does any more. */
+interface LateRenewal {
+  readonly done: Promise<void>;
+  readonly abort: AbortController;
+  waiting: number;
+}
+
 /** Certificates are dated back by a minute, which is no part of their life. */
 const BACKDATE_MS = 60_000;
 const RENEW_AT = 2 / 3;
@@ -61,6 +71,15 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
   let send: ((message: Message) => void) | null = null;
   let timer: Timer | undefined;
   let isAsking = false;
+  let late: LateRenewal | null = null;
+  /** The last that has the folder, or waits for it. It never rejects. */
+  let turn: Promise<unknown> = Promise.resolve();
+
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = turn.then(work);
+    turn = result.catch(() => undefined);
+    return result;
+  }
 
   function dueTime({ certificateStartsAt, certificateEndsAt }: WorkerCredentials): number {
     const lifeMs = certificateEndsAt - certificateStartsAt - BACKDATE_MS;
@@ -120,9 +139,9 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
     if (isAsking) return;
     isAsking = true;
     try {
-      await reload();
+      await inTurn(reload);
       if (clock.now() >= dueAt && send !== null) {
-        const question = await makeQuestion();
+        const question = await inTurn(makeQuestion);
         if (question !== null) {
           send?.(question);
           // The answer, or the end of the session, goes on from here.
@@ -147,8 +166,32 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
 
   // ---- before a dial -----------------------------------------------------------------------------------------------
 
+  const isOver = (): boolean => identity.joinedAt !== null && identity.certificateEndsAt <= clock.now();
+
+  /** Until it was tried, or this link calls off its dial. */
+  async function awaitLate(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    if (late === null) {
+      const abort = new AbortController();
+      late = { done: inTurn(() => renewLate(abort.signal)), abort, waiting: 0 };
+    }
+    const mine = late;
+    mine.waiting += 1;
+    const left = Promise.withResolvers<void>();
+    const leave = (): void => left.resolve();
+    signal.addEventListener('abort', leave, { once: true });
+    await Promise.race([mine.done, left.promise]);
+    signal.removeEventListener('abort', leave);
+    mine.waiting -= 1;
+    if (mine.waiting > 0) return;
+    mine.abort.abort();
+    if (late === mine) late = null;
+  }
+
   /** The gateway answers this to a certificate that has ended, and to nothing else of it. */
   async function renewLate(signal: AbortSignal): Promise<void> {
+    // Another one was first while this one waited for its turn.
+    if (!isOver()) return;
     try {
       const question = await makeQuestion();
       if (question === null) return;
@@ -178,8 +221,8 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
   return {
     gateway,
     async context(signal) {
-      await reload();
-      if (identity.joinedAt !== null && identity.certificateEndsAt <= clock.now()) await renewLate(signal);
+      await inTurn(reload);
+      if (isOver()) await awaitLate(signal);
       return context;
     },
     attach(sender) {
@@ -197,7 +240,7 @@ export function createCredentials(options: CredentialsOptions): LinkCredentials 
         retryLater(new PosternError('enrolment_refused', `${message.code}: ${message.message}`));
         return;
       }
-      keep(message).then(
+      inTurn(() => keep(message)).then(
         () => {
           isAsking = false;
           schedule();
