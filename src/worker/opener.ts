@@ -1,5 +1,6 @@
 /** Opens connections of a link: one dial, one hello, one welcome. */
 import type { Clock } from '../clock.ts';
+import { PosternError } from '../errors.ts';
 import type { ByteBudget } from '../protocol/budget.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import type { HelloFields } from '../protocol/hello.ts';
@@ -40,6 +41,11 @@ export function createOpener({ target, settings, credentials, session, clock, bu
     const { gateway } = credentials;
     const timeoutMs = config.dialTimeoutMs;
     const socket = await dialGateway({ ...target, context, gateway, clock, timeoutMs, signal });
+    if (signal.aborted) {
+      // Between the dial, which has ended, and here: nobody would hear of it any more.
+      socket.destroy();
+      throw new PosternError('connection_lost', 'the dial was called off');
+    }
     const onAbort = (): void => void socket.destroy();
     signal.addEventListener('abort', onAbort, { once: true });
     const { previous = [], linked = [], ...rest } = introduction();
