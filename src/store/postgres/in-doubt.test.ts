@@ -6,7 +6,9 @@ import { cannotRunPostgres, testPostgres } from '../../../test/support/postgres.
 import { systemClock } from '../../clock.ts';
 import type { NewJob } from '../../dispatch/job.ts';
 import { Secret } from '../../secret.ts';
+import { createConnection, type Connection } from './connection.ts';
 import { createPostgresStore } from './postgres.ts';
+import { createRead } from './reads.ts';
 
 let made = 0;
 const newJob = (idempotencyKey: string | null): NewJob => ({
@@ -65,3 +67,46 @@ describe('a submission whose answer is lost', { skip: cannotRunPostgres(), timeo
     }
   }
 });
+
+test(
+  'a read goes on from one broken connection to the next',
+  { skip: cannotRunPostgres(), timeout: 120_000 },
+  async (t) => {
+    const postgres = await testPostgres();
+    const database = await postgres.createDatabase();
+    const way = await openProxy(postgres.port);
+    const url = new Secret(postgres.tcpUrlOf(database, way.port));
+    const meter = { statements: 0, transactions: 0 };
+    const connect = () => createConnection({ clock: systemClock, url, meter, connectMs: 30_000, answerMs: 30_000 });
+    const [first, second, holder] = [connect(), connect(), connect()];
+    t.after(async () => {
+      for (const one of [first, second, holder]) await one.stop();
+      await way.close();
+    });
+    const locked = { text: 'SELECT pg_advisory_xact_lock(1)::text', values: [] };
+    /** Keeps a connection busy until it is told to end. */
+    async function occupy(connection: Connection, statement = { text: 'SELECT 1', values: [] }) {
+      const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const done = connection.transaction(async (run) => {
+        await run([statement]);
+        begun.resolve();
+        await end.promise;
+      });
+      await Promise.race([begun.promise, done]);
+      return async () => {
+        end.resolve();
+        await done;
+      };
+    }
+    const unlock = await occupy(holder, locked);
+    const ends = [await occupy(first), await occupy(first), await occupy(second)];
+    // The less busy one is asked; when it has broken, the other one is as free as it is.
+    const read = createRead([first, second], systemClock)(locked.text);
+    await ends[0]!();
+    for (const one of way.connections.slice(1)) one.endAfter('down', 1, 'reset');
+    await unlock();
+    assert.deepEqual(await read, [['']]);
+    assert.equal(way.connections.length, 4, 'one was dialled anew');
+    for (const end of ends.slice(1)) await assert.rejects(end);
+  },
+);

@@ -60,7 +60,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
   const claimer = createConnection({ ...wire, onConnect: (run) => claims.fence(run) });
   const submitter = createConnection(wire);
   const readers = Array.from({ length: READERS }, () => createConnection(wire));
-  const read = createRead(readers);
+  const read = createRead(readers, clock);
   const payloads = createPayloads(blobs);
   const reads = createReads(read, payloads, times);
   const ends = createEnds(limits, times, slot);

@@ -1,4 +1,5 @@
 /** What is only read. Several connections, so that a long list holds up no short question; a read that a lost one took with it is made again. */
+import type { Clock } from '../../clock.ts';
 import type { Job, JobId, Payload } from '../../dispatch/job.ts';
 import type { KnownModel } from '../known-models.ts';
 import type { FencedOutcome, ListRequest, ModelCounts } from '../store.ts';
@@ -20,19 +21,28 @@ const ALONE = "j.status = 'starting' AND j.not_before IS NULL AND j.suspicion >=
 
 export type Read = (text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
-export function createRead(connections: readonly Connection[]): Read {
+/** Breaks that are met so soon after each other are one event, such as a restart, that broke every connection. */
+const ONE_EVENT_MS = 1_000;
+
+/**
+ * A read may be asked again, so a connection that breaks under it is no error yet. Whatever broke one may have broken all, and each is
+ * known to be broken only when it is used: so every other one, and then a new one, may be tried. Those that fall silent take
+ * the time of a whole wait each, of which nobody is made to wait for more than two.
+ */
+export function createRead(connections: readonly Connection[], clock: Clock): Read {
   return async (text, values = []) => {
     const once = async (): Promise<Row[]> => {
       const free = connections.reduce((best, one) => (one.busy < best.busy ? one : best));
       return (await free.run([{ text, values }]))[0]!;
     };
-    try {
-      return await once().catch((error: unknown) => {
-        if (error instanceof InDoubt) return once();
-        throw error;
-      });
-    } catch (error) {
-      throw toStorageError(error);
+    const until = clock.monotonic() + ONE_EVENT_MS;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await once();
+      } catch (error) {
+        const mayTry = tries === 1 || (tries <= connections.length && clock.monotonic() < until);
+        if (!(error instanceof InDoubt && mayTry)) throw toStorageError(error);
+      }
     }
   };
 }
