@@ -52,6 +52,8 @@ export interface GatewayLinkOptions {
   readonly leftovers: Leftovers;
   /** For the next hello: sessions that may still have ends to deliver, and the gateways that other links are connected to. */
   readonly introduction: () => { readonly previous: readonly string[]; readonly linked: readonly string[] };
+  /** When all drain, and its own gateway wants nothing more: may it go, or may another link need it to deliver its ends? */
+  readonly mayLeave: () => boolean;
   readonly logger: Logger;
   readonly clock: Clock;
   /** Numbers in [0, 1): jitter. */

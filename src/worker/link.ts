@@ -21,6 +21,7 @@ import { createDataConnections, type DataConnections } from './data-connections.
 import { createExchanges } from './exchanges.ts';
 import { createGrantPace } from './grant-pace.ts';
 import { watchJumps } from './jumps.ts';
+import { createLeaving } from './leaving.ts';
 import { createModelList } from './model-list.ts';
 import { createOutbox } from './outbox.ts';
 import { LINK_DEFAULTS, type GatewayLinkOptions } from './link-config.ts';
@@ -65,6 +66,12 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   });
   const grantPace = createGrantPace(clock, scheduleFlush);
   const redial = createRedial({ clock, random, connect, onGone });
+  const leaving = createLeaving({
+    clock,
+    send: (message) => control?.send(message),
+    isFree: (isConnected) => (isConnected ? options.mayLeave() : isIdle() && leftovers.pendingAt(carrier) === 0),
+    leave: () => service.stop(),
+  });
   const open = createOpener({ target, settings, credentials, session, clock, budget: options.budget });
   let state: WorkerLink['state'] = 'connecting';
   let epoch = 0;
@@ -75,8 +82,6 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   let flushScheduled = false;
   /** Set while the gateway drains: `pending` until everything is done, then `told`. */
   let gatewayDrain: 'pending' | 'told' | null = null;
-  let ownDrain: { readonly finish: () => void; deadlineAt: number; timer: Timer } | null = null;
-  let drained: Promise<void> | undefined;
   let retired: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
   let stopping = false;
   let running: Promise<void> | undefined;
@@ -119,7 +124,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   }
 
   function onGone(error: PosternError | null, delayMs: number): void {
-    if (!ownDrain) setState('connecting', error);
+    if (!leaving.isBegun) setState('connecting', error);
     const fields = { target: where, code: error?.code, reason: error?.message, delay_ms: Math.round(delayMs) };
     // Behind a load balancer that is how the others are found.
     logger[error?.code === 'already_linked' ? 'info' : 'warn']('dialling again', fields);
@@ -177,7 +182,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     models.welcomed(welcome);
     connection.send(models.message());
     credentials.attach((message) => connection.send(message));
-    if (ownDrain) sendDrain();
+    if (leaving.isBegun) leaving.tell();
     else setState('connected', null);
     flush();
   }
@@ -185,6 +190,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   function detach(): void {
     credentials.detach();
     exchanges.lost(null);
+    leaving.lost();
     control = null;
     credit.lost();
     parts.stop();
@@ -239,7 +245,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
         scheduleFlush();
         return;
       case 'drained':
-        if (ownDrain) ownDrain.finish();
+        if (leaving.answered()) scheduleFlush();
         else breach(message);
         return;
       default:
@@ -297,19 +303,18 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
 
   function flush(): void {
     flushScheduled = false;
-    if (ownDrain) {
-      if (!control && isIdle() && leftovers.pendingAt(carrier) === 0) ownDrain.finish();
-      return;
-    }
+    leaving.look(control !== null);
     if (!control) {
       if (retired && isIdle()) void service.stop().then(retired.resolve);
       return;
     }
-    if (gatewayDrain === null) {
-      if (!attempts.full) for (const grant of credit.due()) control.send({ type: 'grant', ...grant });
-    } else if (gatewayDrain === 'pending' && isIdle() && leftovers.pendingAt(carrier) === 0) {
+    if (gatewayDrain === 'pending' && isIdle() && leftovers.pendingAt(carrier) === 0) {
       gatewayDrain = 'told';
       control.send({ type: 'drained' });
+    }
+    if (leaving.isBegun) return;
+    if (gatewayDrain === null && !attempts.full) {
+      for (const grant of credit.due()) control.send({ type: 'grant', ...grant });
     }
     for (const rows of credit.withdrawals()) control.send({ type: 'withdraw', ...rows });
   }
@@ -321,15 +326,9 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   /** Rows are free again, whatever ended what took them. While the gateway has plenty, their grant may wait for others. */
   function freed(model: string, version: string, rows: number, mayWait = false): void {
     credit.release(model, version, rows);
-    if (mayWait && !credit.isPressing && gatewayDrain === null && ownDrain === null) grantPace.later();
+    if (mayWait && !credit.isPressing && gatewayDrain === null && !leaving.isBegun) grantPace.later();
     else scheduleFlush();
     events.onFreed(model, version);
-  }
-
-  function sendDrain(): void {
-    if (!ownDrain) return;
-    const deadlineMs = Math.max(0, ownDrain.deadlineAt - clock.monotonic());
-    control?.send({ type: 'drain', deadlineMs, reason: 'the worker drains' });
   }
 
   function end(attempt: Attempt, how: AttemptEnd): void {
@@ -357,7 +356,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     async stop() {
       stopping = true;
       jumps?.cancel();
-      ownDrain?.timer.cancel();
+      leaving.stop();
       grantPace.stop();
       redial.stop();
       control?.close('draining', 'the worker stops');
@@ -399,15 +398,10 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     },
     drain(deadlineMs) {
       if (stopping) return service.stop();
-      drained ??= new Promise<void>((resolve, reject) => {
-        const finish = (): void => void service.stop().then(resolve, reject);
-        const timer = clock.after(deadlineMs, finish);
-        ownDrain = { finish, deadlineAt: clock.monotonic() + deadlineMs, timer };
-        setState('draining', null);
-        sendDrain();
-        scheduleFlush();
-      });
-      return drained;
+      const left = leaving.begin(deadlineMs);
+      setState('draining', null);
+      scheduleFlush();
+      return left;
     },
     get state() {
       return state;

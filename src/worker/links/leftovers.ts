@@ -27,6 +27,8 @@ export interface Leftovers {
   previous(): readonly string[];
   /** Is there a link that could deliver? */
   readonly hasCarrier: boolean;
+  /** Nothing waits for an ack. */
+  readonly isEmpty: boolean;
   attach(carrier: Carrier): void;
   detach(carrier: Carrier): void;
   /** A data connection died: what it carried is sent again. */
@@ -44,9 +46,11 @@ export interface LeftoversOptions {
   readonly spool: Spool | null;
   readonly clock: Clock;
   readonly kept: KeptTotals;
+  /** The last one was acked. Links may have waited for it that did not deliver it. */
+  readonly onEmpty: () => void;
 }
 
-export function createLeftovers({ spool, clock, kept: totals }: LeftoversOptions): Leftovers {
+export function createLeftovers({ spool, clock, kept: totals, onEmpty }: LeftoversOptions): Leftovers {
   const attempts = new Attempts(totals);
   /** The first one delivers. */
   const carriers = new Set<Carrier>();
@@ -72,6 +76,9 @@ export function createLeftovers({ spool, clock, kept: totals }: LeftoversOptions
     get hasCarrier() {
       return carriers.size > 0;
     },
+    get isEmpty() {
+      return attempts.keptCount === 0;
+    },
     attach(carrier) {
       carriers.add(carrier);
       if (carriers.size === 1) outbox.resend();
@@ -83,7 +90,9 @@ export function createLeftovers({ spool, clock, kept: totals }: LeftoversOptions
       else outbox.disconnected();
     },
     lost: (connection) => outbox.lost(connection),
-    acked: (attempt) => void outbox.acked(attempt),
+    acked(attempt) {
+      if (outbox.acked(attempt) && attempts.keptCount === 0) onEmpty();
+    },
     pendingAt: (carrier) => (current() === carrier || carriers.size === 0 ? attempts.keptCount : 0),
     take(session, ends) {
       for (const kept of ends) kept.message = { ...kept.message, session };

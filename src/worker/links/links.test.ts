@@ -121,6 +121,32 @@ tunnelTest(
   },
 );
 
+tunnelTest(
+  'a draining worker does not leave before what ends for a gateway that is gone was delivered',
+  async (scene) => {
+    const { a, b } = await openCluster(scene);
+    const worker = await openEcho(scene, a);
+    const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+    await a.journal.until(() => creditAt(a, atA) === 4);
+    await b.journal.until(() => creditAt(b, atB) === 4);
+    atA.assign(makeJob('at-a'), '1', null);
+    const [attempt] = await onWorker(worker, 'onAssign');
+    await a.listener.stop();
+    await worker.log.find(({ message }) => message === 'dialling again');
+    const drained = worker.link.drain(600_000);
+    // This one has nothing there, and says so at once.
+    await onGateway(b, 'onDraining');
+    worker.link.end(attempt, resultOf(Buffer.from('1')));
+    const [session, fence] = await onGateway(b, 'onResult');
+    assert.deepEqual([session, fence], [atB, { job: 'at-a', attempt: 1, session: atA.id }]);
+    assert.equal(worker.link.state, 'draining', 'not acked yet');
+    atB.ack([fence]);
+    await drained;
+    assert.equal(worker.link.state, 'stopped');
+    assert.equal((await onGateway(b, 'onClose'))[1], null);
+  },
+);
+
 tunnelTest('a gateway that comes back at its address is dialled again, and gets its own ends', async (scene) => {
   const { neighbours, a, b } = await openCluster(scene);
   const worker = await openEcho(scene, b);

@@ -61,7 +61,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
   const owners = new Map<string, GatewayLink>();
   const kept = new KeptTotals(() => pool.wakeAll());
   const budget = createByteBudget(DEFAULT_BUDGET_BYTES, createPayloadMemory().grew);
-  const leftovers = createLeftovers({ spool, clock, kept });
+  const leftovers = createLeftovers({ spool, clock, kept, onEmpty: () => pool.wakeAll() });
   const credentialsOfLink = shareCredentials(options.credentials);
   let worker = '';
   const pool = createCreditPool({ worker: () => worker });
@@ -84,6 +84,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
       openCredit: (wake) => pool.open(wake),
       leftovers,
       introduction: () => introduction(member),
+      mayLeave,
       logger,
       clock,
       random,
@@ -146,6 +147,18 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
     plan();
   }
 
+  /** A gateway that is away may come back no more: what ended for it is delivered first, or what runs for it will be. */
+  function mayLeave(): boolean {
+    if (!leftovers.isEmpty) return false;
+    for (const { link, gateway } of members) if (gateway === null && !link.idle) return false;
+    return true;
+  }
+
+  /** Another link came back or is gone, and those that drain may have waited for that. */
+  function wakeLeaving(): void {
+    if (isLeaving) pool.wakeAll();
+  }
+
   // ---- what links tell ---------------------------------------------------------------------------------------------
 
   function eventsOf(self: () => Member): GatewayLinkEvents {
@@ -166,6 +179,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
         self().gateway = gateway;
         worker = name;
         for (const { link } of members) link.handOver();
+        wakeLeaving();
         plan();
       },
       onLost() {
@@ -178,6 +192,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
         plan();
       },
       onState(_, error) {
+        wakeLeaving();
         const now = stateOfAll();
         if (now === state) return;
         state = now;
