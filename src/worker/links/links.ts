@@ -19,14 +19,11 @@ import type { Attempt, LinkEvents, WorkerLink } from '../ports.ts';
 import { createLeftovers } from './leftovers.ts';
 import { createCreditPool } from './pool.ts';
 import { shareCredentials } from './renewals.ts';
-import { planDials } from './roster.ts';
+import { namesInHello, planDials } from './roster.ts';
 import type { GatewayList } from './roster.ts';
 import { mergeWishes } from './wishes.ts';
 import type { Target } from '../targets.ts';
 
-/** A hello has 4 KiB: so many names of gateways go into it, and so many characters of them. */
-const MAX_LINKED = 64;
-const MAX_LINKED_CHARS = 2_000;
 /** Earlier sessions that a hello names. */
 const MAX_PREVIOUS = 8;
 /** Credit that a gateway could not give back is asked for again, and links that wait are looked at. */
@@ -102,16 +99,13 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
   function introduction(self: Member): { previous: string[]; linked: string[] } {
     const previous = [...leftovers.previous()];
     const linked: string[] = [];
-    let chars = 0;
     for (const { link, gateway } of members) {
       if (link === self.link) continue;
       // What it brought goes on: a gateway that knows its session is not to take that for lost.
       if (gateway === null && !link.idle) previous.push(link.session);
-      if (gateway === null || linked.length === MAX_LINKED) continue;
-      chars += gateway.length + 3;
-      if (chars <= MAX_LINKED_CHARS) linked.push(gateway);
+      if (gateway !== null) linked.push(gateway);
     }
-    return { previous: previous.slice(-MAX_PREVIOUS), linked };
+    return { previous: previous.slice(-MAX_PREVIOUS), linked: namesInHello(linked) };
   }
 
   /** Once for all that one turn of the event loop brings. */

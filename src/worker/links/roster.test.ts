@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planDials, targetOf, type Dialled, type GatewayList } from './roster.ts';
+import { namesInHello, planDials, targetOf, type Dialled, type GatewayList } from './roster.ts';
 
 const at = (host: string) => ({ host, port: 37_373 });
 const link = (host: string, gateway: string | null = null, list: GatewayList | null = null): Dialled => ({
@@ -59,6 +59,27 @@ void test('behind a balancer the next one is looked for at the same address, one
 void test('while somebody is missing the settings are tried too: the address that a list names may be no good from here', () => {
   const list = [entry('a', '10.0.0.1'), entry('b', '10.0.0.2')];
   assert.deepEqual(plan(['a', 'b'], [link('a', 'a', list), link('b')]), { open: ['10.0.0.2'], close: [] });
+});
+
+void test('with more gateways than a hello can name nobody is looked for behind a balancer, but the addresses that are named are dialled', () => {
+  const ids = Array.from({ length: 66 }, (_, n) => `gw-${n}`);
+  const list = [...ids.map((id) => ({ id })), entry('z', '10.0.0.9')];
+  const linked = (count: number) => ids.slice(0, count).map((id) => link('lb', id, list));
+  assert.deepEqual(plan(['lb', 'lb2'], linked(64)), { open: ['10.0.0.9', 'lb2', 'lb'], close: [] });
+  assert.deepEqual(plan(['lb', 'lb2'], linked(65)), { open: ['10.0.0.9'], close: [] });
+  assert.deepEqual(plan(['lb', 'lb2'], [...linked(65), link('lb')]), { open: ['10.0.0.9'], close: ['lb'] });
+});
+
+void test('names of gateways take so many bytes of a hello as JSON has them, whatever their letters', () => {
+  for (const letter of ['a', '\u{1F680}', '"', '\u0007']) {
+    const name = letter.repeat(24);
+    const all = Array.from({ length: 65 }, (_, n) => `${name}${n}`);
+    const names = namesInHello(all);
+    assert.ok(names.length > 0 && names.length <= 64);
+    assert.ok(Buffer.byteLength(JSON.stringify(names)) <= 2_001, letter);
+  }
+  const short = ['a', 'b', 'c'];
+  assert.deepEqual(namesInHello(short), short);
 });
 
 void test('an address is a host and a port, also of IPv6, and nothing else', () => {
