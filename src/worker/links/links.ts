@@ -179,6 +179,8 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
       onLost() {
         self().gateway = null;
         self().list = null;
+        // What it wanted then is not what it wants when it is back, until it has said it.
+        self().wishes = null;
         plan();
       },
       onGateways(list) {
