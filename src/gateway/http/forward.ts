@@ -17,6 +17,9 @@ import type { Call, StreamAnswer } from './route.ts';
 
 const CONNECT_MS = 2_000;
 const RETRY_AFTER_S = 1;
+/** Of a refusal that nobody gets: a problem is some hundred bytes. To dial anew is cheaper than to read more. */
+const MAX_DRAINED_BYTES = 64 * 1024;
+const DRAIN_MS = 1_000;
 
 export const FORWARD_RESULTS = ['answered', 'refused', 'unreachable', 'lost', 'left'] as const;
 export type ForwardResult = (typeof FORWARD_RESULTS)[number];
@@ -53,9 +56,11 @@ export interface ForwarderOptions {
 }
 
 type Outcome =
+  /** Perhaps with a refusal. */
   | { readonly type: 'answered'; readonly answer: StreamAnswer }
+  /** Another one may be asked. */
+  | { readonly type: 'refused' }
   /** `again`: another one may be asked. */
-  | { readonly type: 'refused'; readonly answer: StreamAnswer; readonly again: boolean }
   | { readonly type: 'failed'; readonly again: boolean; readonly error: Error };
 
 export function createForwarder({ peers, clock }: ForwarderOptions): Forwarder {
@@ -66,11 +71,7 @@ export function createForwarder({ peers, clock }: ForwarderOptions): Forwarder {
     for (const peer of candidates) {
       const outcome = await attempt(call, peer, passed);
       if (outcome.type === 'answered') return outcome.answer;
-      if (outcome.again) {
-        if (outcome.type === 'refused') outcome.answer.abandon();
-        continue;
-      }
-      if (outcome.type === 'refused') return outcome.answer;
+      if (outcome.type === 'refused' || outcome.again) continue;
       throw new PosternError(
         'gateway_lost',
         'The gateway that this was passed on to was lost before it answered: ask again.',
@@ -126,12 +127,13 @@ export function createForwarder({ peers, clock }: ForwarderOptions): Forwarder {
         settled();
         const hasRefused = answer.headers[REFUSED_HEADER] !== undefined;
         counts[hasRefused ? 'refused' : 'answered'] += 1;
-        const passedBack = answerOf(answer, onward, call, passed, { peer, tookMs: clock.monotonic() - startedAt });
-        resolve(
-          hasRefused
-            ? { type: 'refused', answer: passedBack, again: !isTouched }
-            : { type: 'answered', answer: passedBack },
-        );
+        if (hasRefused && !isTouched) {
+          drain(answer, onward, clock);
+          resolve({ type: 'refused' });
+          return;
+        }
+        const tookMs = clock.monotonic() - startedAt;
+        resolve({ type: 'answered', answer: answerOf(answer, onward, call, passed, { peer, tookMs }) });
       });
       if (passed.body !== null) onward.end(passed.body);
       else if (!hasBody(request)) onward.end();
@@ -171,6 +173,18 @@ const REPLACED: ReadonlySet<string> = new Set(['x-request-id', ...SECRETS]);
 const REPLACED_WITH_BODY: ReadonlySet<string> = new Set([...REPLACED, 'content-length']);
 /** Written anew by this gateway. */
 const NOT_PASSED_BACK: ReadonlySet<string> = new Set(['x-request-id', REFUSED_HEADER]);
+
+/** Reads what nobody gets, so that the connection can carry the next request. */
+function drain(answer: IncomingMessage, onward: ClientRequest, clock: Clock): void {
+  let bytes = 0;
+  const slow = clock.after(DRAIN_MS, () => onward.destroy());
+  onward.once('close', () => slow.cancel());
+  answer.on('error', () => undefined);
+  answer.on('data', (chunk: Buffer) => {
+    bytes += chunk.byteLength;
+    if (bytes > MAX_DRAINED_BYTES) onward.destroy();
+  });
+}
 
 function answerOf(
   answer: IncomingMessage,

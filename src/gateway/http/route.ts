@@ -12,7 +12,7 @@ import type { Logger } from '../../logger.ts';
 import type { PosternError } from '../../errors.ts';
 import { allowOrigin } from './cors.ts';
 import { PUBLIC_ACCESS, type Access, type RouteScope } from './access.ts';
-import { CallerGone, hasBody } from './body.ts';
+import { announcedBytes, CallerGone, hasBody } from './body.ts';
 import { isPeer, refusedHeaders } from './forwarded.ts';
 import {
   PROBLEM_TYPE,
@@ -107,6 +107,8 @@ export interface Desk {
 const CALLER_LEFT = 499;
 /** A refused sender may go on for so long before the connection is cut, so that it reads the answer and not a reset. */
 const LINGER_MS = 2_000;
+/** Of a request of another gateway that is refused before its body is read. */
+const MAX_READ_ON_BYTES = 64 * 1024;
 
 /** A year, for this name alone: what else its domain serves is not ours to say. */
 const STRICT_TRANSPORT = 'max-age=31536000';
@@ -202,7 +204,7 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   const lines = [...headers, 'x-request-id', id];
   if (desk.isHttps && !isPeer(request.socket)) lines.push('strict-transport-security', STRICT_TRANSPORT);
   if (status !== 304 && status !== 204) lines.push('content-length', String(length));
-  if (unread || desk.draining()) lines.push('connection', 'close');
+  if ((unread && !isSoonRead(request)) || desk.draining()) lines.push('connection', 'close');
   response.writeHead(status, lines);
   if (!unread) {
     if (typeof body === 'object' && !(body instanceof Uint8Array)) {
@@ -227,6 +229,10 @@ function write({ request, response, id }: Call, { status, headers, body }: Answe
   request.once('close', done);
   request.resume();
 }
+
+/** Another gateway asks the next one with the same body: what is left of a small one costs less than a new connection. */
+const isSoonRead = (request: IncomingMessage): boolean =>
+  isPeer(request.socket) && (announcedBytes(request) ?? Infinity) <= MAX_READ_ON_BYTES;
 
 function lengthOf(body: Answer['body']): number {
   if (typeof body === 'string') return Buffer.byteLength(body);

@@ -18,6 +18,8 @@ export interface PeerStage extends AttackStage {
   readonly scene: IdentityScene;
   readonly running: RunningHttp;
   readonly port: number;
+  /** Connections of gateways that were let in, so far. */
+  readonly taken: number;
   /** A certificate as gateways have it, of the right authority, with these changes. */
   forge(changes?: Partial<LeafRequest>, now?: number): Promise<ConnectionOptions>;
   /** Asks over TLS with this certificate: the code of the refusal, `no connection`, or `none`. */
@@ -41,11 +43,15 @@ export async function openPeerStage(): Promise<PeerStage> {
   });
   await certificate.start();
   const { service } = running;
+  let taken = 0;
   const listener = createPeerListener({
     host: '127.0.0.1',
     port: 0,
     certificate,
-    onPeer: (socket, id) => service.takePeer(socket, id),
+    onPeer(socket, id) {
+      taken += 1;
+      service.takePeer(socket, id);
+    },
     clock: systemClock,
     logger: silentLogger,
   });
@@ -57,6 +63,9 @@ export async function openPeerStage(): Promise<PeerStage> {
     scene,
     running,
     port,
+    get taken() {
+      return taken;
+    },
     async forge(changes = {}, now = Date.now()) {
       const keyPem = await readFile(join(scene.folder, 'identity', 'ca.key'), 'utf8');
       const names = [{ type: 'url', value: 'postern://gateway/far-1' }] as const;

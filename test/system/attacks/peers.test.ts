@@ -1,13 +1,16 @@
 /** Attacks on what gateways pass on to each other: the internal port, and its header where it must mean nothing. Real TLS and HTTP. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { suite, test } from 'node:test';
-import { Socket } from 'node:net';
+import { Socket, type AddressInfo } from 'node:net';
 import { connect } from 'node:tls';
 import { systemClock } from '../../../src/clock.ts';
 import { createMembers } from '../../../src/gateway/cluster/members.ts';
 import { createPeers } from '../../../src/gateway/cluster/peers.ts';
 import { createForwarder } from '../../../src/gateway/http/forward.ts';
 import { markPeer } from '../../../src/gateway/http/forwarded.ts';
+import type { Call } from '../../../src/gateway/http/route.ts';
 import type { Peers } from '../../../src/gateway/cluster/peer.ts';
 import { createPeerCertificate } from '../../../src/identity/peer-certificate.ts';
 import { makeKeyPem, selfSign } from '../../../src/identity/certificate.ts';
@@ -21,6 +24,11 @@ const INFER = '/v2/models/plants/infer';
 const url = (value: string) => [{ type: 'url', value }] as const;
 const intrude = async (stage: PeerStage, changes: Parameters<PeerStage['forge']>[0], now?: number): Promise<string> =>
   stage.ask(await stage.forge(changes, now), INFER, CALLER);
+
+const loading: PeerStage['running']['fake']['report'] = (model) => {
+  const report = { name: model, version: '1', state: 'loading', kind: 'value', maxRows: 1 } as const;
+  return { report, ready: false, isFree: false };
+};
 
 const strangers: Attack<PeerStage>[] = [
   { name: 'no certificate', expected: 'no connection', attack: (stage) => stage.ask({}, INFER, CALLER) },
@@ -133,11 +141,7 @@ const callers: Attack<PeerStage>[] = [
     name: 'a request that another gateway passed on already, and that nobody here can serve: it goes no further',
     expected: 'no_worker',
     async attack(stage) {
-      const { fake } = stage.running;
-      fake.report = (model) => {
-        const report = { name: model, version: '1', state: 'loading', kind: 'value', maxRows: 1 } as const;
-        return { report, ready: false, isFree: false };
-      };
+      stage.running.fake.report = loading;
       const tls = await stage.forge();
       return stage.ask(tls, INFER, CALLER);
     },
@@ -148,42 +152,55 @@ attackTable('the port for gateways: strangers', openPeerStage, strangers);
 attackTable('the port for gateways: what even a gateway may not ask for', openPeerStage, gateways);
 attackTable('forwarded requests', openPeerStage, callers);
 
+/** Those of the gateway far-1, whose list has these ids at the address of the stage. */
+async function openPeers(stage: PeerStage, ids: readonly string[]) {
+  const certificate = createPeerCertificate({
+    id: 'far-1',
+    identity: stage.scene.identity,
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  await certificate.start();
+  const serves = { model: 'plants', version: '1', sessions: 1, freeRows: 1, inFlightJobs: 0 };
+  const summary = JSON.stringify({ sessions: 1, models: [['plants', '1', 1, 1, 0]] });
+  const row = (id: string) => {
+    const own = { id, release: '', state: 'serving', tunnelAddress: null, joinedAt: 0, ageMs: 0, summary } as const;
+    return { ...own, peerAddress: `127.0.0.1:${stage.port}` };
+  };
+  const rows = ids.map(row);
+  const members = createMembers({
+    self: 'far-1',
+    release: '',
+    store: {
+      members: {
+        beat: () => Promise.resolve(rows),
+        read: () => Promise.resolve(rows),
+        leave: () => Promise.resolve(),
+        announce: () => undefined,
+      },
+    },
+    summary: () => ({ sessions: 0, models: [serves] }),
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  await members.join({ tunnelAddress: null, peerAddress: null });
+  const peers = createPeers({ members, certificate, clock: systemClock, logger: silentLogger });
+  return {
+    peers,
+    async close() {
+      peers.stop();
+      await members.leave();
+      await certificate.stop();
+    },
+  };
+}
+
 void suite('who is dialled', () => {
   test('the right address with another gateway behind it gets nothing', async () => {
     const stage = await openPeerStage();
-    const certificate = createPeerCertificate({
-      id: 'far-1',
-      identity: stage.scene.identity,
-      clock: systemClock,
-      logger: silentLogger,
-    });
-    await certificate.start();
-    const serves = { model: 'plants', version: '1', sessions: 1, freeRows: 1, inFlightJobs: 0 };
-    const summary = JSON.stringify({ sessions: 1, models: [['plants', '1', 1, 1, 0]] });
-    const row = (id: string) => {
-      const own = { id, release: '', state: 'serving', tunnelAddress: null, joinedAt: 0, ageMs: 0, summary } as const;
-      return { ...own, peerAddress: `127.0.0.1:${stage.port}` };
-    };
-    const rows = [row('somebody-else'), row('near')];
-    const members = createMembers({
-      self: 'far-1',
-      release: '',
-      store: {
-        members: {
-          beat: () => Promise.resolve(rows),
-          read: () => Promise.resolve(rows),
-          leave: () => Promise.resolve(),
-          announce: () => undefined,
-        },
-      },
-      summary: () => ({ sessions: 0, models: [serves] }),
-      clock: systemClock,
-      logger: silentLogger,
-    });
-    await members.join({ tunnelAddress: null, peerAddress: null });
-    const peers = createPeers({ members, certificate, clock: systemClock, logger: silentLogger });
+    const far = await openPeers(stage, ['somebody-else', 'near']);
     const outcomes = new Map<string, string>();
-    for (const peer of peers.choose('plants', null, 'none')) {
+    for (const peer of far.peers.choose('plants', null, 'none')) {
       const headers = Object.entries({ ...CALLER, host: 'x' }).flat();
       const asked = peer.request('plants', { method: 'POST', path: INFER, headers });
       const outcome = await new Promise<string>((resolve) => {
@@ -195,10 +212,34 @@ void suite('who is dialled', () => {
     }
     assert.match(outcomes.get('somebody-else') ?? '', /is not the gateway somebody-else/);
     assert.equal(outcomes.get('near'), '400', 'an inference without a body');
-    peers.stop();
-    await members.leave();
-    await certificate.stop();
+    await far.close();
     await stage.close();
+  });
+
+  test('a refusal that nobody gets leaves the connection for the next request', async (t) => {
+    const stage = await openPeerStage();
+    t.after(() => stage.close());
+    stage.running.fake.report = loading;
+    const far = await openPeers(stage, ['near']);
+    t.after(() => far.close());
+    const forwarder = createForwarder({ peers: far.peers, clock: systemClock });
+    const passed = { model: 'plants', body: Buffer.from('{}'), repeatable: true };
+    const server = createServer((request, response) => {
+      const access = { caller: 'key-1', admin: false, models: null, maxUndecidedJobs: null };
+      const call = { request, response, access, id: 'x' } as unknown as Call;
+      void forwarder
+        .instead(call, { version: null, room: 'none' }, passed)
+        ?.then((answer) => response.end(String(answer?.status ?? 'nobody')));
+    });
+    server.listen(0, '127.0.0.1');
+    t.after(() => server.close().closeAllConnections());
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${INFER}`;
+    for (const count of [1, 2, 3]) {
+      assert.equal(await (await fetch(url, { method: 'POST', body: '{}' })).text(), 'nobody');
+      assert.equal(forwarder.counts.refused, count);
+    }
+    assert.equal(stage.taken, 1);
   });
 
   test('nobody, for a request that was passed on already', async () => {
