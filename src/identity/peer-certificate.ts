@@ -38,8 +38,16 @@ export function createPeerCertificate({ id, identity, clock, logger }: PeerCerti
   let tls: PeerTls | null = null;
   let renewing: Timer | undefined;
   let endTls: () => void = () => undefined;
+  let last: Promise<void> = Promise.resolve();
 
-  async function make(): Promise<void> {
+  /** One after another: one of an older authority must not replace a newer one. */
+  function make(): Promise<void> {
+    const made = last.then(makeNow);
+    last = made.catch(() => undefined);
+    return made;
+  }
+
+  async function makeNow(): Promise<void> {
     const { authorities, tls: tunnel } = identity.pki;
     const [present] = authorities;
     if (present === undefined) return;
