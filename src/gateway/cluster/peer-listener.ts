@@ -15,7 +15,7 @@ import { listenAt } from '../door.ts';
 /** While a release is switched two processes of one machine are beside each other, and one that was killed keeps its port for a moment. */
 export const PEER_PORTS = 16;
 const HANDSHAKE_MS = 5_000;
-/** Fifty gateways with forty connections each; one in need of more waits for one that is free. */
+/** Fifty gateways with forty connections each. More are closed at once, and who dialled asks another one. */
 const MAX_CONNECTIONS = 2_048;
 
 export interface PeerListenerOptions {

@@ -5,6 +5,8 @@ import type { Room } from '../room.ts';
 /** A gateway of this installation that takes what this one cannot serve. */
 export interface Peer {
   readonly id: string;
+  /** false: it has as many requests of this gateway as there may be, and one more would wait for the end of another. */
+  readonly hasRoom: boolean;
   /** Over mutual TLS, on a connection that may have carried others. `model`: whose rows it will take there. */
   request(model: string, options: PeerRequest): ClientRequest;
 }

@@ -4,7 +4,7 @@
  */
 import type { ClientRequest } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
-import { connect, type ConnectionOptions, type PeerCertificate as ShownCertificate } from 'node:tls';
+import { connect, type ConnectionOptions, type PeerCertificate as ShownCertificate, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import type { PeerCertificate } from '../../identity/peer-certificate.ts';
@@ -16,7 +16,7 @@ import type { MemberList } from './members.ts';
 import type { Peer, Peers } from './peer.ts';
 import { peerContext } from './peer-listener.ts';
 
-/** To one gateway at once. Beyond it requests wait for a connection that is free. */
+/** To one gateway at once, each with a request. Beyond it another one is asked: a queue would be longer than its caller's patience. */
 const MAX_CONNECTIONS = 256;
 const MAX_IDLE = 32;
 /** For one request: of more the caller had better ask again. */
@@ -25,6 +25,7 @@ const MAX_ASKED = 3;
 const MAX_ASKED_FOR_JOB = 64;
 /** Whether a gateway that vanished from the list still lives. */
 const PROBE_MS = 2_000;
+const PROBE_EVERY_MS = 5_000;
 
 export interface PeersOptions {
   readonly members: MemberList;
@@ -36,6 +37,8 @@ export interface PeersOptions {
 interface Known {
   readonly address: string;
   agent: Agent;
+  /** With the certificates before, while something runs on their connections. */
+  readonly former: Set<Agent>;
   readonly open: Map<string, number>;
 }
 
@@ -69,8 +72,8 @@ export function createPeers({ members, certificate, clock, logger }: PeersOption
   function knownOf(id: string, address: string): Known {
     const before = known.get(id);
     if (before?.address === address) return before;
-    before?.agent.destroy();
-    const made: Known = { address, agent: agentOf(id), open: new Map() };
+    if (before !== undefined) end(before);
+    const made: Known = { address, agent: agentOf(id), former: new Set(), open: new Map() };
     known.set(id, made);
     return made;
   }
@@ -84,6 +87,10 @@ export function createPeers({ members, certificate, clock, logger }: PeersOption
   function peerOf({ id, peerAddress }: Member): Peer {
     return {
       id,
+      get hasRoom() {
+        const one = known.get(id);
+        return one?.address !== peerAddress || running(one) < MAX_CONNECTIONS;
+      },
       request(model, options) {
         const one = knownOf(id, peerAddress!);
         const made: ClientRequest = httpsRequest({
@@ -113,21 +120,34 @@ export function createPeers({ members, certificate, clock, logger }: PeersOption
       ? []
       : members.others.filter(({ state, peerAddress }) => state === 'serving' && peerAddress !== null);
 
+  const isListed = (id: string): boolean => members.others.some((member) => member.id === id);
+
   /** A gateway that died without a word leaves connections on which nothing ever comes. One that was only cut from the database lives. */
   async function lookAfter(id: string, one: Known): Promise<void> {
-    const lives = await probe(dialled(one.address), tlsOf(id), clock);
-    if (lives || known.get(id) !== one || members.others.some((member) => member.id === id)) return;
+    const lives = one.open.size > 0 && (await probe(dialled(one.address), tlsOf(id), clock));
+    if (lives || known.get(id) !== one || isListed(id)) return;
     logger.info('connections to a gateway that is gone are dropped', { gateway: id });
     known.delete(id);
-    one.agent.destroy();
+    end(one);
   }
 
-  const endMembers = members.onChange(() => {
-    for (const [id, one] of known) if (!members.others.some((member) => member.id === id)) void lookAfter(id, one);
-  });
+  const lookAfterAll = (): void => {
+    for (const [id, one] of known) if (!isListed(id)) void lookAfter(id, one);
+  };
+  const endMembers = members.onChange(lookAfterAll);
+  // One that lives may die later, when no list changes any more.
+  const looking = clock.every(PROBE_EVERY_MS, lookAfterAll);
   const endTls = certificate.onTls(() => {
-    // What runs on the old connections goes on.
-    for (const [id, one] of known) one.agent = agentOf(id);
+    for (const [id, one] of known) {
+      // What runs on the old connections goes on.
+      one.former.add(one.agent);
+      one.agent = agentOf(id);
+      for (const agent of one.former) {
+        if (Object.keys(agent.sockets).length > 0) continue;
+        one.former.delete(agent);
+        agent.destroy();
+      }
+    }
   });
 
   return {
@@ -152,10 +172,22 @@ export function createPeers({ members, certificate, clock, logger }: PeersOption
     stop() {
       endMembers();
       endTls();
-      for (const { agent } of known.values()) agent.destroy();
+      looking.cancel();
+      for (const one of known.values()) end(one);
       known.clear();
     },
   };
+}
+
+/** With what runs on them. */
+function end({ agent, former }: Known): void {
+  for (const one of [agent, ...former]) one.destroy();
+}
+
+function running({ open }: Known): number {
+  let requests = 0;
+  for (const count of open.values()) requests += count;
+  return requests;
 }
 
 function dialled(address: string): { readonly host: string; readonly port: number } {
@@ -171,13 +203,24 @@ function refusalOf({ subjectaltname, ext_key_usage: purposes }: ShownCertificate
 
 function probe(at: { host: string; port: number }, tls: ConnectionOptions, clock: Clock): Promise<boolean> {
   return new Promise((resolve) => {
-    const end = (lives: boolean): void => {
+    let socket: TLSSocket;
+    try {
+      socket = connect({ ...at, ...tls });
+    } catch {
+      // What another gateway wrote of itself need not be an address.
+      resolve(false);
+      return;
+    }
+    const timer = clock.after(PROBE_MS, () => socket.destroy());
+    socket.once('secureConnect', () => {
+      resolve(true);
+      // Not cut: to the other end that would be a handshake that failed.
+      socket.end();
+    });
+    socket.on('error', () => undefined);
+    socket.once('close', () => {
       timer.cancel();
-      socket.destroy();
-      resolve(lives);
-    };
-    const timer = clock.after(PROBE_MS, () => end(false));
-    const socket = connect({ ...at, ...tls }, () => end(true));
-    socket.on('error', () => end(false));
+      resolve(false);
+    });
   });
 }

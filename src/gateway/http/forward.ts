@@ -6,7 +6,7 @@
  * begin; when it was lost, only if doing the work twice harms nobody. Never once a streamed body has been read from.
  */
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from '../../clock.ts';
+import type { Clock, Timer } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import type { Peer, Peers } from '../cluster/peer.ts';
 import type { Room } from '../room.ts';
@@ -66,9 +66,10 @@ type Outcome =
 export function createForwarder({ peers, clock }: ForwarderOptions): Forwarder {
   const counts: Record<ForwardResult, number> = { answered: 0, refused: 0, unreachable: 0, lost: 0, left: 0 };
 
-  /** Asks one after another. null: all of them refused or could not be reached, and the request is as it came. */
+  /** Asks one after another. null: all of them refused, could not be reached or have no room, and the request is as it came. */
   async function ask(call: Call, candidates: readonly Peer[], passed: Passed): Promise<StreamAnswer | null> {
     for (const peer of candidates) {
+      if (!peer.hasRoom) continue;
       const outcome = await attempt(call, peer, passed);
       if (outcome.type === 'answered') return outcome.answer;
       if (outcome.type === 'refused' || outcome.again) continue;
@@ -92,9 +93,9 @@ export function createForwarder({ peers, clock }: ForwarderOptions): Forwarder {
       });
       let state: 'dialling' | 'sent' | 'answered' = 'dialling';
       let isTouched = false;
-      const slow = clock.after(CONNECT_MS, () => onward.destroy(new Error(`no connection within ${CONNECT_MS} ms`)));
+      let slow: Timer | undefined;
       const connected = (): void => {
-        slow.cancel();
+        slow?.cancel();
         state = 'sent';
         if (passed.body !== null || !hasBody(request)) return;
         isTouched = true;
@@ -103,18 +104,22 @@ export function createForwarder({ peers, clock }: ForwarderOptions): Forwarder {
       const left = (): void => {
         counts.left += 1;
         state = 'answered';
-        slow.cancel();
+        slow?.cancel();
         onward.destroy();
         reject(new CallerGone('the caller left while its request was at another gateway'));
       };
       const settled = (): void => {
-        slow.cancel();
+        slow?.cancel();
         response.off('close', left);
       };
       response.once('close', left);
       onward.once('socket', (socket) => {
-        if (onward.reusedSocket) connected();
-        else socket.once('secureConnect', connected);
+        if (onward.reusedSocket) {
+          connected();
+          return;
+        }
+        socket.once('secureConnect', connected);
+        slow = clock.after(CONNECT_MS, () => onward.destroy(new Error(`no connection within ${CONNECT_MS} ms`)));
       });
       onward.on('error', (error) => {
         if (state === 'answered') return;

@@ -20,6 +20,8 @@ export interface PeerStage extends AttackStage {
   readonly port: number;
   /** Connections of gateways that were let in, so far. */
   readonly taken: number;
+  /** From now on nobody new is let in. */
+  closeDoor(): void;
   /** A certificate as gateways have it, of the right authority, with these changes. */
   forge(changes?: Partial<LeafRequest>, now?: number): Promise<ConnectionOptions>;
   /** Asks over TLS with this certificate: the code of the refusal, `no connection`, or `none`. */
@@ -66,6 +68,7 @@ export async function openPeerStage(): Promise<PeerStage> {
     get taken() {
       return taken;
     },
+    closeDoor: () => listener.close(),
     async forge(changes = {}, now = Date.now()) {
       const keyPem = await readFile(join(scene.folder, 'identity', 'ca.key'), 'utf8');
       const names = [{ type: 'url', value: 'postern://gateway/far-1' }] as const;

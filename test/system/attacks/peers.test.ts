@@ -6,18 +6,17 @@ import { suite, test } from 'node:test';
 import { Socket, type AddressInfo } from 'node:net';
 import { connect } from 'node:tls';
 import { systemClock } from '../../../src/clock.ts';
-import { createMembers } from '../../../src/gateway/cluster/members.ts';
-import { createPeers } from '../../../src/gateway/cluster/peers.ts';
 import { createForwarder } from '../../../src/gateway/http/forward.ts';
 import { markPeer } from '../../../src/gateway/http/forwarded.ts';
 import type { Call } from '../../../src/gateway/http/route.ts';
 import type { Peers } from '../../../src/gateway/cluster/peer.ts';
-import { createPeerCertificate } from '../../../src/identity/peer-certificate.ts';
 import { makeKeyPem, selfSign } from '../../../src/identity/certificate.ts';
 import { createKey } from '../../../src/identity/keys/records.ts';
+import { createPeerCertificate } from '../../../src/identity/peer-certificate.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { DAY_MS, openIdentityScene } from '../../support/identity-scene.ts';
 import { attackTable, type Attack } from './attack.ts';
+import { openFarGateway } from './far-gateway.ts';
 import { CALLER, openPeerStage, type PeerStage } from './peer-stage.ts';
 
 const INFER = '/v2/models/plants/infer';
@@ -152,53 +151,10 @@ attackTable('the port for gateways: strangers', openPeerStage, strangers);
 attackTable('the port for gateways: what even a gateway may not ask for', openPeerStage, gateways);
 attackTable('forwarded requests', openPeerStage, callers);
 
-/** Those of the gateway far-1, whose list has these ids at the address of the stage. */
-async function openPeers(stage: PeerStage, ids: readonly string[]) {
-  const certificate = createPeerCertificate({
-    id: 'far-1',
-    identity: stage.scene.identity,
-    clock: systemClock,
-    logger: silentLogger,
-  });
-  await certificate.start();
-  const serves = { model: 'plants', version: '1', sessions: 1, freeRows: 1, inFlightJobs: 0 };
-  const summary = JSON.stringify({ sessions: 1, models: [['plants', '1', 1, 1, 0]] });
-  const row = (id: string) => {
-    const own = { id, release: '', state: 'serving', tunnelAddress: null, joinedAt: 0, ageMs: 0, summary } as const;
-    return { ...own, peerAddress: `127.0.0.1:${stage.port}` };
-  };
-  const rows = ids.map(row);
-  const members = createMembers({
-    self: 'far-1',
-    release: '',
-    store: {
-      members: {
-        beat: () => Promise.resolve(rows),
-        read: () => Promise.resolve(rows),
-        leave: () => Promise.resolve(),
-        announce: () => undefined,
-      },
-    },
-    summary: () => ({ sessions: 0, models: [serves] }),
-    clock: systemClock,
-    logger: silentLogger,
-  });
-  await members.join({ tunnelAddress: null, peerAddress: null });
-  const peers = createPeers({ members, certificate, clock: systemClock, logger: silentLogger });
-  return {
-    peers,
-    async close() {
-      peers.stop();
-      await members.leave();
-      await certificate.stop();
-    },
-  };
-}
-
 void suite('who is dialled', () => {
   test('the right address with another gateway behind it gets nothing', async () => {
     const stage = await openPeerStage();
-    const far = await openPeers(stage, ['somebody-else', 'near']);
+    const far = await openFarGateway(stage, ['somebody-else', 'near']);
     const outcomes = new Map<string, string>();
     for (const peer of far.peers.choose('plants', null, 'none')) {
       const headers = Object.entries({ ...CALLER, host: 'x' }).flat();
@@ -220,7 +176,7 @@ void suite('who is dialled', () => {
     const stage = await openPeerStage();
     t.after(() => stage.close());
     stage.running.fake.report = loading;
-    const far = await openPeers(stage, ['near']);
+    const far = await openFarGateway(stage, ['near']);
     t.after(() => far.close());
     const forwarder = createForwarder({ peers: far.peers, clock: systemClock });
     const passed = { model: 'plants', body: Buffer.from('{}'), repeatable: true };
