@@ -12,6 +12,9 @@ export const FORWARDED_HEADER = 'x-postern-forwarded';
 /** On an answer: this gateway did not begin with it, so that another one may. The value is the code of the refusal. */
 export const REFUSED_HEADER = 'x-postern-refused';
 
+/** What a gateway adds to the headers of a request at most: of a key for 64 models, the most that it can name, 6 KiB, and some short ones. */
+export const MAX_ADDED_BYTES = 8 * 1024;
+
 /** Refusals from before anything of the request was worked on. */
 const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set(['no_worker', 'draining', 'maintenance', 'model_not_found']);
 /** All that one gateway asks another one for. */

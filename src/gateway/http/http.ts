@@ -45,7 +45,7 @@ import { pageRoutes } from './pages.ts';
 import { predictionRoutes } from './predictions.ts';
 import { sendProblem, type Desk, type Route } from './route.ts';
 import { ANY_METHODS, createBaseOf, register } from './register.ts';
-import { createApp } from './server.ts';
+import { createApp, givePeer } from './server.ts';
 import { openAiRoutes } from './services/openai.ts';
 import { serviceRoutes } from './services/routes.ts';
 import { loadWebApp } from './web-app.ts';
@@ -331,7 +331,7 @@ export function createHttpService(options: HttpServiceOptions): HttpService {
     },
     takePeer(socket, id) {
       markPeer(socket, id);
-      app?.server.emit('connection', socket);
+      if (app !== null) givePeer(app.server, socket, config);
     },
     emptied: () => connections.gone(),
     get connectionCount() {

@@ -6,7 +6,7 @@ import Fastify, { LogController, type FastifyInstance, type FastifyReply, type F
 import { PosternError } from '../../errors.ts';
 import type { HttpConfig } from '../config.ts';
 import { announcedBytes } from './body.ts';
-import { FORWARDED_HEADER, isPeer } from './forwarded.ts';
+import { FORWARDED_HEADER, isPeer, MAX_ADDED_BYTES } from './forwarded.ts';
 import { isPrivate, takeCaller } from './late.ts';
 import { problem, sendProblem, type Desk } from './route.ts';
 
@@ -33,6 +33,23 @@ export function createApp(config: HttpConfig, desk: Desk): FastifyInstance {
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   app.setErrorHandler((thrown, request, reply) => refuse(thrown, request, reply, desk));
   return app;
+}
+
+/**
+ * Headers that were let in where the request arrived must not be too large here for what was added to them. Node reads the limit of a
+ * connection when it is given it, and not again: those of callers keep theirs.
+ */
+export function givePeer(
+  server: Server & { maxHeaderSize?: number },
+  socket: Socket,
+  { maxHeaderBytes }: HttpConfig,
+): void {
+  server.maxHeaderSize = maxHeaderBytes + MAX_ADDED_BYTES;
+  try {
+    server.emit('connection', socket);
+  } finally {
+    server.maxHeaderSize = maxHeaderBytes;
+  }
 }
 
 /** What Fastify refuses by itself: addresses that cannot be decoded, and the like. */

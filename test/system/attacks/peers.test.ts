@@ -7,7 +7,7 @@ import { Socket, type AddressInfo } from 'node:net';
 import { connect } from 'node:tls';
 import { systemClock } from '../../../src/clock.ts';
 import { createForwarder } from '../../../src/gateway/http/forward.ts';
-import { markPeer } from '../../../src/gateway/http/forwarded.ts';
+import { encodeAccess, FORWARDED_HEADER, markPeer } from '../../../src/gateway/http/forwarded.ts';
 import type { Call } from '../../../src/gateway/http/route.ts';
 import type { Peers } from '../../../src/gateway/cluster/peer.ts';
 import { makeKeyPem, selfSign } from '../../../src/identity/certificate.ts';
@@ -196,6 +196,26 @@ void suite('who is dialled', () => {
       assert.equal(forwarder.counts.refused, count);
     }
     assert.equal(stage.taken, 1);
+  });
+
+  test('headers that a gateway lets in are not too large for the next one', async (t) => {
+    const stage = await openPeerStage();
+    t.after(() => stage.close());
+    const named = Array.from({ length: 64 }, (_, n) => `${n}`.padStart(64, 'm'));
+    const models = new Set(['plants', ...named.slice(1)]);
+    const access = encodeAccess({ caller: 'k'.repeat(200), admin: false, models, maxUndecidedJobs: 1_000_000 });
+    const tls = await stage.forge();
+    const large = { 'x-large': 'x'.repeat(16_000) };
+    const plain = async (headers: Record<string, string>): Promise<number> =>
+      (await fetch(`${stage.running.base}${INFER}`, { method: 'POST', headers })).status;
+    assert.equal(await plain(large), 400, 'an inference without a body');
+    assert.equal(
+      await stage.ask(tls, INFER, { ...large, [FORWARDED_HEADER]: access }),
+      await stage.ask(tls, INFER, CALLER),
+    );
+    const tooLarge = { ...CALLER, 'x-large': 'x'.repeat(32_000) };
+    assert.equal(await stage.ask(tls, INFER, tooLarge), 'headers_too_large');
+    assert.equal(await plain({ 'x-large': 'x'.repeat(17_000) }), 431, 'those of callers have the limit that they had');
   });
 
   test('nobody, for a request that was passed on already', async () => {
