@@ -76,7 +76,7 @@ export function createEngine(options: EngineOptions): Engine {
   const maxUndecidedJobsOfKey = options.maxUndecidedJobsOfKey ?? null;
   const nextId = createIds(clock, options.randomBytes ?? cryptoBytes);
   const sessions = new Map<SessionId, GatewaySession>();
-  const waiters = createWaiters({ clock, maxWaiters: options.maxWaiters ?? 10_000 });
+  const waiters = createWaiters({ clock, maxWaiters: options.maxWaiters ?? 10_000, fault: store.fault });
   const counters = createTotals();
   const rates = new Map<string, ServiceRate>();
   const observers = new Set<(job: Job) => void>();

@@ -14,11 +14,13 @@ export interface StoreHealth {
   look(): Promise<boolean>;
 }
 
-export function createStoreHealth(store: Pick<Store, 'probe'>, logger: Logger): StoreHealth {
+export function createStoreHealth(store: Pick<Store, 'probe' | 'fault'>, logger: Logger): StoreHealth {
   let fault: PosternError | null = null;
 
   function failed(step: string, error: unknown): void {
     const known = toPosternError(error);
+    // Whoever is refused for what the store knows of itself brings no news, and when that is over, it is over.
+    if (store.fault?.()?.message === known.message) return;
     logger.error('the store failed', { step, error: known.message });
     if (known.code !== 'storage_full' && known.code !== 'storage_failed') return;
     if (fault === null) logger.error('the gateway is not ready: its store does not work', { code: known.code });
@@ -27,11 +29,11 @@ export function createStoreHealth(store: Pick<Store, 'probe'>, logger: Logger): 
 
   return {
     get fault() {
-      return fault;
+      return fault ?? store.fault?.() ?? null;
     },
     failed,
     async look() {
-      if (fault === null) return true;
+      if (fault === null) return (store.fault?.() ?? null) === null;
       try {
         await store.probe();
       } catch (error) {

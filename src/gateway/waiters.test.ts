@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { createManualClock } from '../../test/support/manual-clock.ts';
 import type { Job } from '../dispatch/job.ts';
+import { createIds } from '../dispatch/id.ts';
+import { PosternError } from '../errors.ts';
 import { createWaiters } from './waiters.ts';
 
 const decided = (id: string): Job => ({ id, status: 'succeeded' }) as Job;
@@ -63,4 +66,22 @@ test('waiting for no time is no wait', async () => {
   const waiters = createWaiters({ clock, maxWaiters: 1 });
   assert.equal(await waiters.wait('a', 0), null);
   assert.equal(clock.timerCount, 0);
+});
+
+test('who waits for what is recorded is let go while the store is cut off; what is not recorded needs no store', async () => {
+  const clock = createManualClock();
+  let fault: PosternError | null = null;
+  const waiters = createWaiters({ clock, maxWaiters: 10, fault: () => fault });
+  const nextId = createIds(clock, randomBytes);
+  const [recorded, unrecorded] = [nextId(true), nextId(false)];
+  const letGo = waiters.wait(recorded, 60_000);
+  const kept = waiters.wait(unrecorded, 60_000);
+  clock.advance(1_000);
+  assert.equal(waiters.size, 2);
+  fault = new PosternError('storage_failed', 'silence');
+  clock.advance(100);
+  assert.equal(await letGo, null);
+  assert.equal(waiters.size, 1);
+  waiters.decided(decided(unrecorded));
+  assert.equal((await kept)?.id, unrecorded);
 });

@@ -4,6 +4,8 @@
  */
 import type { Clock, Timer } from '../clock.ts';
 import { PosternError } from '../errors.ts';
+import type { Store } from '../store/store.ts';
+import { isUnrecorded } from '../dispatch/id.ts';
 import type { Job, JobId } from '../dispatch/job.ts';
 
 /** What a waiter holds on to: through it the whole request. */
@@ -28,11 +30,13 @@ export interface WaitersOptions {
   readonly clock: Clock;
   /** More at once are refused with overloaded. */
   readonly maxWaiters: number;
+  /** Of the store: while there is one, nothing is heard of recorded jobs, and who waits for one is better off elsewhere. */
+  readonly fault?: Store['fault'] | undefined;
 }
 
 const TICK_MS = 100;
 
-export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
+export function createWaiters({ clock, maxWaiters, fault }: WaitersOptions) {
   const byJob = new Map<JobId, Waiter | Set<Waiter>>();
   const all = new Set<Waiter>();
   let timer: Timer | null = null;
@@ -55,7 +59,8 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
       timer?.cancel();
       timer = null;
     }
-    for (const waiter of all) if (waiter.until <= now) answer(waiter, null);
+    const isCutOff = (fault?.() ?? null) !== null;
+    for (const waiter of all) if (waiter.until <= now || (isCutOff && !isUnrecorded(waiter.id))) answer(waiter, null);
   }
 
   return {
@@ -65,7 +70,7 @@ export function createWaiters({ clock, maxWaiters }: WaitersOptions) {
     /** The jobs that somebody waits for. */
     awaited: (): Iterable<JobId> => byJob.keys(),
     isAwaited: (id: JobId): boolean => byJob.has(id),
-    /** Resolves with the decided job, or with null when the time is over, the signal is aborted, or everything stops. */
+    /** Resolves with the decided job, or with null when the time is over, the signal is aborted, the store is cut off, or everything stops. */
     wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
       if (timeoutMs <= 0 || signal?.aborted) return Promise.resolve(null);
       if (all.size >= maxWaiters) {

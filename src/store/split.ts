@@ -192,6 +192,7 @@ export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOp
     queuePosition: (id) => homeOf(id).queuePosition(id),
     // Of what is not recorded nobody is told: its caller is on the line.
     deliveries: recorded.deliveries,
+    ...(recorded.fault === undefined ? {} : { fault: recorded.fault }),
     ...(recorded.onHint === undefined ? {} : { onHint: recorded.onHint }),
     ...(recorded.files === undefined ? {} : { files: recorded.files }),
     ...(recorded.members === undefined ? {} : { members: recorded.members }),

@@ -99,6 +99,8 @@ export type StoreHint =
 export interface Store extends Service {
   /** True when an accepted job survives the death of this process. */
   readonly durable: boolean;
+  /** What keeps callers from being served, where the driver knows before a call has failed; null: nothing. */
+  readonly fault?: () => PosternError | null;
   submit(jobs: readonly SubmittedJob[]): Promise<SubmitOutcome[]>;
   /** Takes waiting jobs for sessions: starting → processing, attempt + 1, fence set. Highest priority, then by caller
    * (start-time fair queueing), then oldest. One answer per request, in the same order. */

@@ -124,7 +124,9 @@ export function predictionRoutes(options: PredictionRoutesOptions): Route[] {
     const base = baseOf(call);
     const location = `${base}/v1/predictions/${job.id}`;
     if (!TERMINAL.has(job.status)) {
-      const body = renderPrediction(job, { base, queuePosition: await positionOf(job) });
+      // It is recorded: its id is owed, its place in the line is not.
+      const queuePosition = await positionOf(job)?.catch(() => null);
+      const body = renderPrediction(job, { base, queuePosition: queuePosition ?? null });
       return json(202, body, ['location', location]);
     }
     if (job.error !== null && isInputFault(job)) {

@@ -14,6 +14,7 @@ import { sleep, type Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import { InDoubt, isAftermath, toStorageError } from './errors.ts';
+import type { Listener } from './liveness.ts';
 
 export interface Statement {
   readonly text: string;
@@ -37,6 +38,8 @@ export interface ConnectionOptions {
   readonly connectMs: number;
   /** How long one answer may take. */
   readonly answerMs: number;
+  /** Is told what is asked and heard. */
+  readonly listener?: Listener;
   /** Runs on every new connection, before anything else does. */
   readonly onConnect?: (run: Run) => Promise<void>;
   /** What is said on the channels that this connection listens to. */
@@ -87,7 +90,7 @@ interface Live {
 }
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { clock, meter, connectMs, answerMs } = options;
+  const { clock, meter, connectMs, answerMs, listener } = options;
   let live: Live | null = null;
   let connecting: Promise<Live> | null = null;
   const stopping = new AbortController();
@@ -132,6 +135,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       lost(one);
       throw new PosternError('storage_failed', 'the connection to the database was lost at once');
     }
+    listener?.heard();
     live = one;
     return one;
   }
@@ -166,6 +170,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       );
       const answers = await Promise.allSettled(queries);
       const errors = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
+      if (!one.isLost) listener?.heard();
       if (errors.length > 0) throw errors.find((error) => !isAftermath(error)) ?? errors[0];
       return answers.map((answer) => (answer as PromiseFulfilledResult<{ rows: unknown[][] }>).value.rows);
     } catch (error) {
@@ -179,10 +184,12 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   async function counted<T>(work: () => Promise<T>): Promise<T> {
     busy += 1;
+    const answered = listener?.asked();
     try {
       return await work();
     } finally {
       busy -= 1;
+      answered?.();
     }
   }
 

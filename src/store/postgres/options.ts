@@ -20,6 +20,8 @@ export interface PostgresStoreOptions extends Partial<DiskLimits> {
   /** How long a call waits for a connection, and then for its answer. */
   readonly connectMs?: number;
   readonly answerMs?: number;
+  /** How long a caller waits at most while nothing at all is heard of the database. */
+  readonly silentMs?: number;
   /** Tests bring their own time: what the wall clock and the clock of leases say instead of the database's. */
   readonly time?: Pick<Clock, 'now' | 'monotonic'>;
   readonly meter?: Meter;

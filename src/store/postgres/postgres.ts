@@ -22,12 +22,13 @@ import { createEnds, type EndItem } from './ends.ts';
 import { createFailedInputs } from './failed-inputs.ts';
 import { createFiles } from './files.ts';
 import { createHints } from './hints.ts';
+import { createLiveness } from './liveness.ts';
 import { createMembers } from './members.ts';
 import { migrate, schemaState } from './migrate.ts';
 import { SLOTS, type PostgresStoreOptions, type Times } from './options.ts';
 import { createOutbox } from './outbox.ts';
 import { createPayloads } from './payloads.ts';
-import { createRead, createReads } from './reads.ts';
+import { createRead, createReads, type Read } from './reads.ts';
 import { toJob, toRows } from './rows.ts';
 import { createSubmits } from './submits.ts';
 import { createSweeps } from './sweeps.ts';
@@ -35,6 +36,8 @@ import { createTurns } from './turns.ts';
 
 const CONNECT_MS = 5_000;
 const ANSWER_MS = 15_000;
+/** With a health check's second or two, callers are with another gateway within 5 s. */
+const SILENT_MS = 3_000;
 const READERS = 3;
 const WRITERS = 3;
 const NOTHING_CLAIMED: Claimed = { jobs: [], leftRows: 0, soloJobs: 0 };
@@ -46,12 +49,20 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     now: () => (time ? time.now() : null),
     lease: () => (time ? Math.floor(time.monotonic()) : null),
   };
+  const liveness = createLiveness({
+    clock,
+    logger,
+    silentMs: options.silentMs ?? SILENT_MS,
+    ping: () => read('SELECT 1'),
+  });
+  const { unlessSilent } = liveness;
   const wire = {
     url: options.url,
     clock,
     meter: options.meter ?? { statements: 0, transactions: 0 },
     connectMs: options.connectMs ?? CONNECT_MS,
     answerMs: options.answerMs ?? ANSWER_MS,
+    listener: liveness,
   };
   /** One for each writing connection: see `migrations/0001-tables.sql`. */
   const slot = randomInt(SLOTS / WRITERS) * WRITERS;
@@ -60,7 +71,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
   const claimer = createConnection({ ...wire, onConnect: (run) => claims.fence(run) });
   const submitter = createConnection(wire);
   const readers = Array.from({ length: READERS }, () => createConnection(wire));
-  const read = createRead(readers, clock);
+  const read: Read = createRead(readers, clock);
   const payloads = createPayloads(blobs);
   const reads = createReads(read, payloads, times);
   const ends = createEnds(limits, times, slot);
@@ -149,6 +160,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
       hints.start();
     },
     async stop() {
+      liveness.stop();
       await collector?.stop();
       await Promise.all([turns.close(), submits.close()]);
       await hints.stop();
@@ -161,8 +173,9 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
   return {
     ...service,
     durable: true,
+    fault: liveness.fault,
     async submit(jobs) {
-      const outcomes = await submits.submit(jobs);
+      const outcomes = await unlessSilent(() => submits.submit(jobs));
       hints.waiting(outcomes.flatMap((outcome) => (outcome.type === 'accepted' ? [outcome.job.model] : [])));
       return outcomes;
     },
@@ -187,7 +200,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
       return outcomes;
     },
     async cancel(id) {
-      const job = await sweeps.cancel(id);
+      const job = await unlessSilent(() => sweeps.cancel(id));
       if (job !== null) cameBack([job]);
       return job;
     },
@@ -214,18 +227,18 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
       isClaiming = false;
       return Promise.resolve();
     },
-    get: (id) => reads.get(id),
-    failedInput: (id) => reads.failedInput(id),
+    get: (id) => unlessSilent(() => reads.get(id)),
+    failedInput: (id) => unlessSilent(() => reads.failedInput(id)),
     async dropFailedInputs(ids) {
       const dropped = ids.length === 0 ? [] : await turns.alone(() => failedInputs.drop(ids));
       await collector?.removeDropped(dropped);
       return dropped.map(({ id }) => id);
     },
-    list: (request) => reads.list(request),
-    counts: () => reads.counts(),
-    oldestWaiting: () => reads.oldestWaiting(),
+    list: (request) => unlessSilent(() => reads.list(request)),
+    counts: () => unlessSilent(() => reads.counts()),
+    oldestWaiting: () => unlessSilent(() => reads.oldestWaiting()),
     decidedAmong: (ids) => reads.decidedAmong(ids),
-    queuePosition: (id) => reads.queuePosition(id),
+    queuePosition: (id) => unlessSilent(() => reads.queuePosition(id)),
     knownModels: () => reads.knownModels(),
     async probe() {
       await turns.alone(() => write('UPDATE postern.probe SET count = count + 1', []));
@@ -252,7 +265,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     },
     deliveries: createOutbox({ read, write, turns, payloads, times, slot }),
     onHint: (listener) => hints.onHint(listener),
-    files: createFiles({ read, times }),
+    files: createFiles({ read: (text, values) => unlessSilent(() => read(text, values)), times }),
     members: createMembers({ read, hints, times }),
   };
 }
