@@ -1,10 +1,9 @@
 /**
  * A real HAProxy (Debian's) in front of the gateways: HTTP on 80 with health checks on `/readyz`, and the tunnel port as TCP for
- * workers that know no gateway by name. It is configured as `docs/scaling.md` tells: what was sent to a gateway is never sent to another one,
- * only a connection that could not be made is tried elsewhere.
+ * workers that know no gateway by name. Its configuration is the one that `docs/scaling.md` shows.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { needsProgram } from '../support/needs.ts';
 
@@ -27,45 +26,33 @@ export interface Balancer {
 
 export const cannotBalance = (): false | string => needsProgram('haproxy');
 
-const configuration = ({ folder, gateways, httpPort, tunnelPort, extra = [] }: BalancerOptions): string => `
+const DOCS = new URL('../../docs/scaling.md', import.meta.url);
+
+/** What the docs show, with the addresses and ports of this run. */
+function configuration({ folder, gateways, httpPort, tunnelPort, extra = [] }: BalancerOptions): string {
+  const [, shown] = /```haproxy\n(.*?)```/s.exec(readFileSync(DOCS, 'utf8')) ?? [];
+  if (shown === undefined) throw new Error(`${DOCS.pathname}: expected a block of haproxy, got none`);
+  const servers = (port: number, check: string): string =>
+    gateways.map(({ name, address }) => `  server ${name} ${address}:${port} ${check}\n`).join('');
+  const replacements: readonly (readonly [RegExp, string])[] = [
+    [/^ {2}bind :80\n/m, `  bind :${httpPort}\n${extra.map((line) => `  ${line}\n`).join('')}`],
+    [/^ {2}bind :37373\n/m, `  bind :${tunnelPort}\n`],
+    [/(^ {2}server \S+ \S+:8080 check\n)+/m, servers(8080, 'check')],
+    [/(^ {2}server \S+ \S+:37373 check port 8080\n)+/m, servers(37373, 'check port 8080')],
+  ];
+  let text = shown;
+  for (const [from, to] of replacements) {
+    if (!from.test(text)) throw new Error(`${DOCS.pathname}: the block of haproxy lacks ${from}`);
+    text = text.replace(from, to);
+  }
+  return `
 global
   maxconn 4000
   nbthread 1
   hard-stop-after 90s
   stats socket ${join(folder, 'haproxy.sock')} mode 600 level admin expose-fd listeners
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 90s
-  timeout server 90s
-  timeout queue 1s
-  timeout check 1s
-  retries 3
-  retry-on conn-failure
-  option redispatch 1
-  http-error status 503 content-type application/json string '{"title":"No gateway is ready"}' hdr Retry-After 1
-frontend http
-  bind :${httpPort}
-  option forwardfor
-${extra.map((line) => `  ${line}\n`).join('')}  default_backend gateways
-backend gateways
-  balance roundrobin
-  option httpchk GET /readyz
-  http-check expect status 200
-  default-server inter 500ms fastinter 250ms downinter 500ms fall 2 rise 1
-${gateways.map(({ name, address }) => `  server ${name} ${address}:8080 check\n`).join('')}
-frontend tunnel
-  mode tcp
-  bind :${tunnelPort}
-  default_backend tunnels
-backend tunnels
-  mode tcp
-  balance source
-  option httpchk GET /readyz
-  http-check expect status 200
-  default-server inter 500ms fastinter 250ms downinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
-${gateways.map(({ name, address }) => `  server ${name} ${address}:37373 check port 8080\n`).join('')}
-`;
+${text}`;
+}
 
 export function startBalancer(options: BalancerOptions): Balancer {
   const file = join(options.folder, 'haproxy.cfg');
