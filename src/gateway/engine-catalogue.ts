@@ -10,7 +10,8 @@ import type { ModelReport, ModelState } from '../protocol/messages.ts';
 import { compareVersions } from '../protocol/version-order.ts';
 import { MAX_KNOWN_MODELS, type KnownModel } from '../store/known-models.ts';
 import type { ModelCounts } from '../store/store.ts';
-import type { GatewaySession, ModelView, WorkerView } from './ports.ts';
+import type { ModelView, WorkerView } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 import type { ReportedModel } from './room.ts';
 
 /** A worker chooses its name too, within what its certificate says; those longest gone are left out first. */

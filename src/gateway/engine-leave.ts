@@ -1,5 +1,5 @@
 /**
- * How an engine ends: `drain`, when nobody comes after it, and `handOver`, when another gateway on the same store goes on.
+ * How an engine ends: `drain`, when nobody comes after it on this machine, and `handOver`, when another gateway on the same store goes on.
  *
  * A hand-over goes: callers come here no more, but what they sent already still runs → what is not recorded is decided, because it
  * lives in this memory alone → the right to claim is yielded, and the workers go over with the recorded jobs that they hold →
@@ -8,10 +8,10 @@
 import type { Clock } from '../clock.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import { isUnrecorded } from '../dispatch/id.ts';
-import type { JobId, SessionId } from '../dispatch/job.ts';
+import type { Fence, JobId, SessionId } from '../dispatch/job.ts';
 import type { Store } from '../store/store.ts';
 import type { Turn } from './engine-turn.ts';
-import type { GatewaySession } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 
 export interface LeavingOptions {
   readonly clock: Clock;
@@ -22,7 +22,11 @@ export interface LeavingOptions {
   readonly sessions: ReadonlyMap<SessionId, GatewaySession>;
   /** HTTP requests that a session carries. */
   readonly openOn: (session: SessionId) => number;
-  readonly handOver: (session: GatewaySession) => void;
+  readonly handOver: (session: GatewaySession, reason: string) => void;
+  /** Do other gateways on the store serve, to which workers are linked as well? */
+  readonly hasOthers: () => boolean;
+  /** An attempt that has put out parts needs its gateway: nobody else takes them. */
+  readonly hasParts: (fence: Fence) => boolean;
   readonly giveUp: (id: JobId) => Promise<void>;
   readonly storeFailed: (step: string, error: unknown) => void;
 }
@@ -71,9 +75,19 @@ export function createLeaving(options: LeavingOptions) {
       for (const id of undecided) if (isUnrecorded(id) && !dispatcher.flight(id)) void options.giveUp(id);
       const isDone = (): boolean =>
         dispatcher.inFlightJobs === 0 && !turn.busy && (store.durable || undecided.size === 0);
-      return until(isDone, deadlineMs, null);
+      return until(isDone, deadlineMs, null).then(leaveBehind);
     })();
     return draining;
+  }
+
+  /** What has not ended by now goes on all the same, where the worker can have other gateways keep it. The rest is given back. */
+  function leaveBehind(): void {
+    if (!options.hasOthers()) return;
+    for (const session of [...sessions.values()]) {
+      const flights = [...(dispatcher.session(session.id)?.flights ?? [])];
+      const mayGoOn = flights.length > 0 && flights.every(({ fence }) => !options.hasParts(fence));
+      if (session.keeps === true && mayGoOn) options.handOver(session, 'the gateway ends: what runs goes on');
+    }
   }
 
   async function handOver(deadlineMs: number): Promise<void> {
@@ -99,7 +113,7 @@ export function createLeaving(options: LeavingOptions) {
       options.openOn(session.id) > 0 ||
       [...(dispatcher.session(session.id)?.flights ?? [])].some(({ fence }) => isUnrecorded(fence.job));
     if (isBound()) await until(() => !isBound(), deadlineMs, LOOK_MS);
-    options.handOver(session);
+    options.handOver(session, 'another release of the gateway serves now');
   }
 
   return {

@@ -1,10 +1,17 @@
-/** What an engine can be told. */
+/** What an engine can be told, and what it offers. */
 import type { Clock } from '../clock.ts';
 import type { ConcurrencyLimits } from '../dispatch/limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Store } from '../store/store.ts';
+import type { PosternError } from '../errors.ts';
+import type { Job } from '../dispatch/job.ts';
+import type { Service } from '../service.ts';
 import type { RolloutBook } from './rollouts/book.ts';
-import type { Permissions } from './ports.ts';
+import type { RolloutDesk } from './rollouts/rollouts.ts';
+import type { ModelSeats } from './engine-load.ts';
+import type { EngineStats } from './engine-stats.ts';
+import type { Predictions, Services } from './ports.ts';
+import type { Permissions, SessionEvents } from './worker-ports.ts';
 
 export interface EngineOptions {
   readonly clock: Clock;
@@ -25,6 +32,8 @@ export interface EngineOptions {
   readonly standby?: boolean;
   /** With `standby`: how long after `activate` the other one may still hold jobs of the store. */
   readonly besideMs?: number;
+  /** Do other gateways on the store serve, to which workers are linked as well? Default: none. */
+  readonly hasOthers?: () => boolean;
   /** Callers that wait at once. */
   readonly maxWaiters?: number;
   /** Callers that read along at once. */
@@ -34,4 +43,26 @@ export interface EngineOptions {
   readonly randomBytes?: (count: number) => Uint8Array;
   /** Calls back when this turn of the event loop has read all that was there to read. */
   readonly defer?: (flush: () => void) => void;
+}
+
+export interface Engine extends Predictions, SessionEvents, Service {
+  readonly services: Services;
+  readonly rollouts: RolloutDesk;
+  stats(): EngineStats;
+  /** What sessions take and have taken, by model. */
+  seats(): ReadonlyMap<string, ModelSeats>;
+  /** Names of all models that were ever announced, and are not forgotten. */
+  knownModels(): readonly string[];
+  /** Why the store does not keep anything now; null: it does. */
+  storeFault(): PosternError | null;
+  /** Calls `observer` with every job that is decided here; returns what takes it off. What it throws is logged. */
+  onDecided(observer: (job: Job) => void): () => void;
+  /** Accepts no more jobs. Resolves when nothing is in flight (not durable: nothing is left), or after `deadlineMs`. */
+  drain(deadlineMs: number): Promise<void>;
+  /** From `standby` on: takes part in giving out and ending the store's jobs. Again is fine. */
+  activate(): Promise<void>;
+  /** Lets workers and jobs go over to another gateway on the same store; see `engine-leave.ts`. Memoised. */
+  handOver(deadlineMs: number): Promise<void>;
+  /** Answers everybody who waits for a job with what it is now. */
+  endWaits(): void;
 }

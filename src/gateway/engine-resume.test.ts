@@ -1,12 +1,65 @@
-/** A session that comes back while the store is broken. */
+/** A session that comes back while the store is broken, and one whose gateway does not come back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from '../../test/support/manual-clock.ts';
 import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
+import type { NewJob } from '../dispatch/job.ts';
 import { createMemoryStore } from '../store/memory.ts';
+import type { Store } from '../store/store.ts';
 import { createEngine } from './engine.ts';
-import type { GatewaySession } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
+
+const NOBODY: NonNullable<Store['members']> = {
+  beat: () => Promise.resolve([]),
+  read: () => Promise.resolve([]),
+  leave: () => Promise.resolve(),
+  announce: () => undefined,
+};
+
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+async function submitted(store: Store): Promise<string> {
+  const job: NewJob = {
+    id: 'job-1',
+    model: 'plants',
+    version: null,
+    input: { contentType: 'text/plain', bytes: Buffer.from('rose') },
+    parameters: {},
+    rows: 1,
+    priority: 0,
+    caller: 'anna',
+    deadlineAt: null,
+    idempotencyKey: null,
+    webhook: null,
+  };
+  const [outcome] = await store.submit([job]);
+  assert.equal(outcome?.type, 'accepted');
+  return job.id;
+}
+
+const sessionOf = (id: string, more: Partial<GatewaySession> = {}): GatewaySession => ({
+  id,
+  worker: 'gpu-1',
+  previous: [],
+  agent: 'test',
+  address: '127.0.0.1',
+  certificateEndsAt: 0,
+  connectedAt: 0,
+  lastSeenAt: 0,
+  roundTripMs: null,
+  assign: () => undefined,
+  deny: () => undefined,
+  request: () => assert.fail('no exchanges here'),
+  cancel: () => undefined,
+  ack: () => undefined,
+  ackParts: () => undefined,
+  drain: () => Promise.resolve(),
+  close: () => undefined,
+  ...more,
+});
 
 void test('a resume that the store could not answer ends the connection, so that the worker says again what it holds', async () => {
   const clock = createManualClock();
@@ -14,27 +67,46 @@ void test('a resume that the store could not answer ends the connection, so that
   const broken = { ...store, reconcile: () => Promise.reject(new PosternError('storage_failed', 'no disk')) };
   const engine = createEngine({ clock, logger: silentLogger, store: broken });
   const closes: string[] = [];
-  const session: GatewaySession = {
-    id: 'run-1',
-    worker: 'gpu-1',
-    previous: [],
-    agent: 'test',
-    address: '127.0.0.1',
-    certificateEndsAt: 0,
-    connectedAt: 0,
-    lastSeenAt: 0,
-    roundTripMs: null,
-    assign: () => undefined,
-    deny: () => undefined,
-    request: () => assert.fail('no exchanges here'),
-    cancel: () => undefined,
-    ack: () => undefined,
-    ackParts: () => undefined,
-    drain: () => Promise.resolve(),
-    close: (code) => void closes.push(code),
-  };
+  const session = sessionOf('run-1', { close: (code) => void closes.push(code) });
   engine.onOpen(session, true);
   engine.onResume(session, []);
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(closes, ['internal']);
+});
+
+void test('what a worker says of its sessions elsewhere renews their leases, and it hears of cancels there; a store of one gateway is not asked', async () => {
+  const clock = createManualClock();
+  const memory = createMemoryStore({ clock });
+  const job = await submitted(memory);
+  const claim = { session: 'gpu-1/a', worker: 'gpu-1', model: 'plants', version: '1', maxRows: 8, capacityRows: 8 };
+  const [claimed] = await memory.claim([{ ...claim, leaseMs: 18_000 }]);
+  assert.deepEqual(
+    claimed?.jobs.map(({ id }) => id),
+    [job],
+  );
+  const beats: string[] = [];
+  const heartbeat: Store['heartbeat'] = (session, leaseMs) => {
+    beats.push(session);
+    return memory.heartbeat(session, leaseMs);
+  };
+  for (const members of [undefined, NOBODY]) {
+    const store: Store = { ...memory, heartbeat, ...(members === undefined ? {} : { members }) };
+    const engine = createEngine({ clock, logger: silentLogger, store });
+    const cancels: unknown[] = [];
+    const here = sessionOf('gpu-1/b', { cancel: (...given) => void cancels.push(given) });
+    engine.onOpen(here, false);
+    engine.onKeep(here, ['gpu-1/a', 'gpu-1/b']);
+    await settled();
+    assert.deepEqual(beats, members === undefined ? [] : ['gpu-1/a'], 'one that is here speaks for itself');
+    assert.deepEqual(cancels, []);
+    if (members === undefined) continue;
+    await memory.cancel(job);
+    engine.onKeep(here, ['gpu-1/a']);
+    await settled();
+    assert.deepEqual(cancels, [[{ job, attempt: 1, session: 'gpu-1/a' }, 'caller']]);
+    // Of an earlier connection, whose worker speaks on another one by now.
+    engine.onKeep(sessionOf('gpu-1/b'), ['gpu-1/a']);
+    await settled();
+    assert.equal(beats.length, 2);
+  }
 });

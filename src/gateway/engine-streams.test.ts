@@ -8,7 +8,8 @@ import { silentLogger } from '../logger.ts';
 import { MAX_PARTIAL_BYTES, PARTIAL_WINDOW_COUNT } from '../protocol/limits.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { createEngine, type Engine } from './engine.ts';
-import type { GatewaySession, JobWatch } from './ports.ts';
+import type { JobWatch } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 import { MAX_LOG_BYTES, StreamLog } from './stream-log.ts';
 
 const REPORT = { name: 'echo', version: '1', state: 'ready', kind: 'echo', maxRows: 8 } as const;

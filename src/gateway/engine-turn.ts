@@ -9,7 +9,7 @@ import { isUnrecorded } from '../dispatch/id.ts';
 import type { Fence, Job, Outcome } from '../dispatch/job.ts';
 import type { Ask } from '../dispatch/session.ts';
 import type { FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store/store.ts';
-import type { GatewaySession } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 
 /** The end of an attempt. `ackTo`: the worker keeps it until it is acked there; null: nobody does. */
 export interface End {

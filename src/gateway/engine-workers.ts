@@ -11,7 +11,7 @@ import type { ModelReport, StoredVersion, Timings } from '../protocol/messages.t
 import type { Store } from '../store/store.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
 import type { Turn } from './engine-turn.ts';
-import type { GatewaySession, Permissions, SessionEvents } from './ports.ts';
+import type { GatewaySession, Permissions, SessionEvents } from './worker-ports.ts';
 import type { RolloutDesk } from './rollouts/rollouts.ts';
 import type { Streams } from './streams.ts';
 
@@ -73,6 +73,9 @@ export function createSessionEvents(options: SessionEventsOptions) {
 
   /** What ended while the store was asked what a session holds: its answer is older than that. */
   const reconciling = new Map<GatewaySession, Set<JobId>>();
+
+  /** Those whose word about other sessions is on its way to the store: more of the same would change nothing. */
+  const keeping = new Set<GatewaySession>();
 
   /** What each connected worker serves by its own account. */
   const announced = new Map<GatewaySession, Announced>();
@@ -152,6 +155,17 @@ export function createSessionEvents(options: SessionEventsOptions) {
       // Again with the next sweep, not with the next word of the worker.
       entry.told = false;
       throw error;
+    }
+  }
+
+  /** A worker works on for gateways that are gone. Nobody else tells the store that it lives, and it of jobs that are canceled. */
+  async function keepLeases(session: GatewaySession, others: readonly SessionId[]): Promise<void> {
+    const away = others.filter((id) => !sessions.has(id));
+    const canceled = await Promise.all(away.map((id) => store.heartbeat(id, leaseMs)));
+    for (const id of canceled.flat()) {
+      const job = await store.get(id);
+      if (job?.session === null || job?.session === undefined || !away.includes(job.session)) continue;
+      session.cancel({ job: id, attempt: job.attempt, session: job.session }, 'caller');
     }
   }
 
@@ -238,6 +252,14 @@ export function createSessionEvents(options: SessionEventsOptions) {
       turn.settleNow();
       dispatcher.forgotten(previous);
     },
+    onKeep(session, others) {
+      // Where no other gateway can be, no session can be kept for one.
+      if (!current(session) || keeping.has(session) || store.members === undefined) return;
+      keeping.add(session);
+      keepLeases(session, others)
+        .catch((error: unknown) => options.storeFailed('keep', error))
+        .finally(() => keeping.delete(session));
+    },
     onProgress(session, fence, fraction, message) {
       if (!current(session)) return;
       turn.progress({ fence, fraction, message });
@@ -306,7 +328,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
   };
 
   /** Lets a worker go to another gateway on the same store, with all that it holds. */
-  function handOver(session: GatewaySession): void {
+  function handOver(session: GatewaySession, reason: string): void {
     if (!current(session)) return;
     sessions.delete(session.id);
     announced.delete(session);
@@ -314,7 +336,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
     dispatcher.handedOver(session.id);
     options.creditChanged();
     logger.info('worker handed over', { worker: session.worker, session: session.id });
-    session.close('draining', 'another release of the gateway serves now');
+    session.close('draining', reason);
   }
 
   return { handlers, heartbeats, permissionsChanged, handOver };

@@ -7,7 +7,8 @@ import type { Fence, Job } from '../dispatch/job.ts';
 import type { MemoryStoreOptions } from '../store/memory-options.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { createEngine } from './engine.ts';
-import type { GatewaySession, PredictionRequest } from './ports.ts';
+import type { PredictionRequest } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 
 const TIMINGS = { queueMs: 1, decodeMs: 2, batchMs: 3, computeMs: 4 };
 const bytes = (text: string): Uint8Array => Buffer.from(text);

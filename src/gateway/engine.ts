@@ -8,7 +8,7 @@
 import { randomBytes as cryptoBytes } from 'node:crypto';
 import type { Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
-import { createService, type Service } from '../service.ts';
+import { createService } from '../service.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
 import { NO_LIMITS } from '../dispatch/limits.ts';
 import { LOST_ON_THE_WAY, NOT_ALLOWED } from '../dispatch/endings.ts';
@@ -18,18 +18,19 @@ import { createServiceRate, type ServiceRate } from '../dispatch/service-rate.ts
 import { createBesideOthers } from './beside-others.ts';
 import { createBeside } from './beside.ts';
 import { createCatalogue } from './engine-catalogue.ts';
-import type { EngineOptions } from './engine-options.ts';
+import type { Engine, EngineOptions } from './engine-options.ts';
 import { refusalOf } from './engine-refusal.ts';
 import { createRetry } from './engine-retry.ts';
-import { seatsByModel, type ModelSeats } from './engine-load.ts';
-import { createTotals, engineStats, type EngineStats } from './engine-stats.ts';
+import { seatsByModel } from './engine-load.ts';
+import { createTotals, engineStats } from './engine-stats.ts';
 import { submissionOf } from './engine-submission.ts';
 import { createLeaving } from './engine-leave.ts';
 import { createTurn } from './engine-turn.ts';
 import { createSessionEvents } from './engine-workers.ts';
-import type { GatewaySession, Permissions, PredictionRequest, Predictions, Services, SessionEvents } from './ports.ts';
+import type { PredictionRequest } from './ports.ts';
+import type { GatewaySession, Permissions } from './worker-ports.ts';
 import { createMemoryBook } from './rollouts/book.ts';
-import { createRollouts, DEFAULT_SOAK_MS, type RolloutDesk } from './rollouts/rollouts.ts';
+import { createRollouts, DEFAULT_SOAK_MS } from './rollouts/rollouts.ts';
 import { createElsewhere } from './elsewhere.ts';
 import { createModelMemory } from './model-memory.ts';
 import { createSweep } from './engine-sweep.ts';
@@ -40,29 +41,7 @@ import { createStreams } from './streams.ts';
 import { createWaiters } from './waiters.ts';
 import { createWakeups } from './wakeups.ts';
 
-export type { EngineOptions } from './engine-options.ts';
-
-export interface Engine extends Predictions, SessionEvents, Service {
-  readonly services: Services;
-  readonly rollouts: RolloutDesk;
-  stats(): EngineStats;
-  /** What sessions take and have taken, by model. */
-  seats(): ReadonlyMap<string, ModelSeats>;
-  /** Names of all models that were ever announced, and are not forgotten. */
-  knownModels(): readonly string[];
-  /** Why the store does not keep anything now; null: it does. */
-  storeFault(): PosternError | null;
-  /** Calls `observer` with every job that is decided here; returns what takes it off. What it throws is logged. */
-  onDecided(observer: (job: Job) => void): () => void;
-  /** Accepts no more jobs. Resolves when nothing is in flight (not durable: nothing is left), or after `deadlineMs`. */
-  drain(deadlineMs: number): Promise<void>;
-  /** From `standby` on: takes part in giving out and ending the store's jobs. Again is fine. */
-  activate(): Promise<void>;
-  /** Lets workers and jobs go over to another gateway on the same store; see `engine-leave.ts`. Memoised. */
-  handOver(deadlineMs: number): Promise<void>;
-  /** Answers everybody who waits for a job with what it is now. */
-  endWaits(): void;
-}
+export type { Engine, EngineOptions } from './engine-options.ts';
 
 const ALL_ALLOWED: Permissions = { allows: () => true, isOut: () => false, onChange: () => () => undefined };
 const SWEEP_MS = 1_000;
@@ -330,6 +309,8 @@ export function createEngine(options: EngineOptions): Engine {
     sessions,
     openOn: (session) => services.openOn(session),
     handOver: events.handOver,
+    hasOthers: options.hasOthers ?? (() => false),
+    hasParts: ({ job, attempt }) => streams.keptOf(job, attempt) >= 0,
     giveUp,
     storeFailed,
   });

@@ -21,7 +21,8 @@ import { createEngine } from './engine.ts';
 import { createGatewayFiles } from './files/place.ts';
 import { createHttpService, type HttpHandOver } from './http/http.ts';
 import type { Door } from './door.ts';
-import type { App, AppHost, SessionEvents } from './ports.ts';
+import type { App, AppHost } from './ports.ts';
+import type { SessionEvents } from './worker-ports.ts';
 import { createWorkerListener } from './listener.ts';
 import { localParts } from './local-parts.ts';
 import { createOutbound } from './outbound/outbound.ts';
@@ -101,6 +102,7 @@ export function createGateway({
     besideMs: config.drainMs + BESIDE_SLACK_MS,
     limits: concurrencyOf(config.limits),
     maxUndecidedJobsOfKey: jobs.maxJobsOfKey ?? Math.ceil(jobs.maxQueueJobs / 2),
+    hasOthers: () => members.others.some(({ state }) => state === 'serving'),
   });
   const members = createMembers({
     // Each process has a name of its own: of one that is killed and started again, the others must not take the one for the other.

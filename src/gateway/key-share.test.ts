@@ -4,7 +4,8 @@ import { createManualClock } from '../../test/support/manual-clock.ts';
 import { silentLogger } from '../logger.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { createEngine } from './engine.ts';
-import type { GatewaySession, PredictionRequest } from './ports.ts';
+import type { PredictionRequest } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 
 const SESSION: GatewaySession = {
   id: 's1',

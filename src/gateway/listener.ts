@@ -12,7 +12,7 @@ import { createByteBudget, DEFAULT_BUDGET_BYTES } from '../protocol/budget.ts';
 import { openConnection } from '../protocol/connection.ts';
 import type { Connection, ConnectionHandlers } from '../protocol/connection.ts';
 import { DEAD_MS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS, MAX_CONNECTIONS_PER_SESSION, PING_MS } from '../protocol/limits.ts';
-import { checkHello, DEPLOY, FEATURES, GATEWAYS, minLimits } from '../protocol/hello.ts';
+import { checkHello, DEPLOY, FEATURES, GATEWAYS, KEEP, minLimits } from '../protocol/hello.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Hello, Message, Welcome } from '../protocol/messages.ts';
 import { equalSecrets } from '../secret.ts';
@@ -24,7 +24,7 @@ import { gatewaysMessage, type Neighbours } from './neighbours.ts';
 import { createNetworkList } from './networks.ts';
 import type { Door } from './door.ts';
 import type { Arrival } from './doorway.ts';
-import type { SessionEvents, WorkerListener } from './ports.ts';
+import type { SessionEvents, WorkerListener } from './worker-ports.ts';
 import { createProbe, MAX_PROBE_MS } from './probe.ts';
 import { Session, sessionId } from './session.ts';
 import { createSessions } from './sessions.ts';
@@ -244,6 +244,7 @@ export function createWorkerListener(options: WorkerListenerOptions): WorkerList
       control: connection,
       takesDeploy: hello.features?.includes(DEPLOY) === true,
       takesGateways: hello.features?.includes(GATEWAYS) === true,
+      keeps: hello.features?.includes(KEEP) === true,
       heardBytes: () => arrival.socket.bytesRead,
       maxPayloadBytes: minLimits(config.limits, hello.limits).maxPayloadBytes,
       events,

@@ -7,7 +7,8 @@ import type { Fence, Job } from '../dispatch/job.ts';
 import { silentLogger } from '../logger.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { createEngine } from './engine.ts';
-import type { GatewaySession, PredictionRequest } from './ports.ts';
+import type { PredictionRequest } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 
 const REPORT = { name: 'plants', version: '1', state: 'ready', kind: 'echo', maxRows: 8 } as const;
 const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 };

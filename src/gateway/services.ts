@@ -11,7 +11,8 @@ import { PosternError } from '../errors.ts';
 import type { ModelReport } from '../protocol/messages.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
 import type { Settling } from './settling.ts';
-import type { GatewaySession, Permissions, Seat, SeatRequest, Services } from './ports.ts';
+import type { Seat, SeatRequest, Services } from './ports.ts';
+import type { GatewaySession, Permissions } from './worker-ports.ts';
 import { roomOf } from './room.ts';
 
 /** Requests that wait for one service. */

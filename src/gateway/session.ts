@@ -16,14 +16,8 @@ import type { Connection } from '../protocol/connection.ts';
 import { MAX_INLINE_BYTES } from '../protocol/limits.ts';
 import type { Message, MessageOf, WantedVersions } from '../protocol/messages.ts';
 import { assignMessage } from './assign-message.ts';
-import type {
-  Exchange,
-  ExchangeEvents,
-  GatewaySession,
-  ExchangeTarget,
-  ServiceRequest,
-  SessionEvents,
-} from './ports.ts';
+import type { Exchange, ExchangeEvents, ExchangeTarget, ServiceRequest } from './ports.ts';
+import type { GatewaySession, SessionEvents } from './worker-ports.ts';
 import { SessionExchanges } from './session-exchanges.ts';
 
 /** `ack` carries at most this many attempts. */
@@ -41,6 +35,7 @@ export interface SessionParts {
   readonly control: Connection;
   readonly takesDeploy: boolean;
   readonly takesGateways: boolean;
+  readonly keeps: boolean;
   /** Bytes that the control connection has received so far: any growth is a sign of life. */
   readonly heardBytes: () => number;
   /** The largest payload that the worker takes. */
@@ -115,6 +110,10 @@ export class Session implements GatewaySession {
 
   get roundTripMs(): number | null {
     return this.#parts.control.roundTripMs;
+  }
+
+  get keeps(): boolean {
+    return this.#parts.keeps;
   }
 
   get ended(): boolean {
@@ -248,6 +247,12 @@ export class Session implements GatewaySession {
         return;
       case 'gone':
         events.onGone(this, this.#idOf(message.session));
+        return;
+      case 'keep':
+        events.onKeep(
+          this,
+          message.sessions.map((one) => this.#idOf(one)),
+        );
         return;
       case 'drain':
         this.#workerDrains = true;

@@ -8,7 +8,8 @@ import { createMemoryStore } from '../store/memory.ts';
 import { createSplitStore } from '../store/split.ts';
 import type { Store } from '../store/store.ts';
 import { createEngine } from './engine.ts';
-import type { GatewaySession, PredictionRequest } from './ports.ts';
+import type { PredictionRequest } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 import type { Job } from '../dispatch/job.ts';
 
 const REPORT = { name: 'plants', version: '1', state: 'ready', kind: 'echo', maxRows: 8 } as const;

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { openProxy } from '../../test/support/proxy.ts';
 import { makeJob, onGateway, onWorker, resultOf, sessionOf, tunnelTest } from '../../test/support/tunnel.ts';
 import type { Fence } from '../dispatch/job.ts';
-import type { GatewaySession } from './ports.ts';
+import type { GatewaySession } from './worker-ports.ts';
 import { StreamLog } from './stream-log.ts';
 
 tunnelTest('parts large and small arrive whole and once, whatever is cut while they travel', async (scene) => {

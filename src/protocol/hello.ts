@@ -14,7 +14,9 @@ export const SUPPORTED_VERSIONS: readonly number[] = [PROTOCOL_VERSION];
 export const DEPLOY = 'deploy';
 /** The gateway says which others there are, and gives back credit that it has not used. */
 export const GATEWAYS = 'gateways';
-export const FEATURES: readonly string[] = [DEPLOY, GATEWAYS];
+/** The gateway keeps leases of sessions that a worker has with gateways out of reach. */
+export const KEEP = 'keep';
+export const FEATURES: readonly string[] = [DEPLOY, GATEWAYS, KEEP];
 
 /** The smaller of both in each: what holds on a connection, both ways. */
 export function minLimits(a: Limits, b: Limits): Limits {

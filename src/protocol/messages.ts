@@ -21,6 +21,7 @@ import {
   text,
   workerName,
 } from './fields.ts';
+import { join, joined, renew, renewalRefused, renewed } from './enrolment-messages.ts';
 import { EXCHANGE_WINDOW_BYTES, MAX_CREDIT_ROWS, MAX_GATEWAYS, MAX_INLINE_BYTES } from './limits.ts';
 
 export { modelName, modelVersion, workerName };
@@ -257,6 +258,9 @@ export const ack = z.object({
 /** Nothing more will come of an earlier run: what it held may run elsewhere. W→G */
 export const gone = z.object({ type: z.literal('gone'), session: id });
 
+/** Other sessions of this worker, whose gateways are out of reach: what they hold still runs, and their leases go on. W→G */
+export const keep = z.object({ type: z.literal('keep'), sessions: z.array(id).min(1).max(MAX_GATEWAYS) });
+
 /** After a reconnect, all attempts that the worker still holds; the gateway takes back what is not in the list. W→G */
 export const resume = z.object({
   type: z.literal('resume'),
@@ -272,30 +276,6 @@ export const drained = z.object({ type: z.literal('drained') });
 export const probe = z.object({ type: z.literal('probe'), bytes });
 export const probeRequest = z.object({ type: z.literal('probe_request'), bytes });
 export const probeReport = z.object({ type: z.literal('probe_report'), bytes, received: bytes });
-
-/** A certificate or a request for one, as text. EC certificates have about 900 characters, RSA ones about 2,000. */
-const pem = z.string().min(1).max(4_096);
-/** The authorities that a worker is to trust from now on: one, or two while the authority is being replaced. */
-const authorities = z.array(pem).min(1).max(2);
-
-/** Asks for a first certificate with an invitation. On enrolment connections only. W→G */
-export const join = z.object({
-  type: z.literal('join'),
-  /** The secret part of the token. */
-  token: z.string().min(16).max(128),
-  /** PKCS #10, signed by the worker's new key. */
-  request: pem,
-});
-export const joined = z.object({ type: z.literal('joined'), worker: workerName, certificate: pem, authorities });
-
-/**
- * Asks for the next certificate: in a session, or, when the present one has ended, on an enrolment connection. The worker
- * keeps the new key until it has the answer, and asks again with the same one. W→G
- */
-export const renew = z.object({ type: z.literal('renew'), request: pem });
-export const renewed = z.object({ type: z.literal('renewed'), certificate: pem, authorities });
-/** Why no certificate was made. The session goes on. G→W */
-export const renewalRefused = z.object({ type: z.literal('renewal_refused'), code: z.string().max(64), message: text });
 
 /** The models of the last `models` message that this worker was not invited for: it is sent no work for them. G→W */
 export const denied = z.object({ type: z.literal('denied'), models: z.array(modelName).max(256) });
@@ -383,6 +363,7 @@ export const message = z.discriminatedUnion('type', [
   ack,
   resume,
   gone,
+  keep,
   drain,
   drained,
   probe,

@@ -31,6 +31,7 @@ export const DIRECTIONS = {
   ack: 'gateway',
   resume: 'worker',
   gone: 'worker',
+  keep: 'worker',
   drain: 'both',
   drained: 'both',
   probe: 'worker',

@@ -11,7 +11,7 @@ import { createJournal } from '../../test/support/journal.ts';
 import { createManualClock } from '../../test/support/manual-clock.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import { createWorkerListener } from '../gateway/listener.ts';
-import type { SessionEvents } from '../gateway/ports.ts';
+import type { SessionEvents } from '../gateway/worker-ports.ts';
 import { readWorkerIdentity, writeWorkerIdentity } from '../identity/worker.ts';
 import type { TunnelIdentityOptions } from '../identity/tunnel-identity.ts';
 import { silentLogger, type Logger } from '../logger.ts';

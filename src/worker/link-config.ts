@@ -5,11 +5,12 @@ import { DATA_CONNECTIONS, DEFAULT_LIMITS, HELLO_TIMEOUT_MS } from '../protocol/
 import type { Limits } from '../protocol/limits.ts';
 import type { LinkCredentials } from './credentials.ts';
 import type { ByteBudget } from '../protocol/budget.ts';
-import type { MessageOf } from '../protocol/messages.ts';
+import type { MessageOf, ModelReport, StoredVersion } from '../protocol/messages.ts';
+import type { Service } from '../service.ts';
 import type { KeptTotals } from './attempts.ts';
 import type { Leftovers } from './links/leftovers.ts';
 import type { LinkCredit } from './links/pool.ts';
-import type { LinkEvents } from './ports.ts';
+import type { Attempt, LinkEvents, WorkerLink } from './ports.ts';
 import type { Spool } from './spool.ts';
 import type { Target } from './targets.ts';
 
@@ -52,6 +53,8 @@ export interface GatewayLinkOptions {
   readonly leftovers: Leftovers;
   /** For the next hello: sessions that may still have ends to deliver, and the gateways that other links are connected to. */
   readonly introduction: () => { readonly previous: readonly string[]; readonly linked: readonly string[] };
+  /** Does this attempt run for the gateway of another link? */
+  readonly isElsewhere: (attempt: Attempt) => boolean;
   /** When all drain, and its own gateway wants nothing more: may it go, or may another link need it to deliver its ends? */
   readonly mayLeave: () => boolean;
   readonly logger: Logger;
@@ -64,4 +67,20 @@ export interface GatewayLinkOptions {
   readonly kept: KeptTotals;
   /** Where ends wait for their acks beside the memory. null: they die with the process. */
   readonly spool: Spool | null;
+}
+
+export interface GatewayLink
+  extends Service, Pick<WorkerLink, 'progress' | 'partial' | 'end' | 'drain' | 'state' | 'roundTripMs'> {
+  readonly session: string;
+  announce(models: readonly ModelReport[], stored: readonly StoredVersion[]): void;
+  /** Nothing runs here, and nothing waits for an ack. */
+  readonly idle: boolean;
+  /** Its gateway is out of reach, something runs for it, and can go on: another gateway may keep its lease. */
+  readonly worksOn: boolean;
+  /** Has its gateway keep the leases of those sessions. False: it cannot. */
+  keep(sessions: readonly string[]): boolean;
+  /** While it is not connected: another link may deliver what ended here, and what will. */
+  handOver(): void;
+  /** Dials no more. Resolves when what runs has ended and was handed over. */
+  retire(): Promise<void>;
 }

@@ -11,10 +11,10 @@ import { randomUUID } from 'node:crypto';
 import type { Timer } from '../clock.ts';
 import { PosternError, toPosternError } from '../errors.ts';
 import type { Connection } from '../protocol/connection.ts';
-import { GATEWAYS, minLimits } from '../protocol/hello.ts';
+import { GATEWAYS, KEEP, minLimits } from '../protocol/hello.ts';
 import { DEFAULT_LIMITS, MAX_INLINE_BYTES } from '../protocol/limits.ts';
-import type { Assign, Message, ModelReport, StoredVersion, Welcome } from '../protocol/messages.ts';
-import { createService, type Service } from '../service.ts';
+import type { Assign, Message, Welcome } from '../protocol/messages.ts';
+import { createService } from '../service.ts';
 import { assignmentOf, Attempts, progressOf } from './attempts.ts';
 import { createBackoff } from './backoff.ts';
 import { createDataConnections, type DataConnections } from './data-connections.ts';
@@ -24,7 +24,7 @@ import { watchJumps } from './jumps.ts';
 import { createLeaving } from './leaving.ts';
 import { createModelList } from './model-list.ts';
 import { createOutbox } from './outbox.ts';
-import { LINK_DEFAULTS, type GatewayLinkOptions } from './link-config.ts';
+import { LINK_DEFAULTS, type GatewayLink, type GatewayLinkOptions } from './link-config.ts';
 import { createHandOver } from './links/hand-over.ts';
 import type { Carrier } from './links/leftovers.ts';
 import { createOpener } from './opener.ts';
@@ -32,17 +32,14 @@ import { createPartSender } from './part-sender.ts';
 import type { Attempt, AttemptEnd, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
 
-export interface GatewayLink
-  extends Service, Pick<WorkerLink, 'progress' | 'partial' | 'end' | 'drain' | 'state' | 'roundTripMs'> {
-  readonly session: string;
-  announce(models: readonly ModelReport[], stored: readonly StoredVersion[]): void;
-  /** Nothing runs here, and nothing waits for an ack. */
-  readonly idle: boolean;
-  /** While it is not connected: another link may deliver what ended here, and what will. */
-  handOver(): void;
-  /** Dials no more. Resolves when what runs has ended and was handed over. */
-  retire(): Promise<void>;
-}
+export type { GatewayLink } from './link-config.ts';
+
+/** A cancel that was carried out while its gateway was away: the end is kept, as any other. */
+const NOTHING_CAME_OF_IT = {
+  type: 'failure' as const,
+  error: new PosternError('draining', 'canceled while the gateway was away'),
+  retryable: true,
+};
 
 export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   const { clock, credentials, events, leftovers, logger, random, settings, target } = options;
@@ -78,6 +75,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   let wasConnected = false;
   let control: Connection | null = null;
   let data: DataConnections | null = null;
+  let keeps = false;
   let maxOutputBytes = DEFAULT_LIMITS.maxPayloadBytes;
   let flushScheduled = false;
   /** Set while the gateway drains: `pending` until everything is done, then `told`. */
@@ -142,6 +140,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   function attach(connection: Connection, welcome: Welcome): void {
     control = connection;
     gatewayDrain = null;
+    keeps = welcome.features?.includes(KEEP) === true;
     maxOutputBytes = minLimits(config.limits, welcome.limits).maxPayloadBytes;
     attempts.restart();
     credit.connected(welcome.gateway, welcome.features?.includes(GATEWAYS) === true);
@@ -216,9 +215,9 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
         scheduleFlush();
         return;
       case 'cancel':
-        if (attempts.isRunning(message))
+        if (attempts.isRunning(message) || options.isElsewhere(message)) {
           events.onCancel({ job: message.job, attempt: message.attempt }, message.reason);
-        else attempts.cancelEarly(message);
+        } else attempts.cancelEarly(message);
         return;
       case 'renewed':
       case 'renewal_refused':
@@ -337,11 +336,11 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     parts.end(finished);
     const { job } = finished;
     freed(finished.model, finished.version, finished.rows);
-    if (how.type === 'canceled') {
-      control?.send({ type: 'canceled', job, attempt: finished.attempt });
+    if (how.type === 'canceled' && control) {
+      control.send({ type: 'canceled', job, attempt: finished.attempt });
       return;
     }
-    outbox.end(finished, how, maxOutputBytes);
+    outbox.end(finished, how.type === 'canceled' ? NOTHING_CAME_OF_IT : how, maxOutputBytes);
     if (control) return;
     handOver.try();
     outbox.disconnected();
@@ -387,6 +386,14 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     end,
     get idle() {
       return isIdle();
+    },
+    get worksOn() {
+      return control === null && attempts.runningCount > 0 && !parts.isUsed;
+    },
+    keep(sessions) {
+      if (!control || !keeps || gatewayDrain !== null) return false;
+      control.send({ type: 'keep', sessions: [...sessions] });
+      return true;
     },
     handOver: () => handOver.try(),
     retire() {

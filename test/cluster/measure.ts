@@ -15,8 +15,8 @@ export interface Measured {
   /** The longest time between two such answers in the seconds before, when everybody was well. */
   readonly withoutSuccessBeforeMs: number;
   /**
-   * Until the last of the jobs that ran there is elsewhere: it is an attempt of another session, or decided. That its worker is connected to
-   * another gateway says nothing: every worker is, from the beginning.
+   * Until the last of the jobs that ran there is elsewhere: another gateway has renewed the lease of its attempt, it is an attempt of another
+   * session, or it is decided. That its worker is connected to another gateway says nothing: every worker is, from the beginning.
    */
   readonly movedMs: number;
   /** By how much longer than its run time the slowest of them took. */
@@ -90,13 +90,24 @@ export async function measure({ site, callers, loss, victim, nextNumber }: Measu
     );
   }
 
+  const leases = async (): Promise<ReadonlyMap<string, number>> => {
+    const rows = await site.postgres.query('SELECT session, lease_until FROM postern.session', site.database);
+    return new Map(rows.map(({ session, lease_until: until }) => [String(session), Number(until)]));
+  };
   const began = performance.now();
   const end = await LOSSES[loss](site, victim)();
+  // What it renewed itself until then. Of one that is cut off something may be on the way still; the next look takes that in.
+  await pause(LOOK_MS);
+  const left = await leases();
   const moved = until('its jobs to be elsewhere', MAX_WAIT_MS, async () => {
     const now = new Map((await look()).map((row) => [row.id, row]));
+    const renewed = await leases();
     const isElsewhere = ({ id, session }: Row): boolean => {
       const { status, session: by } = now.get(id)!;
-      return status !== 'starting' && (status !== 'processing' || by !== session);
+      if (status === 'starting') return false;
+      return (
+        status !== 'processing' || by !== session || (renewed.get(by ?? '') ?? 0) > (left.get(by ?? '') ?? Infinity)
+      );
     };
     if (held.every(isElsewhere)) return performance.now() - began;
     await pause(LOOK_MS);

@@ -43,8 +43,10 @@ async function torture(minutes: number, seed: number): Promise<boolean> {
   const { measured, problems } = result;
   const cut = measured.filter(({ loss }) => loss === 'gateway cut from the database');
   const deaths = measured.filter((one) => !cut.includes(one));
-  const worst = (of: readonly Measured[], what: 'withoutSuccessMs' | 'withoutSubmissionMs' | 'movedMs'): number =>
-    Math.max(...of.map((one) => one[what]));
+  const worst = (
+    of: readonly Measured[],
+    what: 'withoutSuccessMs' | 'withoutSubmissionMs' | 'movedMs' | 'delayMs',
+  ): number => Math.max(...of.map((one) => one[what]));
   const checks: Check[] = [
     atMost('lost, decided twice, changed, refused wrongly: problems', problems.length, '', 0),
     atMost('without a success after a death, worst', worst(deaths, 'withoutSuccessMs'), 'ms', FAILOVER_LIMIT_MS),
@@ -57,6 +59,7 @@ async function torture(minutes: number, seed: number): Promise<boolean> {
       FAILOVER_LIMIT_MS,
     ),
     atMost('jobs of one that is cut from it elsewhere, worst', worst(cut, 'movedMs'), 'ms', MOVED_LIMIT_MS),
+    atMost('jobs of a dead gateway decided late by, worst', worst(deaths, 'delayMs'), 'ms', MOVED_LIMIT_MS),
   ];
   for (const problem of problems.slice(0, 20)) process.stderr.write(`${problem}\n`);
   record('cluster', checks, { ...result, loadAverage: { before: load, after: loadavg() } });

@@ -3,7 +3,7 @@
  * the real ones (one session per worker name, a newer epoch replaces an older one, 15 s of silence end it).
  */
 import { createEngine, type Engine } from '../../src/gateway/engine.ts';
-import type { GatewaySession } from '../../src/gateway/ports.ts';
+import type { GatewaySession } from '../../src/gateway/worker-ports.ts';
 import { PosternError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import type { WantedVersions } from '../../src/protocol/messages.ts';

@@ -9,7 +9,7 @@ import type { Job } from '../../src/dispatch/job.ts';
 import { createWorkerListener } from '../../src/gateway/listener.ts';
 import type { WorkerListenerConfig } from '../../src/gateway/listener.ts';
 import type { Neighbours } from '../../src/gateway/neighbours.ts';
-import type { GatewaySession, SessionEvents } from '../../src/gateway/ports.ts';
+import type { GatewaySession, SessionEvents } from '../../src/gateway/worker-ports.ts';
 import { openIdentity } from '../../src/identity/identity.ts';
 import type { GatewayIdentity } from '../../src/identity/identity.ts';
 import type { TunnelIdentity } from '../../src/identity/tunnel-identity.ts';

@@ -22,6 +22,7 @@ void suite('one worker of two gateways', { skip: cannotRunPostgres(), timeout: 2
       DATABASE_URL: postgres.tcpUrlOf(await postgres.createDatabase()),
       // Without a port: each is reached at the one that the system gave it.
       POSTERN_TUNNEL_ADDRESS: '127.0.0.1',
+      POSTERN_DRAIN_MS: '1000',
     };
     system = new PosternSystem();
     first = await system.gateway({}, { env });
@@ -83,8 +84,8 @@ void suite('one worker of two gateways', { skip: cannotRunPostgres(), timeout: 2
   });
 
   void test('a gateway is killed: what its worker computes for it arrives through the other one, once, and the worker goes on', async () => {
-    // Long enough that all are under way at one look, and less than a lease: what a worker computes for a dead gateway counts no longer.
-    const delayMs = 12_000;
+    // More than a lease (18 s), which the gateway that is killed can renew no more.
+    const delayMs = 24_000;
     const ids = await Promise.all(
       Array.from({ length: 16 }, (_, n) => submit(n % 2 === 0 ? first : second, `text ${n}`, delayMs)),
     );
@@ -112,6 +113,40 @@ void suite('one worker of two gateways', { skip: cannotRunPostgres(), timeout: 2
     await untilModel(first.url, 'echo', 60_000);
     assert.equal((await infer(first, 'back')).status, 200);
     assert.equal((await decided(second, await submit(first, 'recorded'))).status, 'succeeded');
+  });
+
+  void test('a gateway ends before what its worker computes: that goes on, and is not begun anew', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 16 }, (_, n) => submit(n % 2 === 0 ? first : second, `long ${n}`, 8_000)),
+    );
+    await until('the first gateway to have some of it with its worker', 30_000, async () => {
+      const jobs = await inFlightAt(first);
+      return jobs > 0 && jobs + (await inFlightAt(second)) === ids.length ? jobs : null;
+    });
+    await first.stop();
+    for (const id of ids) {
+      const { status, attempt } = await decided(second, id);
+      assert.deepEqual([status, attempt], ['succeeded', 1]);
+    }
+  });
+
+  void test('a job that goes on without its gateway can be canceled', async () => {
+    first = await system.gateway({ httpPort: Number(new URL(first.url).port), tunnelPort: first.tunnelPort }, { env });
+    await untilModel(first.url, 'echo', 60_000);
+    const ids = await Promise.all(
+      Array.from({ length: 16 }, (_, n) => submit(n % 2 === 0 ? first : second, `longer ${n}`, 60_000)),
+    );
+    await until('the first gateway to have some of it with its worker', 30_000, async () => {
+      const jobs = await inFlightAt(first);
+      return jobs > 0 && jobs + (await inFlightAt(second)) === ids.length ? jobs : null;
+    });
+    await first.kill();
+    for (const id of ids) {
+      assert.ok((await fetch(`${second.url}/v1/predictions/${id}/cancel`, { method: 'POST' })).ok);
+    }
+    // Within the time between two words of the worker, far from its own end.
+    const ends = await Promise.all(ids.map((id) => decided(second, id)));
+    assert.deepEqual(new Set(ends.map(({ status }) => status)), new Set(['canceled']));
     await worker.stop();
     assert.doesNotMatch(worker.log(), /flow_control|protocol_error|worker_locked/);
   });

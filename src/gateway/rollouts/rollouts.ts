@@ -11,7 +11,8 @@ import { PosternError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { ModelReport, StoredVersion } from '../../protocol/messages.ts';
 import { compareVersions } from '../../protocol/version-order.ts';
-import type { GatewaySession, RolloutView, Rollouts, VersionOnWorker } from '../ports.ts';
+import type { RolloutView, Rollouts, VersionOnWorker } from '../ports.ts';
+import type { GatewaySession } from '../worker-ports.ts';
 import type { RolloutBook } from './book.ts';
 import {
   deployed,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../clock.ts';
 import { silentLogger } from '../../logger.ts';
-import type { GatewaySession, SessionEvents } from '../../gateway/ports.ts';
+import type { GatewaySession, SessionEvents } from '../../gateway/worker-ports.ts';
 import type { Neighbours } from '../../gateway/neighbours.ts';
 import type { WantedVersions } from '../../protocol/messages.ts';
 import { eventually } from '../../../test/support/leaks.ts';
@@ -122,6 +122,50 @@ tunnelTest(
     await worker.log.find(({ message }) => message === 'a gateway is dialled no more');
     // All of the credit is at the one that is left.
     await b.journal.until(() => creditAt(b, atB) === 8);
+  },
+);
+
+tunnelTest('what runs for a gateway that is gone is told to another one, which may cancel it', async (scene) => {
+  const { a, b } = await openCluster(scene);
+  const worker = await openEcho(scene, a);
+  const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+  await a.journal.until(() => creditAt(a, atA) === 4);
+  atA.assign(makeJob('long'), '1', null);
+  const [long] = await onWorker(worker, 'onAssign');
+  await a.listener.stop();
+  assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
+  atB.cancel({ job: 'long', attempt: 1, session: atA.id }, 'caller');
+  const [canceled, reason] = await onWorker(worker, 'onCancel');
+  assert.deepEqual([canceled, reason], [{ job: 'long', attempt: 1 }, 'caller']);
+  worker.link.end(long, { type: 'canceled' });
+  const [, fence, code] = await onGateway(b, 'onFailure');
+  assert.deepEqual([fence, code], [{ job: 'long', attempt: 1, session: atA.id }, 'draining']);
+});
+
+tunnelTest(
+  'a session with a stream is not kept: nobody else acks its parts, and another attempt is better',
+  async (scene) => {
+    const { a, b } = await openCluster(scene);
+    const worker = await openEcho(scene, a);
+    const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+    await a.journal.until(() => creditAt(a, atA) === 4);
+    await b.journal.until(() => creditAt(b, atB) === 4);
+    for (const id of ['long', 'stream']) atA.assign(makeJob(id), '1', null);
+    await onWorker(worker, 'onAssign', 1);
+    const [stream] = await onWorker(worker, 'onAssign', 2);
+    void worker.link.partial(stream, 0, 'text/plain', Buffer.from('part'));
+    await onGateway(a, 'onPartial');
+    await a.listener.stop();
+    await worker.log.find(({ message }) => message === 'dialling again');
+    // By the same connection as a word about it would have come.
+    atB.assign(makeJob('at-b'), '1', null);
+    const [atOther] = await onWorker(worker, 'onAssign', 3);
+    worker.link.end(atOther, resultOf(Buffer.from('3')));
+    await onGateway(b, 'onResult');
+    assert.equal(b.journal.entries.filter(({ type }) => type === 'onKeep').length, 0);
+    // When it has ended, the other one is free to go on.
+    worker.link.end(stream, resultOf(Buffer.from('2')));
+    assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
   },
 );
 

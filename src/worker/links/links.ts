@@ -6,6 +6,7 @@
  * A link is dialling ⇄ connected; one that is dialling and no longer wanted is retired: it stays until what it brought has ended
  * and was handed over to another link, and then stops.
  */
+import type { Timer } from '../../clock.ts';
 import { createPayloadMemory } from '../../payload-memory.ts';
 import { createByteBudget, DEFAULT_BUDGET_BYTES } from '../../protocol/budget.ts';
 import { MAX_GATEWAYS } from '../../protocol/limits.ts';
@@ -26,6 +27,10 @@ import type { Target } from '../targets.ts';
 
 /** Earlier sessions that a hello names. */
 const MAX_PREVIOUS = 8;
+/** Often enough for a lease (18 s) to outlive one word that is lost. */
+const KEEP_MS = 3_000;
+/** Should one of them be cut from the records. */
+const KEEPERS = 2;
 /** Credit that a gateway could not give back is asked for again, and links that wait are looked at. */
 const REVIEW_MS = 1_000;
 
@@ -82,6 +87,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
       leftovers,
       introduction: () => introduction(member),
       mayLeave,
+      isElsewhere: (attempt) => owners.has(keyOf(attempt)),
       logger,
       clock,
       random,
@@ -141,6 +147,16 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
     plan();
   }
 
+  /** What runs for gateways that are out of reach goes on: others keep its leases meanwhile. */
+  function keepAway(): void {
+    const away = [...members].filter(({ link }) => link.worksOn).map(({ link }) => link.session);
+    if (away.length === 0) return;
+    let told = 0;
+    for (const { link } of members) {
+      if (told < KEEPERS && link.keep(away.slice(0, MAX_GATEWAYS))) told += 1;
+    }
+  }
+
   /** A gateway that is away may come back no more: what ended for it is delivered first, or what runs for it will be. */
   function mayLeave(): boolean {
     if (!leftovers.isEmpty) return false;
@@ -181,6 +197,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
         self().list = null;
         // What it wanted then is not what it wants when it is back, until it has said it.
         self().wishes = null;
+        keepAway();
         plan();
       },
       onGateways(list) {
@@ -218,15 +235,18 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
       await leftovers.open();
       for (const target of targets) open(target);
       reviewing = clock.every(REVIEW_MS, review);
+      keeping = clock.every(KEEP_MS, keepAway);
     },
     async stop() {
       isLeaving = true;
       reviewing?.cancel();
+      keeping?.cancel();
       await Promise.all([...members].map(({ link }) => link.stop()));
       await leftovers.stop();
     },
   });
-  let reviewing: { cancel(): void } | undefined;
+  let reviewing: Timer | undefined;
+  let keeping: Timer | undefined;
 
   return {
     ...service,

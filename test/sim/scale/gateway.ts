@@ -9,7 +9,7 @@ import type { Flight } from '../../../src/dispatch/session.ts';
 import { createAdmission, type Admission, type AdmissionLimits } from '../../../src/gateway/admission.ts';
 import { createTurn, type Turn } from '../../../src/gateway/engine-turn.ts';
 import { DEAD_MS } from '../../../src/protocol/limits.ts';
-import type { GatewaySession } from '../../../src/gateway/ports.ts';
+import type { GatewaySession } from '../../../src/gateway/worker-ports.ts';
 import type { ClaimRequest, Claimed, Store, SubmittedJob, SubmitOutcome } from '../../../src/store/store.ts';
 import { COSTS } from './costs.ts';
 import { createLane } from './lane.ts';

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
 import { systemClock } from '../../../src/clock.ts';
 import { createWorkerListener } from '../../../src/gateway/listener.ts';
-import type { SessionEvents } from '../../../src/gateway/ports.ts';
+import type { SessionEvents } from '../../../src/gateway/worker-ports.ts';
 import { makeKeyPem, makeRequest } from '../../../src/identity/certificate.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { makeHello } from '../../../src/protocol/hello.ts';

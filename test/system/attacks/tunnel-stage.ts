@@ -6,7 +6,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { systemClock } from '../../../src/clock.ts';
 import { createWorkerListener } from '../../../src/gateway/listener.ts';
 import type { ListenerStats, WorkerListenerConfig } from '../../../src/gateway/listener.ts';
-import type { SessionEvents, WorkerListener } from '../../../src/gateway/ports.ts';
+import type { SessionEvents, WorkerListener } from '../../../src/gateway/worker-ports.ts';
 import { issueLeaf } from '../../../src/identity/certificate.ts';
 import type { LeafRequest } from '../../../src/identity/certificate.ts';
 import { silentLogger } from '../../../src/logger.ts';
