@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from '../../test/support/manual-clock.ts';
+import { settle } from '../../test/support/settle.ts';
 import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import type { NewJob } from '../dispatch/job.ts';
@@ -15,10 +16,6 @@ const NOBODY: NonNullable<Store['members']> = {
   read: () => Promise.resolve([]),
   leave: () => Promise.resolve(),
   announce: () => undefined,
-};
-
-const settled = async (): Promise<void> => {
-  for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
 async function submitted(store: Store): Promise<string> {
@@ -96,17 +93,17 @@ void test('what a worker says of its sessions elsewhere renews their leases, and
     const here = sessionOf('gpu-1/b', { cancel: (...given) => void cancels.push(given) });
     engine.onOpen(here, false);
     engine.onKeep(here, ['gpu-1/a', 'gpu-1/b']);
-    await settled();
+    await settle();
     assert.deepEqual(beats, members === undefined ? [] : ['gpu-1/a'], 'one that is here speaks for itself');
     assert.deepEqual(cancels, []);
     if (members === undefined) continue;
     await memory.cancel(job);
     engine.onKeep(here, ['gpu-1/a']);
-    await settled();
+    await settle();
     assert.deepEqual(cancels, [[{ job, attempt: 1, session: 'gpu-1/a' }, 'caller']]);
     // Of an earlier connection, whose worker speaks on another one by now.
     engine.onKeep(sessionOf('gpu-1/b'), ['gpu-1/a']);
-    await settled();
+    await settle();
     assert.equal(beats.length, 2);
   }
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from '../../test/support/manual-clock.ts';
+import { settle } from '../../test/support/settle.ts';
 import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import type { Fence, Job } from '../dispatch/job.ts';
@@ -12,11 +13,6 @@ import type { GatewaySession } from './worker-ports.ts';
 
 const TIMINGS = { queueMs: 1, decodeMs: 2, batchMs: 3, computeMs: 4 };
 const bytes = (text: string): Uint8Array => Buffer.from(text);
-
-/** Lets everything that was deferred happen. */
-const settle = async (): Promise<void> => {
-  for (let i = 0; i < 3; i += 1) await new Promise((resolve) => setImmediate(resolve));
-};
 
 function setup(storeOptions: Partial<MemoryStoreOptions> = {}, engineOptions: { maxWaiters?: number } = {}) {
   const clock = createManualClock();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from '../../test/support/manual-clock.ts';
+import { settle } from '../../test/support/settle.ts';
 import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { createMemoryStore } from '../store/memory.ts';
@@ -23,10 +24,6 @@ const REQUEST: PredictionRequest = {
   caller: 'anonymous',
   deadlineAt: null,
   idempotencyKey: null,
-};
-
-const settle = async (): Promise<void> => {
-  for (let i = 0; i < 8; i += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
 function sessionOf(id: string, lastSeenAt = 0): { session: GatewaySession; sent: Job[] } {

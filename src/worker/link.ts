@@ -34,12 +34,8 @@ import { createRedial } from './redial.ts';
 
 export type { GatewayLink } from './link-config.ts';
 
-/** A cancel that was carried out while its gateway was away: the end is kept, as any other. */
-const NOTHING_CAME_OF_IT = {
-  type: 'failure' as const,
-  error: new PosternError('draining', 'canceled while the gateway was away'),
-  retryable: true,
-};
+/** A cancel that was carried out while its gateway was away is kept, as any other end. */
+const CANCELED = new PosternError('draining', 'canceled while the gateway was away');
 
 export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   const { clock, credentials, events, leftovers, logger, random, settings, target } = options;
@@ -340,7 +336,8 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
       control.send({ type: 'canceled', job, attempt: finished.attempt });
       return;
     }
-    outbox.end(finished, how.type === 'canceled' ? NOTHING_CAME_OF_IT : how, maxOutputBytes);
+    const kept = how.type === 'canceled' ? { type: 'failure' as const, error: CANCELED, retryable: true } : how;
+    outbox.end(finished, kept, maxOutputBytes);
     if (control) return;
     handOver.try();
     outbox.disconnected();

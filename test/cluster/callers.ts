@@ -117,12 +117,22 @@ export function createCallers({ url, apiKey, webhook, random, ofEach }: CallersO
   /** By id, to send it again at the end. */
   const submissions = new Map<string, Submission>();
 
+  /** An output is told as it is kept: if it was changed, all of the answer may be no JSON. */
+  function parsed(kind: string, answer: string): Prediction | null {
+    try {
+      return JSON.parse(answer) as Prediction;
+    } catch {
+      promises.wrong(`${kind}: the answer is no JSON: ${answer.slice(0, 300)}`);
+      return null;
+    }
+  }
+
   async function post(kind: string, using: Agent, submission: Submission): Promise<Prediction | null> {
     const { text, body, key } = submission;
     const headers = { ...json, ...submission.headers, ...(key === null ? {} : { 'idempotency-key': key }) };
     const answer = await call(kind, using, MODEL, { method: 'POST', headers, body });
-    if (answer === null) return null;
-    const made = JSON.parse(answer) as Prediction;
+    const made = answer === null ? null : parsed(kind, answer);
+    if (made === null) return null;
     submissions.set(made.id, submission);
     promises.accept(made, { key, expected: () => text });
     return made;
@@ -131,8 +141,8 @@ export function createCallers({ url, apiKey, webhook, random, ofEach }: CallersO
   async function read(kind: string, using: Agent, id: string, query = ''): Promise<Prediction | null> {
     const wasKnown = promises.isKnown(id);
     const answer = await call(kind, using, `/v1/predictions/${id}${query}`, {});
-    if (answer === null) return null;
-    const prediction = JSON.parse(answer) as Prediction;
+    const prediction = answer === null ? null : parsed(kind, answer);
+    if (prediction === null) return null;
     promises.look(prediction, wasKnown);
     return prediction;
   }

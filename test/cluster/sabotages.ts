@@ -80,7 +80,7 @@ export const SABOTAGES: readonly Sabotage[] = [
          IF NEW.seq % 50 = 0 THEN NEW.bytes := overlay(NEW.bytes PLACING 'x'::bytea FROM 1); END IF; RETURN NEW; END $$`,
       'CREATE TRIGGER mix BEFORE INSERT ON postern.output FOR EACH ROW EXECUTE FUNCTION audit.mix()',
     ],
-    noticedBy: /another output/,
+    noticedBy: /another output|is no JSON/,
   },
 ];
 
