@@ -22,6 +22,7 @@ import { addPredict } from './commands/predict.ts';
 import { addReleases } from './commands/releases.ts';
 import { addRevoke } from './commands/revoke.ts';
 import { addRotateCa } from './commands/rotate-ca.ts';
+import { addScaling } from './commands/scaling.ts';
 import { addSupervise } from './commands/supervise.ts';
 import { addUp } from './commands/up.ts';
 import { addWebhooks } from './commands/webhooks.ts';
@@ -81,6 +82,7 @@ function buildProgram(): Command {
     addModels,
     addWorkers,
     addGateways,
+    addScaling,
     addWebhooks,
     addDoctor,
     addEval,

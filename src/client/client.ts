@@ -12,6 +12,7 @@ import {
   type Readiness,
   type ModelSummary,
   type Prediction,
+  type ScalingSummary,
   type WebhookDelivery,
   type WorkerAccount,
   type WorkerSummary,
@@ -77,6 +78,12 @@ export interface Client {
   allWorkers(signal?: AbortSignal): Promise<readonly WorkerAccount[]>;
   /** Those on one database, as the one that is asked knows them. For administrators. */
   gateways(signal?: AbortSignal): Promise<readonly GatewaySummary[]>;
+  /** How many workers and gateways are wanted, with these targets beside the usual ones; null: of all models. */
+  scaling(
+    model: string | null,
+    targets: Readonly<Record<string, number>>,
+    signal?: AbortSignal,
+  ): Promise<ScalingSummary>;
   /** Which versions are deployed, and what each worker has. For administrators, as the next three. */
   deployedModels(signal?: AbortSignal): Promise<readonly DeployedModel[]>;
   deployedModel(name: string, signal?: AbortSignal): Promise<DeployedModel>;
@@ -180,6 +187,11 @@ export function createClient(options: ClientOptions): Client {
     },
     workers: async (signal) => (await getJson<{ results: WorkerSummary[] }>('/v1/workers', signal)).results,
     allWorkers: async (signal) => (await getJson<{ results: WorkerAccount[] }>('/v1/admin/workers', signal)).results,
+    scaling(model, targets, signal) {
+      const query = new URLSearchParams(model === null ? {} : { model });
+      for (const [name, value] of Object.entries(targets)) query.set(name, String(value));
+      return getJson<ScalingSummary>(`/v1/scaling${query.size === 0 ? '' : `?${query.toString()}`}`, signal);
+    },
     gateways: async (signal) => (await getJson<{ results: GatewaySummary[] }>('/v1/admin/gateways', signal)).results,
   };
   return client;

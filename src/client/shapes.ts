@@ -151,6 +151,45 @@ export interface Readiness {
 }
 
 /** One of the gateways on a database. */
+/** What `/v1/scaling` says: how many machines there are, and how many there should be. */
+export interface ScalingSummary {
+  readonly at: string;
+  readonly targets: Readonly<Record<string, number>>;
+  readonly models: readonly {
+    readonly model: string;
+    readonly workers: number;
+    readonly wanted_workers: number;
+    readonly reason: string;
+    /** How long what waits now will have waited, at most. */
+    readonly queue_s: number;
+    readonly oldest_s: number;
+    /** null: nothing was ended lately, so nobody knows. */
+    readonly work_off_s: number | null;
+    readonly waiting_jobs: number;
+    readonly waiting_rows: number;
+    readonly in_flight_jobs: number;
+    readonly free_rows: number;
+    readonly capacity_rows: number;
+    readonly busy_rows: number;
+    readonly rows_per_s: number;
+  }[];
+  readonly gateways: {
+    readonly count: number;
+    readonly wanted: number;
+    readonly reason: string;
+    readonly members: readonly {
+      readonly id: string;
+      readonly state: 'serving' | 'draining';
+      readonly requests_in_flight: number;
+      readonly connections: number;
+      readonly sessions: number;
+      /** Share of time in which its event loop computes. */
+      readonly loop: number;
+      readonly cpu_cores: number;
+    }[];
+  };
+}
+
 export interface GatewaySummary {
   readonly id: string;
   /** It is the one that was asked. */

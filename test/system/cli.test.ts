@@ -139,6 +139,7 @@ suite('help', { concurrency: 2 }, () => {
     'models',
     'workers',
     'gateways',
+    'scaling',
     'doctor',
     'eval',
   ]) {
