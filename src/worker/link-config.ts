@@ -77,8 +77,11 @@ export interface GatewayLink
   readonly idle: boolean;
   /** Its gateway is out of reach, something runs for it, and can go on: another gateway may keep its lease. */
   readonly worksOn: boolean;
-  /** Has its gateway keep the leases of those sessions. False: it cannot. */
-  keep(sessions: readonly string[]): boolean;
+  /** Its gateway has been out of reach for so long that attempts which wait for it are better begun anew elsewhere. */
+  giveBackStreams(): void;
+  /** It is connected, and its gateway can keep leases of sessions with others. */
+  readonly mayKeep: boolean;
+  keep(sessions: readonly string[]): void;
   /** While it is not connected: another link may deliver what ended here, and what will. */
   handOver(): void;
   /** Dials no more. Resolves when what runs has ended and was handed over. */

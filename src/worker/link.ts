@@ -25,6 +25,7 @@ import { createLeaving } from './leaving.ts';
 import { createModelList } from './model-list.ts';
 import { createOutbox } from './outbox.ts';
 import { LINK_DEFAULTS, type GatewayLink, type GatewayLinkOptions } from './link-config.ts';
+import { createAway, NOTHING_CAME_OF_IT } from './links/away.ts';
 import { createHandOver } from './links/hand-over.ts';
 import type { Carrier } from './links/leftovers.ts';
 import { createOpener } from './opener.ts';
@@ -33,9 +34,6 @@ import type { Attempt, AttemptEnd, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
 
 export type { GatewayLink } from './link-config.ts';
-
-/** A cancel that was carried out while its gateway was away is kept, as any other end. */
-const CANCELED = new PosternError('draining', 'canceled while the gateway was away');
 
 export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   const { clock, credentials, events, leftovers, logger, random, settings, target } = options;
@@ -47,6 +45,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   const carrier: Carrier = { send: sendPayload };
   const models = createModelList();
   const parts = createPartSender({ send: sendPayload });
+  const away = createAway({ clock, attempts, parts });
   const outbox = createOutbox({ attempts, session, clock, spool: options.spool, send: sendPayload });
   const handOver = createHandOver({ session, outbox, leftovers, clock, logger, where, onGone: scheduleFlush });
   const exchanges = createExchanges({
@@ -104,7 +103,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
           return {
             onMessage: onControlMessage,
             onClose(error) {
-              detach();
+              detach(error);
               gone.resolve(error);
             },
           };
@@ -143,6 +142,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     parts.restart();
     // What the others had not delivered yet is among what is sent again.
     handOver.back();
+    away.back();
     events.onConnected(welcome.gateway, welcome.worker);
     data = createDataConnections({
       count: config.dataConnections,
@@ -182,7 +182,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     flush();
   }
 
-  function detach(): void {
+  function detach(error: PosternError | null): void {
     credentials.detach();
     exchanges.lost(null);
     leaving.lost();
@@ -194,6 +194,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     data?.close();
     data = null;
     handOver.lost();
+    away.lost(error);
     events.onLost();
     scheduleFlush();
   }
@@ -336,8 +337,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
       control.send({ type: 'canceled', job, attempt: finished.attempt });
       return;
     }
-    const kept = how.type === 'canceled' ? { type: 'failure' as const, error: CANCELED, retryable: true } : how;
-    outbox.end(finished, kept, maxOutputBytes);
+    outbox.end(finished, how.type === 'canceled' ? NOTHING_CAME_OF_IT : how, maxOutputBytes);
     if (control) return;
     handOver.try();
     outbox.disconnected();
@@ -385,13 +385,15 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
       return isIdle();
     },
     get worksOn() {
-      return control === null && attempts.runningCount > 0 && !parts.isUsed;
+      return away.worksOn;
     },
-    keep(sessions) {
-      if (!control || !keeps || gatewayDrain !== null) return false;
-      control.send({ type: 'keep', sessions: [...sessions] });
-      return true;
+    giveBackStreams() {
+      for (const { job, attempt } of away.overdue()) events.onCancel({ job, attempt }, 'drain');
     },
+    get mayKeep() {
+      return control !== null && keeps && gatewayDrain === null;
+    },
+    keep: (sessions) => void control?.send({ type: 'keep', sessions: [...sessions] }),
     handOver: () => handOver.try(),
     retire() {
       if (retired) return retired.promise;

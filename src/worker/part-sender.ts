@@ -45,8 +45,8 @@ export interface PartSender {
   add(attempt: Attempt, seq: number, contentType: string, bytes: Uint8Array): Promise<void> | undefined;
   /** The gateway has all up to `seq`; after a reconnect: and wants what follows it. */
   acked(attempt: Attempt, seq: number): void;
-  /** Something has been put out by an attempt that runs. */
-  readonly isUsed: boolean;
+  /** Attempts that run and have put something out. */
+  streams(): Attempt[];
   /** A new control connection: streams that exist wait to be told; new ones begin at once. */
   restart(): void;
   /** There is no connection. */
@@ -88,9 +88,7 @@ export function createPartSender({ send }: PartSenderOptions): PartSender {
   }
 
   return {
-    get isUsed() {
-      return streams.size > 0;
-    },
+    streams: () => [...streams.values()].map(({ attempt }) => attempt),
     add(attempt, seq, contentType, bytes) {
       const size = bytes.byteLength + PART_OVERHEAD_BYTES;
       if (heldBytes + size > MAX_HELD_BYTES) {

@@ -170,6 +170,34 @@ tunnelTest(
 );
 
 tunnelTest(
+  'a stream whose gateway has been silent for long is given back, and what else ran there goes on',
+  async (scene) => {
+    const neighbours = createNeighbours();
+    const a = await scene.openTunnel({ config: { gateway: 'a', pingMs: 50, deadMs: 1_000 }, events, neighbours });
+    const b = await scene.openTunnel({ config: { gateway: 'b', pingMs: 50, deadMs: 60_000 }, events, neighbours });
+    const proxy = await openProxy(a.port);
+    scene.onEnd(() => proxy.close());
+    neighbours.set([entry('a', null), entry('b', b)]);
+    const worker = await openEcho(scene, proxy);
+    const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+    await a.journal.until(() => creditAt(a, atA) === 4);
+    for (const id of ['long', 'stream']) atA.assign(makeJob(id), '1', null);
+    await onWorker(worker, 'onAssign', 1);
+    const [stream] = await onWorker(worker, 'onAssign', 2);
+    void worker.link.partial(stream, 0, 'text/plain', Buffer.from('part'));
+    await onGateway(a, 'onPartial');
+    proxy.onConnection = (relayed) => relayed.silence();
+    for (const relayed of proxy.connections) relayed.silence();
+    const [attempt, reason] = await onWorker(worker, 'onCancel');
+    assert.deepEqual([attempt, reason], [{ job: 'stream', attempt: 1 }, 'drain']);
+    worker.link.end(stream, { type: 'canceled' });
+    assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
+    const [, fence, code, , retryable] = await onGateway(b, 'onFailure');
+    assert.deepEqual([fence, code, retryable], [{ job: 'stream', attempt: 1, session: atA.id }, 'draining', true]);
+  },
+);
+
+tunnelTest(
   'a draining worker does not leave before what ends for a gateway that is gone was delivered',
   async (scene) => {
     const { a, b } = await openCluster(scene);

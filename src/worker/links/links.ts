@@ -149,12 +149,12 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
 
   /** What runs for gateways that are out of reach goes on: others keep its leases meanwhile. */
   function keepAway(): void {
-    const away = [...members].filter(({ link }) => link.worksOn).map(({ link }) => link.session);
-    if (away.length === 0) return;
-    let told = 0;
-    for (const { link } of members) {
-      if (told < KEEPERS && link.keep(away.slice(0, MAX_GATEWAYS))) told += 1;
-    }
+    const links = [...members].map(({ link }) => link);
+    const keepers = links.filter(({ mayKeep }) => mayKeep).slice(0, KEEPERS);
+    if (keepers.length === 0) return;
+    for (const link of links) link.giveBackStreams();
+    const away = links.filter(({ worksOn }) => worksOn).map(({ session }) => session);
+    if (away.length > 0) for (const link of keepers) link.keep(away.slice(0, MAX_GATEWAYS));
   }
 
   /** A gateway that is away may come back no more: what ended for it is delivered first, or what runs for it will be. */
@@ -269,6 +269,8 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
       const link = owners.get(key);
       owners.delete(key);
       link?.end(attempt, how);
+      // It may have been what kept the others from going on without their gateway.
+      if (link?.worksOn === true) keepAway();
     },
     drain(deadlineMs) {
       if (drained !== undefined) return drained;
