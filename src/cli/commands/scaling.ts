@@ -1,12 +1,8 @@
 /** `postern scaling`: how many machines are wanted, as `/v1/scaling` says. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { BOUNDS, type TargetBound } from '../../gateway/scaling/targets.ts';
-import { EXIT_CODES_HELP, gatewayOption, jsonOption, keyFileOption, type CallerOptions } from '../options.ts';
-
-export interface ScalingOptions extends CallerOptions {
-  readonly model?: string;
-  readonly target: Readonly<Record<string, number>>;
-}
+import { EXIT_CODES_HELP, gatewayOption, jsonOption, keyFileOption } from '../options.ts';
+import type { ScalingOptions } from '../run/scaling.ts';
 
 const bounds: Readonly<Record<string, TargetBound>> = BOUNDS;
 

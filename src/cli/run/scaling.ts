@@ -1,8 +1,12 @@
 /** Shows how many machines are wanted. */
 import type { ScalingSummary } from '../../client/shapes.ts';
-import type { ScalingOptions } from '../commands/scaling.ts';
-import { clientFor } from '../options.ts';
+import { clientFor, type CallerOptions } from '../options.ts';
 import { paint, printable, table } from '../terminal.ts';
+
+export interface ScalingOptions extends CallerOptions {
+  readonly model?: string;
+  readonly target: Readonly<Record<string, number>>;
+}
 
 const seconds = (value: number): string => `${value.toFixed(1)} s`;
 
