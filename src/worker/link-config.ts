@@ -8,6 +8,7 @@ import type { ByteBudget } from '../protocol/budget.ts';
 import type { MessageOf, ModelReport, StoredVersion } from '../protocol/messages.ts';
 import type { Service } from '../service.ts';
 import type { KeptTotals } from './attempts.ts';
+import type { KeptLink } from './links/keeping.ts';
 import type { Leftovers } from './links/leftovers.ts';
 import type { LinkCredit } from './links/pool.ts';
 import type { Attempt, LinkEvents, WorkerLink } from './ports.ts';
@@ -70,17 +71,13 @@ export interface GatewayLinkOptions {
 }
 
 export interface GatewayLink
-  extends Service, Pick<WorkerLink, 'progress' | 'partial' | 'end' | 'drain' | 'state' | 'roundTripMs'> {
-  readonly session: string;
+  extends Service, KeptLink, Pick<WorkerLink, 'progress' | 'partial' | 'end' | 'drain' | 'state' | 'roundTripMs'> {
   announce(models: readonly ModelReport[], stored: readonly StoredVersion[]): void;
   /** Nothing runs here, and nothing waits for an ack. */
   readonly idle: boolean;
-  /** Its gateway is out of reach, something runs for it, and can go on: another gateway may keep its lease. */
-  readonly worksOn: boolean;
   /** Its gateway has been out of reach for so long that attempts which wait for it are better begun anew elsewhere. */
   giveBackStreams(): void;
-  /** It is connected, and its gateway can keep leases of sessions with others. */
-  readonly mayKeep: boolean;
+  /** Has its gateway keep the leases of those sessions. */
   keep(sessions: readonly string[]): void;
   /** While it is not connected: another link may deliver what ended here, and what will. */
   handOver(): void;

@@ -33,8 +33,6 @@ import { createPartSender } from './part-sender.ts';
 import type { Attempt, AttemptEnd, WorkerLink } from './ports.ts';
 import { createRedial } from './redial.ts';
 
-export type { GatewayLink } from './link-config.ts';
-
 export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   const { clock, credentials, events, leftovers, logger, random, settings, target } = options;
   const config = { ...LINK_DEFAULTS, ...settings };
@@ -390,6 +388,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     giveBackStreams() {
       for (const { job, attempt } of away.overdue()) events.onCancel({ job, attempt }, 'drain');
     },
+    heardAt: () => control?.heardAt ?? -Infinity,
     get mayKeep() {
       return control !== null && keeps && gatewayDrain === null;
     },

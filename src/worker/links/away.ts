@@ -3,7 +3,7 @@
  * parts: only its own gateway acks them, so it stands still until that is back. One that is back within seconds goes on with them, as after a
  * restart. Later they are given back, to begin anew elsewhere before the lease is over: all that runs in this session would be lost with it.
  *
- * Owner of: since when the gateway has not been heard.
+ * Owner of: since when a gateway that was lost has not been heard.
  */
 import type { Clock } from '../../clock.ts';
 import { PosternError } from '../../errors.ts';
@@ -24,14 +24,14 @@ export const NOTHING_CAME_OF_IT = {
 
 export interface AwayOptions {
   readonly clock: Clock;
-  readonly attempts: Pick<Attempts, 'runningCount'>;
+  readonly attempts: Pick<Attempts, 'runningCount' | 'keptCount'>;
   readonly parts: Pick<PartSender, 'streams'>;
 }
 
 export interface Away {
   lost(error: PosternError | null): void;
   back(): void;
-  /** Something runs that needs no gateway to go on. */
+  /** Something runs, or waits for its ack, and nothing needs the gateway to go on. */
   readonly worksOn: boolean;
   /** Attempts with parts that have stood still for long enough. */
   overdue(): readonly Attempt[];
@@ -49,7 +49,7 @@ export function createAway({ clock, attempts, parts }: AwayOptions): Away {
       unheardSince = null;
     },
     get worksOn() {
-      return unheardSince !== null && attempts.runningCount > 0 && parts.streams().length === 0;
+      return attempts.runningCount + attempts.keptCount > 0 && parts.streams().length === 0;
     },
     overdue() {
       return unheardSince !== null && clock.monotonic() - unheardSince >= PATIENCE_MS ? parts.streams() : [];

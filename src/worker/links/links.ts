@@ -14,9 +14,9 @@ import type { ModelReport, StoredVersion, WantedVersions } from '../../protocol/
 import { createService } from '../../service.ts';
 import { KeptTotals } from '../attempts.ts';
 import { createGatewayLink } from '../link.ts';
-import type { GatewayLink } from '../link.ts';
-import type { GatewayLinkEvents, GatewayLinkOptions, LinkSettings } from '../link-config.ts';
+import type { GatewayLink, GatewayLinkEvents, GatewayLinkOptions, LinkSettings } from '../link-config.ts';
 import type { Attempt, LinkEvents, WorkerLink } from '../ports.ts';
+import { isAway, planKeep } from './keeping.ts';
 import { createLeftovers } from './leftovers.ts';
 import { createCreditPool } from './pool.ts';
 import { shareCredentials } from './renewals.ts';
@@ -29,8 +29,6 @@ import type { Target } from '../targets.ts';
 const MAX_PREVIOUS = 8;
 /** Often enough for a lease (18 s) to outlive one word that is lost. */
 const KEEP_MS = 3_000;
-/** Should one of them be cut from the records. */
-const KEEPERS = 2;
 /** Credit that a gateway could not give back is asked for again, and links that wait are looked at. */
 const REVIEW_MS = 1_000;
 
@@ -150,11 +148,10 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
   /** What runs for gateways that are out of reach goes on: others keep its leases meanwhile. */
   function keepAway(): void {
     const links = [...members].map(({ link }) => link);
-    const keepers = links.filter(({ mayKeep }) => mayKeep).slice(0, KEEPERS);
+    const { sessions, keepers } = planKeep(links, clock.monotonic());
     if (keepers.length === 0) return;
     for (const link of links) link.giveBackStreams();
-    const away = links.filter(({ worksOn }) => worksOn).map(({ session }) => session);
-    if (away.length > 0) for (const link of keepers) link.keep(away.slice(0, MAX_GATEWAYS));
+    if (sessions.length > 0) for (const link of keepers) link.keep(sessions);
   }
 
   /** A gateway that is away may come back no more: what ended for it is delivered first, or what runs for it will be. */
@@ -270,7 +267,7 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
       owners.delete(key);
       link?.end(attempt, how);
       // It may have been what kept the others from going on without their gateway.
-      if (link?.worksOn === true) keepAway();
+      if (link !== undefined && isAway(link, clock.monotonic())) keepAway();
     },
     drain(deadlineMs) {
       if (drained !== undefined) return drained;
