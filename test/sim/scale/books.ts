@@ -2,7 +2,7 @@
  * What may never be, checked from outside while it happens: the worker's and the gateway's own arithmetic is not asked. Owner of the
  * violations.
  */
-import type { Job } from '../../../src/dispatch/job.ts';
+import type { Fence, Job } from '../../../src/dispatch/job.ts';
 import { TERMINAL } from '../../../src/dispatch/job.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -16,8 +16,17 @@ export interface Account {
   runningRows: number;
 }
 
+/** A worker that has begun an attempt. */
+export interface Holder {
+  readonly name: string;
+  /** A gateway is there, and long enough for the worker to have told it what it holds. */
+  readonly isHeard: boolean;
+}
+
 /** More of them say nothing new. */
 const MAX_VIOLATIONS = 20;
+
+const keyOf = (id: string, attempt: number): string => `${id} ${attempt}`;
 
 export type Books = ReturnType<typeof createBooks>;
 
@@ -27,6 +36,8 @@ export function createBooks(timeline: Timeline) {
   const undecided = new Set<string>();
   /** Bits: attempts that were begun. Kept for jobs that more than one attempt was made of, and those that run. */
   const begun = new Map<string, number>();
+  /** Attempts that workers have, from the assign to the ack. */
+  const held = new Map<string, Holder>();
   let accepted = 0;
   let succeeded = 0;
   let failed = 0;
@@ -75,12 +86,24 @@ export function createBooks(timeline: Timeline) {
       else failed += 1;
       timeline.note(`${id} ${status} ${attempt}`);
     },
-    begun(id: string, attempt: number, worker: string): void {
+    begun(fence: Fence, holder: Holder): void {
+      const { job: id, attempt } = fence;
+      held.set(keyOf(id, attempt), holder);
       const bit = 2 ** attempt;
       const before = begun.get(id) ?? 0;
       if (Math.floor(before / bit) % 2 === 1)
-        violation(`attempt ${attempt} of ${id} was begun twice, by ${worker} at last`);
+        violation(`attempt ${attempt} of ${id} was begun twice, by ${holder.name} at last`);
       else begun.set(id, before + bit);
+    },
+    letGo: ({ job, attempt }: Fence): boolean => held.delete(keyOf(job, attempt)),
+    isHeld: (id: string, attempt: number): boolean => held.has(keyOf(id, attempt)),
+    /** What they held is given to somebody else. */
+    leasesEnded(jobs: readonly Job[]): void {
+      for (const { id, attempt } of jobs) {
+        const holder = held.get(keyOf(id, attempt));
+        if (holder?.isHeard === true)
+          violation(`attempt ${attempt} of ${id} was taken from ${holder.name}, which has it and is heard`);
+      }
     },
     granted(account: Account, link: string, rows: number): void {
       change(account, link, rows);

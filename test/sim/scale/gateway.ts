@@ -10,11 +10,11 @@ import { createAdmission, type Admission, type AdmissionLimits } from '../../../
 import { createTurn, type Turn } from '../../../src/gateway/engine-turn.ts';
 import { DEAD_MS } from '../../../src/protocol/limits.ts';
 import type { GatewaySession } from '../../../src/gateway/worker-ports.ts';
-import type { ClaimRequest, Claimed, Store, SubmittedJob, SubmitOutcome } from '../../../src/store/store.ts';
+import type { SubmittedJob, SubmitOutcome } from '../../../src/store/store.ts';
 import { COSTS } from './costs.ts';
-import { createLane } from './lane.ts';
 import type { Connection } from './network.ts';
 import { VERSION, type GatewayPart, type MemberList, type WorkerEnd, type World } from './shape.ts';
+import { createStoreLanes, type StoreLanes } from './store-lanes.ts';
 import { createThread, type Thread } from './thread.ts';
 
 interface OpenSession {
@@ -45,6 +45,7 @@ export class SimGateway implements GatewayPart {
   readonly dispatcher: Dispatcher;
   readonly sessions = new Map<string, OpenSession>();
   readonly #world: World;
+  readonly #records: StoreLanes;
   readonly #turn: Turn;
   isUp = true;
   isServing = true;
@@ -55,6 +56,8 @@ export class SimGateway implements GatewayPart {
   #listAtMs = 0;
   #beatPart = 0;
   #isSweeping = false;
+  /** Sessions whose word on others is being written down. */
+  readonly #keeping = new Set<string>();
 
   constructor(world: World, id: string, address: string, region: number) {
     this.#world = world;
@@ -63,9 +66,9 @@ export class SimGateway implements GatewayPart {
     this.region = region;
     this.thread = createThread(world.timeline);
     this.admission = createAdmission(world.options.admission);
-    const store = this.#storeShare();
+    this.#records = createStoreLanes(world, this);
     this.#turn = createTurn({
-      store,
+      store: this.#records.store,
       dispatcher: () => this.dispatcher,
       leaseMs: DEFAULT_LEASE_MS,
       defer: (flush) => world.timeline.defer(flush),
@@ -94,14 +97,16 @@ export class SimGateway implements GatewayPart {
           if (code === 'flow_control') world.books.violation(`${session}: ${reason}`);
         },
         release: (session, loss) => {
-          this.#ask(
-            'release',
-            (shared) => shared.release(session, loss),
-            (jobs) => jobs.length,
-          ).then(
-            (jobs) => this.cameBack(jobs),
-            () => undefined,
-          );
+          this.#records
+            .ask(
+              'release',
+              (shared) => shared.release(session, loss),
+              (jobs) => jobs.length,
+            )
+            .then(
+              (jobs) => this.cameBack(jobs),
+              () => undefined,
+            );
         },
       },
     });
@@ -112,94 +117,7 @@ export class SimGateway implements GatewayPart {
     world.timeline.after(random.next() * MEMBER_MS, () => this.#memberLoop());
   }
 
-  // ---- the database --------------------------------------------------------------------------------------------------
-
-  #ask<T>(
-    kind: Parameters<World['database']['ask']>[0],
-    step: (store: Store) => Promise<T>,
-    rows: (result: T) => number,
-  ): Promise<T> {
-    return this.#world.database.ask(kind, step, rows, () => this.isUp);
-  }
-
-  /** The store as the turn sees it: three connections, each with one statement at a time. */
-  #storeShare(): Store {
-    const { store, hints } = this.#world;
-    const submit = createLane<readonly SubmittedJob[], SubmitOutcome[]>((calls) =>
-      this.#ask(
-        'submit',
-        (shared) => shared.submit(calls.flat()),
-        (all) => all.length,
-      ).then((all) => {
-        hints.waiting(this, this.#toTell(all));
-        return cutAs(calls, all);
-      }),
-    );
-    const claim = createLane<readonly ClaimRequest[], Claimed[]>((calls) =>
-      this.#ask(
-        'claim',
-        (shared) => shared.claim(calls.flat()),
-        (all) => all.reduce((sum, { jobs }) => sum + jobs.length, 0),
-      ).then((all) => {
-        if (all.every(({ jobs }) => jobs.length === 0)) this.#world.sent.add('claims for nothing');
-        // Its own workers had room for some of it only.
-        if (this.#world.options.hints === 'when short') hints.waiting(this, this.#leftOver(calls.flat(), all));
-        return cutAs(calls, all);
-      }),
-    );
-    type Ends = Parameters<Store['settle']>[0];
-    const settle = createLane<Ends, Awaited<ReturnType<Store['settle']>>>((calls) =>
-      this.#ask(
-        'settle',
-        (shared) => shared.settle(calls.flat()),
-        (all) => all.length,
-      ).then((all) => {
-        hints.decided(this, all.length);
-        return cutAs(calls, all);
-      }),
-    );
-    return { ...store, submit, claim, settle };
-  }
-
-  #freeRows(model: string): number {
-    let rows = 0;
-    for (const { session, credit } of this.dispatcher.offersOf(model)) {
-      if (session.state === 'connected') rows += credit.freeRows;
-    }
-    return rows;
-  }
-
-  /** Models of which others must hear that work came. */
-  #toTell(outcomes: readonly SubmitOutcome[]): Set<string> {
-    const rowsOf = new Map<string, number>();
-    for (const one of outcomes) {
-      if (one.type === 'accepted') rowsOf.set(one.job.model, (rowsOf.get(one.job.model) ?? 0) + one.job.rows);
-    }
-    const always = this.#world.options.hints === 'always';
-    return new Set([...rowsOf].flatMap(([model, rows]) => (always || this.#freeRows(model) < rows ? [model] : [])));
-  }
-
-  #leftOver(requests: readonly ClaimRequest[], answers: readonly Claimed[]): Set<string> {
-    const models = new Set<string>();
-    requests.forEach(({ model }, index) => {
-      const { jobs, leftRows } = answers[index]!;
-      if (jobs.length > 0 && leftRows > 0 && this.#freeRows(model) === 0) models.add(model);
-    });
-    return models;
-  }
-
-  async #heartbeats(sessions: readonly string[]): Promise<void> {
-    const beat = (some: readonly string[]): Promise<unknown> =>
-      this.#ask(
-        'heartbeat',
-        async (shared) => {
-          for (const session of some) await shared.heartbeat(session, DEFAULT_LEASE_MS);
-        },
-        () => some.length,
-      );
-    if (this.#world.options.heartbeats === 'one by one') for (const session of sessions) await beat([session]);
-    else if (sessions.length > 0) await beat(sessions);
-  }
+  // ---- once a second, and once in two -----------------------------------------------------------------------------------
 
   #sweepLoop(): void {
     if (!this.isServing) return;
@@ -212,8 +130,8 @@ export class SimGateway implements GatewayPart {
   }
 
   async #sweep(): Promise<void> {
-    await this.#heartbeats(this.#heard());
-    const { reclaimed, expired } = await this.#ask(
+    await this.#records.heartbeats(this.#heard());
+    const { reclaimed, expired } = await this.#records.ask(
       'sweep',
       () => this.#world.sweep(SWEEP_LIMIT),
       (swept) => swept.reclaimed.length + swept.expired.length,
@@ -223,7 +141,7 @@ export class SimGateway implements GatewayPart {
     this.cameBack(expired);
     this.dispatcher.tick();
     const slots = this.#world.gateways.size * SLOTS;
-    const counts = await this.#ask(
+    const counts = await this.#records.ask(
       'counts',
       (shared) => shared.counts(),
       (models) => models.size * slots,
@@ -252,19 +170,21 @@ export class SimGateway implements GatewayPart {
     const { members, timeline } = this.#world;
     timeline.after(MEMBER_MS, () => this.#memberLoop());
     if (!this.isUp) return;
-    this.#ask(
-      'member',
-      () => Promise.resolve({ list: members.beat(this), atMs: timeline.nowMs }),
-      ({ list }) => list.addresses.length,
-    ).then(
-      ({ list, atMs }) => {
-        this.#listAtMs = atMs;
-        if (list.key === this.#list.key) return;
-        this.#list = list;
-        for (const id of this.sessions.keys()) this.#tellList(id);
-      },
-      () => undefined,
-    );
+    this.#records
+      .ask(
+        'member',
+        () => Promise.resolve({ list: members.beat(this), atMs: timeline.nowMs }),
+        ({ list }) => list.addresses.length,
+      )
+      .then(
+        ({ list, atMs }) => {
+          this.#listAtMs = atMs;
+          if (list.key === this.#list.key) return;
+          this.#list = list;
+          for (const id of this.sessions.keys()) this.#tellList(id);
+        },
+        () => undefined,
+      );
   }
 
   #tellList(session: string): void {
@@ -338,6 +258,17 @@ export class SimGateway implements GatewayPart {
     this.#turn.end({ fence, outcome, ackTo: { id: session, ack } as unknown as GatewaySession });
   }
 
+  /** A worker works on for gateways that are gone: nobody else says that those sessions live. */
+  keep(session: string, others: readonly string[]): void {
+    const away = others.filter((id) => !this.sessions.has(id));
+    if (away.length === 0 || this.#keeping.has(session)) return;
+    this.#keeping.add(session);
+    this.#records
+      .heartbeats(away)
+      .catch(() => this.#world.sent.add('statement failed'))
+      .finally(() => this.#keeping.delete(session));
+  }
+
   #drop(session: string): void {
     const open = this.sessions.get(session);
     if (!open) return;
@@ -347,7 +278,7 @@ export class SimGateway implements GatewayPart {
 
   async resumed(session: string, attempts: readonly (readonly [string, number])[]): Promise<void> {
     this.dispatcher.resumed(session, attempts);
-    const { kept, lost } = await this.#ask(
+    const { kept, lost } = await this.#records.ask(
       'reconcile',
       (shared) => shared.reconcile(session, attempts),
       (both) => both.kept.length + both.lost.length,
@@ -410,10 +341,4 @@ export class SimGateway implements GatewayPart {
     this.sessions.clear();
     then();
   }
-}
-
-/** What came for many calls, for each of them. */
-function cutAs<T>(calls: readonly (readonly unknown[])[], all: readonly T[]): T[][] {
-  let next = 0;
-  return calls.map(({ length }) => all.slice(next, (next += length)));
 }

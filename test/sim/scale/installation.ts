@@ -123,6 +123,7 @@ export class Installation implements World {
       },
       async sweep(limit) {
         const swept = await store.sweep(limit);
+        books.leasesEnded(swept.reclaimed);
         note(swept.reclaimed);
         note(swept.expired);
         return swept;

@@ -7,9 +7,11 @@ import type { Fence, Job, Outcome } from '../../../src/dispatch/job.ts';
 import { PosternError } from '../../../src/errors.ts';
 import { addressKey } from '../../../src/gateway/admission.ts';
 import { LINK_DEFAULTS } from '../../../src/worker/link-config.ts';
+import type { KeptLink } from '../../../src/worker/links/keeping.ts';
 import type { LinkCredit } from '../../../src/worker/links/pool.ts';
 import { createRedial, type Redial } from '../../../src/worker/redial.ts';
 import type { Random } from '../../support/random.ts';
+import type { Holder } from './books.ts';
 import type { Connection, Place } from './network.ts';
 import { VERSION, type GatewayPart, type MemberList, type WorkerEnd, type World } from './shape.ts';
 
@@ -41,8 +43,7 @@ const SUCCEEDED: Outcome = {
 const WAIT_MS = 12_000;
 
 /** The worker, as its links see it. */
-export interface LinkOwner extends Place {
-  readonly name: string;
+export interface LinkOwner extends Place, Holder {
   readonly oneWayMs: number;
   readonly internetAddress: string;
   readonly random: Random;
@@ -54,10 +55,11 @@ export interface LinkOwner extends Place {
   freed(model: string, rows: number): void;
   withdrawn(link: SimLink, model: string, rows: number): void;
   voided(link: SimLink): void;
+  keepAway(): void;
   tellElsewhere(link: SimLink): void;
 }
 
-export class SimLink implements WorkerEnd {
+export class SimLink implements WorkerEnd, KeptLink {
   readonly worker: string;
   readonly address: string;
   readonly session: string;
@@ -68,6 +70,7 @@ export class SimLink implements WorkerEnd {
   readonly #owner: LinkOwner;
   readonly #redial: Redial;
   connection: Connection | null = null;
+  connectedAtMs = 0;
   isRetired = false;
   #wasConnected = false;
   #isWoken = false;
@@ -185,6 +188,7 @@ export class SimLink implements WorkerEnd {
       return;
     }
     this.connection = connection;
+    this.connectedAtMs = this.#world.timeline.nowMs;
     if (this.#wasConnected) {
       const attempts = [...this.running.values(), ...this.kept.values()].map(
         ({ fence }) => [fence.job, fence.attempt] as const,
@@ -201,6 +205,7 @@ export class SimLink implements WorkerEnd {
     if (this.connection !== connection) return;
     this.connection = null;
     this.#void();
+    this.#owner.keepAway();
   }
 
   #void(): void {
@@ -227,6 +232,7 @@ export class SimLink implements WorkerEnd {
   kill(): void {
     this.#redial.stop();
     for (const { timer } of this.running.values()) timer.cancel();
+    for (const { fence } of [...this.running.values(), ...this.kept.values()]) this.#world.books.letGo(fence);
     this.connection = null;
   }
 
@@ -292,7 +298,7 @@ export class SimLink implements WorkerEnd {
       return;
     }
     this.#owner.took(this, model, rows);
-    this.#world.books.begun(fence.job, fence.attempt, this.session);
+    this.#world.books.begun(fence, this.#owner);
     const workMs = job.parameters.ms as number;
     const timer = this.#world.timeline.after(workMs, () => this.#end(fence, SUCCEEDED));
     this.running.set(keyOf(fence), { fence, model, rows, timer });
@@ -323,7 +329,10 @@ export class SimLink implements WorkerEnd {
   }
 
   onAck(fences: readonly Fence[]): void {
-    for (const fence of fences) this.kept.delete(keyOf(fence));
+    for (const fence of fences) {
+      this.kept.delete(keyOf(fence));
+      this.#world.books.letGo(fence);
+    }
     this.leaveWhenDone();
   }
 
@@ -346,6 +355,25 @@ export class SimLink implements WorkerEnd {
     const { fence, outcome } = end;
     if (this.#send('end', (to) => to.ended(this.session, fence, outcome))) return;
     if (this.isRetired) this.#owner.tellElsewhere(this);
+  }
+
+  get worksOn(): boolean {
+    return this.running.size + this.kept.size > 0;
+  }
+
+  get mayKeep(): boolean {
+    return this.connection !== null;
+  }
+
+  heardAt(): number {
+    if (this.connection === null) return -Infinity;
+    const isHeard = this.connection.isAlive || this.#world.options.bugs?.keeps === 'when lost';
+    return isHeard ? this.#world.timeline.nowMs : this.connection.heardAtMs;
+  }
+
+  /** Has its gateway keep the leases of those sessions. */
+  keep(sessions: readonly string[]): void {
+    this.#send('keep', (to) => to.keep(this.session, sessions));
   }
 
   tellBy(by: SimLink): void {

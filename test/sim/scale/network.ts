@@ -21,6 +21,8 @@ export interface Connection {
   /** TLS connections: the control connection, and data connections. */
   tlsCount: number;
   isAlive: boolean;
+  /** By the worker, before it was cut. */
+  heardAtMs: number;
   readonly onLost: Record<Side, (orderly: boolean) => void>;
 }
 
@@ -34,7 +36,7 @@ export function createNetwork(timeline: Timeline) {
     sent,
     open,
     connect(worker: Place, gateway: Place, oneWayMs: number, onLost: Connection['onLost']): Connection {
-      const connection: Connection = { worker, gateway, oneWayMs, tlsCount: 1, isAlive: true, onLost };
+      const connection = { worker, gateway, oneWayMs, tlsCount: 1, isAlive: true, heardAtMs: Infinity, onLost };
       open.add(connection);
       return connection;
     },
@@ -65,7 +67,9 @@ export function createNetwork(timeline: Timeline) {
         connection.isAlive = false;
         for (const side of ['worker', 'gateway'] as const) {
           // It last heard the other one up to a ping ago.
-          timeline.after(DEAD_MS - timeline.random.next() * PING_MS, () => connection.onLost[side](false));
+          const silentMs = timeline.random.next() * PING_MS;
+          if (side === 'worker') connection.heardAtMs = timeline.nowMs - silentMs;
+          timeline.after(DEAD_MS - silentMs, () => connection.onLost[side](false));
         }
       }
       return count;

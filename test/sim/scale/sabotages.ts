@@ -32,6 +32,21 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     play: (options) => steady({ ...options, linksPerWorker: 2 }, 5, 5),
     notices: /keeps .* links/,
   },
+  'nobody keeps the leases of what runs for a gateway that is gone': {
+    bugs: { keeps: 'never' },
+    play: (options) => death({ ...options, jobMs: 32_000 }),
+    notices: /was taken from/,
+  },
+  'leases are kept once, and not as long as something runs': {
+    bugs: { keeps: 'once' },
+    play: (options) => death({ ...options, jobMs: 32_000 }),
+    notices: /was taken from/,
+  },
+  'leases are kept from when a link counts as lost, and not from when it is silent': {
+    bugs: { keeps: 'when lost' },
+    play: (options) => death({ ...options, jobMs: 32_000 }),
+    notices: /was taken from/,
+  },
   'fences are not looked at': {
     bugs: ofStore((store) => ({
       async settle(ends) {

@@ -29,8 +29,17 @@ void test('a release of all gateways, the death of one, and four more', async ()
   assertKept(await release(SMALL, 3));
   const died = await death(SMALL);
   assertKept(died);
-  assert.ok((died.more.safeS ?? Infinity) <= 20.5, `the jobs of the dead gateway were safe after ${died.more.safeS} s`);
+  assert.ok((died.more.safeS ?? Infinity) <= 20.5, `what the dead held was taken back after ${died.more.safeS} s`);
   assertKept(await scaleOut({ ...SMALL, gateways: 6 }, 2));
+});
+
+void test('what runs at workers for a gateway that died goes on, whether it ends before its lease or long after', async () => {
+  for (const jobMs of [8_000, 32_000]) {
+    const died = await death({ ...SMALL, jobMs });
+    assertKept(died);
+    assert.ok((died.more.heldByOthers ?? 0) > 20, `${died.more.heldByOthers} attempts are too few to say anything`);
+    assert.equal(died.more.runAgain, 0, `attempts of ${jobMs} ms that began anew`);
+  }
 });
 
 void test('a seed replays exactly, and another one takes another way', async () => {

@@ -149,37 +149,57 @@ export const release = (options: Partial<Options>, everyS = 4): Promise<Played> 
     return { figures: end(), more: { leastLinked, wholeS } };
   });
 
-/** A gateway's machine is gone without a word, and a fiftieth of the workers with it. */
+/**
+ * A gateway's machine is gone without a word, and a fiftieth of the workers with it. What those workers held, and what was on its way to the others,
+ * begins anew. What the others have goes on.
+ */
 export const death = (options: Partial<Options>): Promise<Played> =>
-  play('death', options, async ({ world, pass, until }) => {
+  play('death', options, async ({ world, callers, pass, until }) => {
     await pass(25);
     const [address] = world.serving();
     const dead = world.at(address!)!;
-    const ofGateway = heldBy(world, (gateway) => gateway === dead);
     const lost = new Set(world.workers.slice(0, Math.ceil(world.workers.length / 50)).map(({ name }) => name));
-    const ofWorkers = heldBy(world, (_, worker) => lost.has(worker));
-    const jobsHeld = ofGateway.size + ofWorkers.size;
+    const atOthers = heldBy(world, (gateway, worker) => gateway === dead && !lost.has(worker));
+    const goesOn = new Map([...atOthers].filter(([id, attempt]) => world.books.isHeld(id, attempt)));
+    const onTheWay = new Map([...atOthers].filter(([id]) => !goesOn.has(id)));
+    const ofTheDead = heldBy(world, (_, worker) => lost.has(worker));
+    const held = { heldByOthers: goesOn.size, onTheWay: onTheWay.size, heldByTheDead: ofTheDead.size };
     const end = world.measures.begin();
     world.killMachine(address!);
     world.killWorkers(lost.size);
-    let again = 0;
-    const left = async (jobs: Map<string, number>): Promise<number> => {
-      for (const [id, attempt] of jobs) {
-        const job = world.books.undecided.has(id) ? await world.store.get(id) : null;
-        if (job?.status === 'processing' && job.attempt <= attempt) continue;
-        jobs.delete(id);
-        if (job !== null) again += 1;
-      }
-      return jobs.size;
+    let runAgain = 0;
+    const watch = async (): Promise<number> => {
+      await dropLeft(world, onTheWay);
+      await dropLeft(world, ofTheDead);
+      runAgain += await dropLeft(world, goesOn);
+      return onTheWay.size + ofTheDead.size;
     };
     let safeS = 0;
-    while (safeS < 60 && (await left(ofGateway)) + (await left(ofWorkers)) > 0) {
+    while (safeS < 60 && (await watch()) > 0) {
       await pass(0.5);
       safeS += 0.5;
     }
     const wholeS = safeS + (await until(60, () => whole(world) >= 0.99));
-    return { figures: end(), more: { jobsHeld, safeS, runAgain: again, wholeS } };
+    const figures = end();
+    callers.stop();
+    for (let n = 0; n < (2 * LONGEST_JOBS * world.options.jobMs) / 1_000 && goesOn.size > 0; n += 1) {
+      await pass(0.5);
+      await watch();
+    }
+    return { figures, more: { ...held, safeS, runAgain, wholeS } };
   });
+
+/** Takes out those that are decided, or no longer in this attempt; returns the number of the latter. */
+async function dropLeft(world: Installation, jobs: Map<string, number>): Promise<number> {
+  let again = 0;
+  for (const [id, attempt] of jobs) {
+    const job = world.books.undecided.has(id) ? await world.store.get(id) : null;
+    if (job?.status === 'processing' && job.attempt <= attempt) continue;
+    jobs.delete(id);
+    if (job !== null) again += 1;
+  }
+  return again;
+}
 
 /** Jobs in flight, with their attempts. */
 function heldBy(world: Installation, isOf: (gateway: SimGateway, worker: string) => boolean): Map<string, number> {

@@ -21,6 +21,8 @@ export interface Bugs {
   readonly believesWithdrawals?: boolean;
   /** A worker dials whatever is on the list. */
   readonly dialsAll?: boolean;
+  /** When a worker has others keep the leases of what runs for a gateway that is gone: never, once it has lost it, or from then on. */
+  readonly keeps?: 'never' | 'once' | 'when lost';
   /** A break in the store. */
   readonly store?: (store: Store) => Store;
 }
@@ -125,6 +127,7 @@ export interface GatewayPart extends Place {
   models(session: string, models: readonly string[]): void;
   granted(session: string, model: string, rows: number): void;
   withdraw(session: string, model: string, rows: number): void;
+  keep(session: string, others: readonly string[]): void;
   ended(session: string, fence: Fence, outcome: Outcome): void;
   endedElsewhere(session: string, fence: Fence, outcome: Outcome, acked: () => void): void;
   resumed(session: string, attempts: readonly (readonly [string, number])[]): Promise<void>;

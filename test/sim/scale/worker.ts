@@ -3,6 +3,7 @@
  * books are told of every grant, and reckon by themselves. Owner of: which gateways are dialled, and how many.
  */
 import type { Timer } from '../../../src/clock.ts';
+import { planKeep } from '../../../src/worker/links/keeping.ts';
 import { createCreditPool, type CreditPool, type LinkCredit } from '../../../src/worker/links/pool.ts';
 import { shareRows } from '../../../src/worker/links/share.ts';
 import type { Random } from '../../support/random.ts';
@@ -19,6 +20,8 @@ import {
 
 /** As the worker's links look again for rows that a gateway could not give back. */
 const REVIEW_MS = 1_000;
+/** As the worker's links have it. */
+const KEEP_MS = 3_000;
 /** Without any link for so long, whoever answers at the first address is asked for the list. */
 const SEED_MS = 5_000;
 
@@ -43,6 +46,7 @@ export class SimWorker implements WorkerPart, LinkOwner {
   #seedAddress: string | null = null;
   #made = 0;
   #reviewing: Timer | null = null;
+  #keeping: Timer | null = null;
 
   constructor(world: World, options: WorkerOptions) {
     this.#world = world;
@@ -90,6 +94,7 @@ export class SimWorker implements WorkerPart, LinkOwner {
     this.isUp = false;
     this.#isDead = true;
     this.#reviewing?.cancel();
+    this.#keeping?.cancel();
     for (const link of [...this.links.values(), ...this.#retired]) link.kill();
     this.links.clear();
     for (const account of this.#accounts.values()) this.#world.books.closed(account);
@@ -119,7 +124,9 @@ export class SimWorker implements WorkerPart, LinkOwner {
 
   /** It is switched on. */
   start(): void {
-    this.#reviewing = this.#world.timeline.clock.every(REVIEW_MS, () => this.#review());
+    const { clock } = this.#world.timeline;
+    this.#reviewing = clock.every(REVIEW_MS, () => this.#review());
+    if (this.#world.options.bugs?.keeps !== 'once') this.#keeping = clock.every(KEEP_MS, () => this.keepAway());
     this.#seed();
   }
 
@@ -167,6 +174,22 @@ export class SimWorker implements WorkerPart, LinkOwner {
       link.tellBy(other);
       return;
     }
+  }
+
+  /** What runs for gateways that are out of reach goes on: two others keep its leases. */
+  keepAway(): void {
+    if (this.#world.options.bugs?.keeps === 'never') return;
+    const links = [...this.#retired, ...this.links.values()];
+    const { sessions, keepers } = planKeep(links, this.#world.timeline.nowMs);
+    if (sessions.length > 0) for (const link of keepers) link.keep(sessions);
+  }
+
+  /** Could it have had its leases kept? A gateway is there that it has told at least once by now. */
+  get isHeard(): boolean {
+    const since = this.#world.timeline.nowMs - 2 * KEEP_MS;
+    for (const { connection, connectedAtMs } of this.links.values())
+      if (connection?.isAlive && connectedAtMs <= since) return true;
+    return false;
   }
 
   // ---- rows, as the books see them ---------------------------------------------------------------------------------------
