@@ -47,6 +47,8 @@ export interface RunResult {
 /** A job that is over is told within a retry or two of its webhook. */
 const TOLD_MS = 120_000;
 const SHORT_MS = 10_000;
+/** Before the last fault. */
+const LAST_ACCEPTED = 20;
 const PROGRESS_MS = 5_000;
 
 export async function run(options: RunOptions, progress: (line: string) => void): Promise<RunResult> {
@@ -72,6 +74,15 @@ export async function run(options: RunOptions, progress: (line: string) => void)
     const measured = await measureLosses(site, callers, measurements, progress);
     const faults = await breakThings(site, random, options, () => promises.made.size, progress);
     progress('everything is put right');
+    await site.untilWell();
+    // The last one finds everybody at work, in every run: what was answered until then must be on the disk.
+    const before = promises.made.size;
+    await until('more to be accepted', TOLD_MS, () =>
+      Promise.resolve(promises.made.size >= before + LAST_ACCEPTED ? true : null),
+    );
+    await site.postgres.stop('immediate');
+    await site.postgres.start();
+    faults['database restarted'] = (faults['database restarted'] ?? 0) + 1;
     await site.untilWell();
     await callers.stop();
     progress(`reading ${promises.made.size} predictions once more`);
