@@ -107,3 +107,32 @@ void test('what a worker says of its sessions elsewhere renews their leases, and
     assert.equal(beats.length, 2);
   }
 });
+
+void test('a worker that is gone without a word loses its jobs within twenty seconds, although it was sent some until its link counted as lost', async () => {
+  const clock = createManualClock();
+  const memory = createMemoryStore({ clock });
+  const engine = createEngine({ clock, logger: silentLogger, store: { ...memory, members: NOBODY } });
+  await engine.start();
+  const gone = sessionOf('gpu-1/a');
+  engine.onOpen(gone, false);
+  engine.onModels(gone, [{ name: 'plants', version: '1', state: 'ready', kind: 'echo', maxRows: 8 }]);
+  engine.onGrant(gone, 'plants', '1', 4);
+  const attemptsOf = async (id: string): Promise<unknown> => {
+    const job = await memory.get(id);
+    return [job?.status, job?.pastAttempts.length];
+  };
+  const later = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 1_000) {
+      clock.advance(1_000);
+      await settle();
+    }
+  };
+  await later(14_000);
+  const id = await submitted(memory);
+  await later(1_000);
+  assert.deepEqual(await attemptsOf(id), ['processing', 0]);
+  engine.onClose(gone, new PosternError('peer_dead', 'silent'));
+  await later(5_000);
+  assert.deepEqual(await attemptsOf(id), ['starting', 1]);
+  await engine.stop();
+});

@@ -6,7 +6,7 @@
 import { PosternError, toPosternError } from '../errors.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import { isUnrecorded } from '../dispatch/id.ts';
-import type { Fence, Job, Outcome } from '../dispatch/job.ts';
+import type { Fence, Job, Outcome, SessionId } from '../dispatch/job.ts';
 import type { Ask } from '../dispatch/session.ts';
 import type { FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store/store.ts';
 import type { GatewaySession } from './worker-ports.ts';
@@ -21,7 +21,8 @@ export interface End {
 export interface TurnOptions {
   readonly store: Store;
   readonly dispatcher: () => Dispatcher;
-  readonly leaseMs: number;
+  /** For work that a session takes now. */
+  readonly leaseOf: (session: SessionId) => number;
   readonly defer: (flush: () => void) => void;
   /** The store has it, and it may be handed out. */
   readonly accepted: (job: Job) => void;
@@ -49,7 +50,7 @@ const MAX_SUBMISSIONS = 65_536;
 const MAX_ACKS = 1_024;
 
 export function createTurn(options: TurnOptions) {
-  const { store, leaseMs } = options;
+  const { store } = options;
   let submissions: Submission[] = [];
   let ends: End[] = [];
   let asks: Ask[] = [];
@@ -163,7 +164,7 @@ export function createTurn(options: TurnOptions) {
           version: offer.version,
           maxRows,
           capacityRows,
-          leaseMs,
+          leaseMs: options.leaseOf(offer.session.id),
           solo,
           namedOnly,
         })),

@@ -130,6 +130,12 @@ export function createSessionEvents(options: SessionEventsOptions) {
     }
   }
 
+  /** From when the worker was heard: one that is gone is sent work until its link counts as lost, and must not gain a whole lease by that. */
+  function leaseOf(id: SessionId): number {
+    const atMs = heard.get(id)?.atMs ?? clock.monotonic();
+    return Math.max(leaseMs - (clock.monotonic() - atMs), leaseMs / 6);
+  }
+
   /**
    * Tells the store which sessions live. A lease runs from the moment the worker was heard, not from now. All are told at once, so that a
    * database has them in one statement: one after the other, two thousand sessions took longer than the second until the next sweep.
@@ -339,7 +345,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
     session.close('draining', reason);
   }
 
-  return { handlers, heartbeats, permissionsChanged, handOver };
+  return { handlers, heartbeats, leaseOf, permissionsChanged, handOver };
 }
 
 /** null when callers can be given it. JSON is passed on as the bytes it came in, so it is checked here, once. */

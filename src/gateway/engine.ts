@@ -163,7 +163,7 @@ export function createEngine(options: EngineOptions): Engine {
   const turn = createTurn({
     store,
     dispatcher: () => dispatcher,
-    leaseMs,
+    leaseOf: (session) => events.leaseOf(session),
     defer: options.defer ?? setImmediate,
     accepted(job) {
       // With others beside, nobody would say when one of these is decided there.
