@@ -97,8 +97,8 @@ export function createBooks(timeline: Timeline) {
     },
     letGo: ({ job, attempt }: Fence): boolean => held.delete(keyOf(job, attempt)),
     isHeld: (id: string, attempt: number): boolean => held.has(keyOf(id, attempt)),
-    /** What they held is given to somebody else. */
-    leasesEnded(jobs: readonly Job[]): void {
+    /** Somebody else will have them. */
+    takenBack(jobs: readonly Job[]): void {
       for (const { id, attempt } of jobs) {
         const holder = held.get(keyOf(id, attempt));
         if (holder?.isHeard === true)

@@ -20,6 +20,8 @@ import { createThread, type Thread } from './thread.ts';
 interface OpenSession {
   readonly end: WorkerEnd;
   readonly connection: Connection;
+  /** Its lease runs from then. */
+  heardAtMs: number;
 }
 
 const SWEEP_MS = 1_000;
@@ -70,7 +72,7 @@ export class SimGateway implements GatewayPart {
     this.#turn = createTurn({
       store: this.#records.store,
       dispatcher: () => this.dispatcher,
-      leaseMs: DEFAULT_LEASE_MS,
+      leaseOf: (session) => DEFAULT_LEASE_MS - (world.timeline.nowMs - this.sessions.get(session)!.heardAtMs),
       defer: (flush) => world.timeline.defer(flush),
       accepted: () => undefined,
       ended: (outcome) => {
@@ -97,6 +99,8 @@ export class SimGateway implements GatewayPart {
           if (code === 'flow_control') world.books.violation(`${session}: ${reason}`);
         },
         release: (session, loss) => {
+          // It may live at another gateway: its lease decides.
+          if (loss === 'silent') return;
           this.#records
             .ask(
               'release',
@@ -158,8 +162,9 @@ export class SimGateway implements GatewayPart {
     this.#beatPart = (this.#beatPart + 1) % parts;
     const heard: string[] = [];
     let place = 0;
-    for (const [id, { connection }] of this.sessions) {
-      if (place++ % parts !== this.#beatPart || !connection.isAlive) continue;
+    for (const [id, session] of this.sessions) {
+      if (place++ % parts !== this.#beatPart || !session.connection.isAlive) continue;
+      session.heardAtMs = this.#world.timeline.nowMs;
       heard.push(id);
     }
     return heard;
@@ -199,9 +204,9 @@ export class SimGateway implements GatewayPart {
   open(end: WorkerEnd, connection: Connection): void {
     const before = this.sessions.get(end.session);
     if (before) this.#world.network.close(before.connection, 'gateway', false);
-    this.sessions.set(end.session, { end, connection });
+    this.sessions.set(end.session, { end, connection, heardAtMs: this.#world.timeline.nowMs });
     this.peakSessions = Math.max(this.peakSessions, this.sessions.size);
-    this.dispatcher.opened(end.session, end.worker);
+    this.dispatcher.opened(end.session, end.worker, end.previous);
     if (this.#list.addresses.length > 0) this.#tellList(end.session);
   }
 

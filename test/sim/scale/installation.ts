@@ -113,6 +113,7 @@ export class Installation implements World {
       },
       async release(session, loss) {
         const jobs = await store.release(session, loss);
+        books.takenBack(jobs);
         note(jobs);
         return jobs;
       },
@@ -123,7 +124,7 @@ export class Installation implements World {
       },
       async sweep(limit) {
         const swept = await store.sweep(limit);
-        books.leasesEnded(swept.reclaimed);
+        books.takenBack(swept.reclaimed);
         note(swept.reclaimed);
         note(swept.expired);
         return swept;

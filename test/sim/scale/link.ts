@@ -56,6 +56,7 @@ export interface LinkOwner extends Place, Holder {
   withdrawn(link: SimLink, model: string, rows: number): void;
   voided(link: SimLink): void;
   keepAway(): void;
+  readonly heldAway: readonly string[];
   tellElsewhere(link: SimLink): void;
 }
 
@@ -355,6 +356,10 @@ export class SimLink implements WorkerEnd, KeptLink {
     const { fence, outcome } = end;
     if (this.#send('end', (to) => to.ended(this.session, fence, outcome))) return;
     if (this.isRetired) this.#owner.tellElsewhere(this);
+  }
+
+  get previous(): readonly string[] {
+    return this.#owner.heldAway.filter((session) => session !== this.session);
   }
 
   get worksOn(): boolean {

@@ -40,6 +40,8 @@ void test('what runs at workers for a gateway that died goes on, whether it ends
     assert.ok((died.more.heldByOthers ?? 0) > 20, `${died.more.heldByOthers} attempts are too few to say anything`);
     assert.equal(died.more.runAgain, 0, `attempts of ${jobMs} ms that began anew`);
   }
+  // Its gateways are back while that still runs.
+  assertKept(await storm({ ...SMALL, jobMs: 64_000, load: 0.6 }, 40, 60));
 });
 
 void test('a seed replays exactly, and another one takes another way', async () => {

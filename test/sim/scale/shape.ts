@@ -96,6 +96,8 @@ export interface Catalogue {
 export interface WorkerEnd {
   readonly worker: string;
   readonly session: string;
+  /** Sessions of this worker whose gateways are out of reach, and that hold something. */
+  readonly previous: readonly string[];
   onAssign(connection: Connection, fence: Fence, job: Job): void;
   onCancel(connection: Connection, fence: Fence): void;
   onAck(fences: readonly Fence[]): void;

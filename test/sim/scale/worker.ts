@@ -176,6 +176,12 @@ export class SimWorker implements WorkerPart, LinkOwner {
     }
   }
 
+  /** Sessions that hold something, and have no connection: a hello names them, or their gateway takes them for lost. */
+  get heldAway(): readonly string[] {
+    const links = [...this.#retired, ...this.links.values()];
+    return links.filter(({ connection, worksOn }) => connection === null && worksOn).map(({ session }) => session);
+  }
+
   /** What runs for gateways that are out of reach goes on: two others keep its leases. */
   keepAway(): void {
     if (this.#world.options.bugs?.keeps === 'never') return;
