@@ -149,44 +149,56 @@ export const release = (options: Partial<Options>, everyS = 4): Promise<Played> 
     return { figures: end(), more: { leastLinked, wholeS } };
   });
 
+/** A fiftieth of the workers die as well. */
+const DYING_PART = 0.02;
+const MOMENT_S = 0.005;
+const MOMENTS = 4_000;
+
 /**
- * A gateway's machine is gone without a word, and a fiftieth of the workers with it. What those workers held, and what was on its way to the others,
- * begins anew. What the others have goes on.
+ * A gateway's machine is gone without a word, and some workers with it, in a moment in which something is on its way to another worker. That, and what
+ * the dead workers held, begins anew. What the others have goes on.
  */
 export const death = (options: Partial<Options>): Promise<Played> =>
   play('death', options, async ({ world, callers, pass, until }) => {
     await pass(25);
     const [address] = world.serving();
     const dead = world.at(address!)!;
-    const lost = new Set(world.workers.slice(0, Math.ceil(world.workers.length / 50)).map(({ name }) => name));
-    const atOthers = heldBy(world, (gateway, worker) => gateway === dead && !lost.has(worker));
-    const goesOn = new Map([...atOthers].filter(([id, attempt]) => world.books.isHeld(id, attempt)));
-    const onTheWay = new Map([...atOthers].filter(([id]) => !goesOn.has(id)));
-    const ofTheDead = heldBy(world, (_, worker) => lost.has(worker));
+    const dying = world.workers.slice(0, Math.ceil(world.workers.length * DYING_PART));
+    const lost = new Set(dying.map(({ name }) => name));
+    const atOthers = (): Map<string, number> => heldBy([dead], (worker) => !lost.has(worker));
+    const isOnTheWay = ([id, attempt]: [string, number]): boolean => !world.books.isHeld(id, attempt);
+    for (let n = 0; n < MOMENTS && ![...atOthers()].some(isOnTheWay); n += 1) await pass(MOMENT_S);
+    const onTheWay = new Map([...atOthers()].filter(isOnTheWay));
+    const goesOn = new Map([...atOthers()].filter(([id]) => !onTheWay.has(id)));
+    const ofTheDead = heldBy(world.gateways.values(), (worker) => lost.has(worker));
     const held = { heldByOthers: goesOn.size, onTheWay: onTheWay.size, heldByTheDead: ofTheDead.size };
     const end = world.measures.begin();
+    const diedAt = world.timeline.nowMs;
     world.killMachine(address!);
-    world.killWorkers(lost.size);
+    world.killWorkers(dying.length);
     let runAgain = 0;
-    const watch = async (): Promise<number> => {
-      await dropLeft(world, onTheWay);
+    let onTheWayS = 0;
+    const watch = async (): Promise<void> => {
       await dropLeft(world, ofTheDead);
+      const wasOnTheWay = onTheWay.size;
+      await dropLeft(world, onTheWay);
+      if (onTheWay.size < wasOnTheWay) onTheWayS = (world.timeline.nowMs - diedAt) / 1_000;
       runAgain += await dropLeft(world, goesOn);
-      return onTheWay.size + ofTheDead.size;
     };
     let safeS = 0;
-    while (safeS < 60 && (await watch()) > 0) {
+    while (safeS < 60 && ofTheDead.size > 0) {
       await pass(0.5);
+      await watch();
       safeS += 0.5;
     }
     const wholeS = safeS + (await until(60, () => whole(world) >= 0.99));
     const figures = end();
     callers.stop();
-    for (let n = 0; n < (2 * LONGEST_JOBS * world.options.jobMs) / 1_000 && goesOn.size > 0; n += 1) {
+    for (let n = 0; n < (2 * LONGEST_JOBS * world.options.jobMs) / 1_000 && goesOn.size + onTheWay.size > 0; n += 1) {
       await pass(0.5);
       await watch();
     }
-    return { figures, more: { ...held, safeS, runAgain, wholeS } };
+    return { figures, more: { ...held, safeS, onTheWayS, runAgain, wholeS } };
   });
 
 /** Takes out those that are decided, or no longer in this attempt; returns the number of the latter. */
@@ -201,12 +213,12 @@ async function dropLeft(world: Installation, jobs: Map<string, number>): Promise
   return again;
 }
 
-/** Jobs in flight, with their attempts. */
-function heldBy(world: Installation, isOf: (gateway: SimGateway, worker: string) => boolean): Map<string, number> {
+/** Jobs in flight at these gateways, with their attempts. */
+function heldBy(gateways: Iterable<SimGateway>, isOf: (worker: string) => boolean): Map<string, number> {
   const jobs = new Map<string, number>();
-  for (const gateway of world.gateways.values()) {
-    for (const { worker, flights } of gateway.dispatcher.sessions()) {
-      if (isOf(gateway, worker)) for (const { fence } of flights) jobs.set(fence.job, fence.attempt);
+  for (const { dispatcher } of gateways) {
+    for (const { worker, flights } of dispatcher.sessions()) {
+      if (isOf(worker)) for (const { fence } of flights) jobs.set(fence.job, fence.attempt);
     }
   }
   return jobs;
