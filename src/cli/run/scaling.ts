@@ -20,6 +20,7 @@ export async function scaling(options: ScalingOptions): Promise<void> {
 }
 
 function modelTable({ models }: ScalingSummary): string {
+  if (models.length === 0) return 'no worker has announced a model yet\n';
   return table(
     [
       { title: 'MODEL' },
