@@ -114,11 +114,17 @@ export function toMembers(rows: readonly MemberRow[], self: string, now: number)
     release: row.release,
     state: row.state,
     tunnelAddress: row.state === 'serving' && holders.get(row.tunnelAddress ?? '') === 1 ? row.tunnelAddress : null,
-    peerAddress: row.peerAddress,
+    peerAddress: row.peerAddress !== null && canBeDialled(row.peerAddress) ? row.peerAddress : null,
     joinedAt: row.joinedAt,
     heardAt: now - row.ageMs,
     ...decodeSummary(row.summary),
   }));
+}
+
+/** Others wrote it: what is no address must not become an error of every request that might be passed on to it. */
+function canBeDialled(address: string): boolean {
+  const [, port] = /^[^/\s]+:(\d{1,5})$/.exec(address) ?? [];
+  return port !== undefined && Number(port) > 0 && Number(port) < 65_536;
 }
 
 /** What an observer of the membership may act upon: not what changes with every beat. */

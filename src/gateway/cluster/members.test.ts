@@ -161,6 +161,22 @@ void suite('what a gateway believes', () => {
     assert.deepEqual(found, [null, null, 'c:37373', null]);
   });
 
+  test('what is no address of a gateway is none', () => {
+    const said = [
+      '10.0.0.1:9',
+      '[fe80::1]:9',
+      'gw.example:65535',
+      'gw.example:99999',
+      ':9',
+      'gw.example',
+      'a/b:9',
+      null,
+    ];
+    const rows = said.map((peerAddress, n) => note(`${n}`, { peerAddress }));
+    const found = toMembers(rows, 'a', 0).map(({ peerAddress }) => peerAddress);
+    assert.deepEqual(found, [...said.slice(0, 3), null, null, null, null, null]);
+  });
+
   test('what another release wrote and this one cannot read is a gateway that serves nothing', () => {
     for (const text of ['', 'null', '[]', '{"sessions":-1,"models":[]}', '{"sessions":1,"models":[["a"]]}']) {
       assert.deepEqual(decodeSummary(text), NOTHING);
