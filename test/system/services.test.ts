@@ -28,6 +28,9 @@ const server = createServer((request, response) => {
   handlers.get(path)!(request, response);
 });
 
+// Longer than any test waits: what closes an idle connection here is not the server.
+server.keepAliveTimeout = 600_000;
+
 const folder = mkdtempSync(join(tmpdir(), 'postern-services-'));
 let system: PosternSystem;
 let gateway: Gateway;
@@ -134,6 +137,16 @@ describe('services', { timeout: 120_000 }, () => {
     assert.equal(headers['x-tenant'], 't');
     assert.equal(headers['x-added'], 'by the owner');
     for (const name of ['authorization', 'cookie', 'x-other']) assert.equal(headers[name], undefined, name);
+  });
+
+  test('a connection that nobody uses is closed before its server would', async () => {
+    const closed = Promise.withResolvers<void>();
+    const url = on('/a/idle', (request, response) => {
+      request.socket.once('close', () => closed.resolve());
+      response.end('done');
+    });
+    assert.equal(await (await fetch(url)).text(), 'done');
+    await closed.promise;
   });
 
   test('GET, HEAD, DELETE, an empty answer, and 304', async () => {

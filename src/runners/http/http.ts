@@ -14,6 +14,11 @@ import type { HttpRunnerOptions } from './options.ts';
 import { Pass } from './pass.ts';
 import { createRules } from './rules.ts';
 
+/**
+ * A connection that nobody uses is closed after so long. Servers close them too (gunicorn after 2 s, uvicorn after 5 s), and a request that is
+ * sent in that moment is lost.
+ */
+const IDLE_MS = 1_500;
 /** While it starts it is asked more often than its interval says, so that it is ready as soon as it is. */
 const STARTING_INTERVAL_MS = 250;
 /** Failures in a row before a service that was ready is taken away: one slow answer is no death. */
@@ -22,7 +27,12 @@ const MAX_FAILURES = 2;
 export function createHttpRunner(options: HttpRunnerOptions): ServiceRunner {
   const { settings, clock, logger, onState } = options;
   const ruleOf = createRules(settings.rules);
-  const agent = new Agent({ keepAlive: true, maxSockets: settings.maxConnections + 1, scheduling: 'lifo' });
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: settings.maxConnections + 1,
+    scheduling: 'lifo',
+    timeout: IDLE_MS,
+  });
   const open = new Set<Pass>();
   let host = '';
   let port = 0;
