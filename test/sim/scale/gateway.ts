@@ -8,7 +8,7 @@ import { DEFAULT_LEASE_MS, type Fence, type Job, type Outcome } from '../../../s
 import type { Flight } from '../../../src/dispatch/session.ts';
 import { createAdmission, type Admission, type AdmissionLimits } from '../../../src/gateway/admission.ts';
 import { createTurn, type Turn } from '../../../src/gateway/engine-turn.ts';
-import { DEAD_MS } from '../../../src/protocol/limits.ts';
+import { DEAD_MS, PING_MS } from '../../../src/protocol/limits.ts';
 import type { GatewaySession } from '../../../src/gateway/worker-ports.ts';
 import type { SubmittedJob, SubmitOutcome } from '../../../src/store/store.ts';
 import { COSTS } from './costs.ts';
@@ -56,7 +56,6 @@ export class SimGateway implements GatewayPart {
   peakWaiting = 0;
   #list: MemberList = { addresses: [], key: '' };
   #listAtMs = 0;
-  #beatPart = 0;
   #isSweeping = false;
   /** Sessions whose word on others is being written down. */
   readonly #keeping = new Set<string>();
@@ -156,15 +155,13 @@ export class SimGateway implements GatewayPart {
     this.#turn.schedule();
   }
 
-  /** Sessions that were heard since they were told last: each is pinged once in five sweeps. */
+  /** Sessions whose worker was heard since they were told last: each is pinged once in five sweeps. */
   #heard(): string[] {
-    const parts = 5;
-    this.#beatPart = (this.#beatPart + 1) % parts;
+    const now = this.#world.timeline.nowMs;
     const heard: string[] = [];
-    let place = 0;
     for (const [id, session] of this.sessions) {
-      if (place++ % parts !== this.#beatPart || !session.connection.isAlive) continue;
-      session.heardAtMs = this.#world.timeline.nowMs;
+      if (!session.connection.isAlive || now - session.heardAtMs < PING_MS - SWEEP_MS / 2) continue;
+      session.heardAtMs = now;
       heard.push(id);
     }
     return heard;
