@@ -332,6 +332,7 @@ export function createDispatcher(options: DispatcherOptions) {
     soloArrived,
     seenWaiting,
     pump: pull.pump,
+    isShort: pull.isShort,
     answered: pull.answered,
     claimFailed: pull.claimFailed,
     ended,

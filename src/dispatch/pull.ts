@@ -163,7 +163,7 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
     if (soloJobs > 0 && demand.soloJobs === 0) demands.soloArrived(offer.model, soloJobs);
     const unmetRows = asked.maxRows - sentRows;
     if (leftRows === 0) {
-      offer.exhaustedAt = asked.generation;
+      demands.exhausted(offer, asked.generation);
       demand.named.delete(offer.version);
       // Somebody else may be able to run what this one could not: its version may be another.
       demand.rows = demands.allExhausted(demand) ? 0 : demand.rows + unmetRows;
@@ -207,6 +207,20 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
     else solo.landed(offer.session);
   }
 
+  /**
+   * After `pump`: is more believed to wait than the sessions here have room for? `version`: what a job names; null: none. What was
+   * asked for counts as taken until the answer says otherwise.
+   */
+  function isShort(model: string, version: string | null): boolean {
+    if (!claiming) return true;
+    const demand = demands.of(model);
+    if (version === null) return demand.rows > 0;
+    for (const offer of demand.offers) {
+      if (offer.version === version && offer.servesFor !== null) return demand.rows > 0;
+    }
+    return (demand.named.get(version) ?? 0) > 0;
+  }
+
   /** Rows of this offer are free again: whoever was limited by them may ask. */
   function roomChanged({ session, model }: Offer): void {
     if (!limits.isLimited(model)) return;
@@ -219,6 +233,7 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
     solo,
     roomChanged,
     pump,
+    isShort,
     answered,
     claimFailed,
     /** From now on nothing is asked for; what is in flight goes on. */
