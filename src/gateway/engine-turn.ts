@@ -9,6 +9,7 @@ import { isUnrecorded } from '../dispatch/id.ts';
 import type { Fence, Job, Outcome, SessionId } from '../dispatch/job.ts';
 import type { Ask } from '../dispatch/session.ts';
 import type { FencedOutcome, Store, SubmitOutcome, SubmittedJob } from '../store/store.ts';
+import { createTelling } from './telling.ts';
 import type { GatewaySession } from './worker-ports.ts';
 
 /** The end of an attempt. `ackTo`: the worker keeps it until it is acked there; null: nobody does. */
@@ -51,6 +52,7 @@ const MAX_ACKS = 1_024;
 
 export function createTurn(options: TurnOptions) {
   const { store } = options;
+  const telling = createTelling(options);
   let submissions: Submission[] = [];
   let ends: End[] = [];
   let asks: Ask[] = [];
@@ -76,6 +78,7 @@ export function createTurn(options: TurnOptions) {
   function pump(): void {
     options.dispatcher().pump();
     if (asks.length > 0) claimAll();
+    telling.pumped(claimsOut > 0);
     if (questionsOut === 0 && !scheduled) options.quiet();
   }
 
@@ -138,6 +141,7 @@ export function createTurn(options: TurnOptions) {
           if (outcome.type === 'accepted') {
             options.accepted(outcome.job);
             options.dispatcher().arrived(outcome.job.model, outcome.job.rows, outcome.job.version);
+            telling.accepted(outcome.job);
           }
           batch[index]?.resolve(outcome);
         });
@@ -177,7 +181,10 @@ export function createTurn(options: TurnOptions) {
         },
         (error: unknown) => {
           options.storeFailed('claim', error, new Set());
-          for (const ask of batch) dispatcher.claimFailed(ask);
+          for (const ask of batch) {
+            dispatcher.claimFailed(ask);
+            telling.claimFailed(ask.offer.model);
+          }
         },
       )
       .catch((error: unknown) => options.storeFailed('claim', error, new Set()))

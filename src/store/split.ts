@@ -193,6 +193,7 @@ export function createSplitStore({ unrecorded, clock, ...options }: SplitStoreOp
     // Of what is not recorded nobody is told: its caller is on the line.
     deliveries: recorded.deliveries,
     ...(recorded.fault === undefined ? {} : { fault: recorded.fault }),
+    ...(recorded.tellWaiting === undefined ? {} : { tellWaiting: recorded.tellWaiting }),
     ...(recorded.onHint === undefined ? {} : { onHint: recorded.onHint }),
     ...(recorded.files === undefined ? {} : { files: recorded.files }),
     ...(recorded.members === undefined ? {} : { members: recorded.members }),

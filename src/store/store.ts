@@ -151,6 +151,9 @@ export interface Store extends Service {
   queuePosition(id: JobId): Promise<number | null>;
   /** Who is told of what happens to jobs. */
   readonly deliveries: Deliveries;
+  /** Tells others, as a hint, that work of these models waits which nobody here can take: `submit` does not say so by itself. What
+   * comes back or is decided they are told without it. A driver without others has none. */
+  readonly tellWaiting?: (models: readonly string[]) => void;
   /** Calls `listener` with what others did; returns what ends that. A driver without others has no hints. */
   readonly onHint?: (listener: (hint: StoreHint) => void) => () => void;
   /** What callers uploaded. A driver of one machine leaves them to a file beside it. */

@@ -11,7 +11,7 @@ import type { StoreHint } from '../store.ts';
 import { createConnection, type ConnectionOptions } from './connection.ts';
 import type { Read } from './reads.ts';
 
-/** A payload holds less than 8,000 bytes; names of decided jobs beyond this are left out, and everybody looks. */
+/** A payload holds less than 8,000 bytes; names of decided jobs beyond this are left out, and everybody looks. More models come next. */
 const MAX_NAMED_JOBS = 150;
 const MAX_NAMED_MODELS = 20;
 const CHANNEL = 'postern';
@@ -120,7 +120,7 @@ export function createHints({ listen, read, clock, logger, self }: HintsOptions)
         ...(hasMemberNews ? { members: true } : {}),
       };
       hasMemberNews = false;
-      models = new Set();
+      models = new Set([...models].slice(MAX_NAMED_MODELS));
       decided = [];
       // Lost: the others look.
       await send(message).catch(() => undefined);

@@ -35,7 +35,16 @@ test(
       });
     });
     const load = startPostgresLoad(stores);
-    await Promise.all([load.more(200), heard]);
+    let isHeard = false;
+    const telling = (async () => {
+      while (!isHeard) {
+        stores[0]!.tellWaiting!(['plants']);
+        await stores[0]!.probe();
+      }
+    })();
+    await heard;
+    isHeard = true;
+    await Promise.all([load.more(200), telling]);
     assert.deepEqual(await load.finish(), []);
     assert.equal(load.refusals(), 0);
     const pooled = await postgres.query(

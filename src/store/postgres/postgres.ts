@@ -174,11 +174,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     ...service,
     durable: true,
     fault: liveness.fault,
-    async submit(jobs) {
-      const outcomes = await unlessSilent(() => submits.submit(jobs));
-      hints.waiting(outcomes.flatMap((outcome) => (outcome.type === 'accepted' ? [outcome.job.model] : [])));
-      return outcomes;
-    },
+    submit: (jobs) => unlessSilent(() => submits.submit(jobs)),
     async claim(requests) {
       if (!isClaiming) return requests.map(() => NOTHING_CLAIMED);
       return Promise.all((await turns.claim(requests)).map(claimed));
@@ -264,6 +260,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
       );
     },
     deliveries: createOutbox({ read, write, turns, payloads, times, slot }),
+    tellWaiting: (models) => hints.waiting(models),
     onHint: (listener) => hints.onHint(listener),
     files: createFiles({ read: (text, values) => unlessSilent(() => read(text, values)), times }),
     members: createMembers({ read, hints, times }),

@@ -145,6 +145,7 @@ describe('gateways on one database', { skip: cannotRunPostgres() }, () => {
     const talking = (async () => {
       while (!isHeard) {
         await all[0]!.submit([newJob()]);
+        all[0]!.tellWaiting!(['plants']);
         const [claimed] = await all[0]!.claim([claimOf('s', 1)]);
         await all[0]!.settle(
           claimed!.jobs.map(({ id, attempt }) => ({ fence: { job: id, attempt, session: 's' }, outcome })),
@@ -154,6 +155,31 @@ describe('gateways on one database', { skip: cannotRunPostgres() }, () => {
     await heard;
     isHeard = true;
     await talking;
+  });
+
+  test('however many models wait, all are told, and nobody is told of a job that was accepted and no more', async () => {
+    const [one, other] = (await gateways()) as [Store, Store];
+    const names = Array.from({ length: 50 }, (_, n) => `model-${n}`);
+    const heard = new Set<string>();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    other.onHint!((hint: StoreHint) => {
+      if (hint.type !== 'waiting') return;
+      for (const model of hint.models) heard.add(model);
+      if (names.every((name) => heard.has(name))) resolve();
+    });
+    await one.submit([newJob()]);
+    let isHeard = false;
+    // Again and again: nobody knows when it listens.
+    const telling = (async () => {
+      while (!isHeard) {
+        one.tellWaiting!(names);
+        await one.probe();
+      }
+    })();
+    await promise;
+    isHeard = true;
+    await telling;
+    assert.ok(!heard.has('plants'));
   });
 
   test('texts that PostgreSQL cannot keep are kept as far as they can be', async () => {
