@@ -26,16 +26,24 @@ export function createBesideOthers(options: BesideOthersOptions) {
   const { clock, store, waiting, waiters, look, readModels, failed } = options;
   let endHints: () => void = () => undefined;
   let reading: Timer | null = null;
+  let toldDecisions = 0;
 
   return {
     /** Other gateways claim and decide at the same time as this one. */
     isShared: store.onHint !== undefined,
+    /** How often decisions were told. Where it has grown between reading a job and waiting for it, that job's may be among them. */
+    get toldDecisions(): number {
+      return toldDecisions;
+    },
     start(): void {
       if (store.onHint === undefined || reading !== null) return;
       reading = clock.every(MODELS_MS, () => void readModels().catch(failed));
       endHints = store.onHint((hint) => {
         if (hint.type === 'waiting') for (const model of hint.models) waiting(model);
-        else if (hint.type === 'decided' && (hint.jobs === null || hint.jobs.some(waiters.isAwaited))) look();
+        else if (hint.type === 'decided') {
+          toldDecisions += 1;
+          if (hint.jobs === null || hint.jobs.some(waiters.isAwaited)) look();
+        }
       });
     },
     stop(): void {

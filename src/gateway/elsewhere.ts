@@ -25,15 +25,18 @@ export interface ElsewhereOptions {
 export function createElsewhere({ clock, store, waiters, isHere, decided, failed }: ElsewhereOptions) {
   let timer: Timer | null = null;
   let isLooking = false;
+  /** Somebody asked for a look while one was under way. */
+  let isDue = false;
   let turn = 0;
 
   async function look(): Promise<void> {
+    isDue = isLooking;
     if (isLooking) return;
     const ids = [...waiters.awaited()].filter((id) => !isHere(id));
     if (ids.length === 0) return;
     isLooking = true;
     try {
-      turn = turn < ids.length ? turn : 0;
+      if (turn >= ids.length || ids.length <= MAX_ASKED) turn = 0;
       const asked = ids.slice(turn, turn + MAX_ASKED);
       turn += asked.length;
       for (const id of await store.decidedAmong(asked)) {
@@ -45,6 +48,8 @@ export function createElsewhere({ clock, store, waiters, isHere, decided, failed
     } finally {
       isLooking = false;
     }
+    // A decision is told once: it may have come after the store was asked.
+    if (isDue) await look();
   }
 
   return {

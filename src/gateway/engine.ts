@@ -255,9 +255,12 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
     if (undecided.has(id)) return (await waiters.wait(id, timeoutMs, signal)) ?? store.get(id);
+    const told = others.toldDecisions;
     const job = await store.get(id);
     if (job === null || TERMINAL.has(job.status)) return job;
-    return (await waiters.wait(id, timeoutMs, signal)) ?? store.get(id);
+    const decision = waiters.wait(id, timeoutMs, signal);
+    if (told !== others.toldDecisions) elsewhere.look();
+    return (await decision) ?? store.get(id);
   }
 
   async function cancel(id: JobId): Promise<Job | null> {

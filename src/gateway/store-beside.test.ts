@@ -7,7 +7,7 @@ import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { createSplitStore } from '../store/split.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoreHint } from '../store/store.ts';
 import { createEngine } from './engine.ts';
 import type { PredictionRequest } from './ports.ts';
 import type { GatewaySession } from './worker-ports.ts';
@@ -162,6 +162,79 @@ test('who waits at one gateway is told soon of what another one decided, also wh
   assert.equal((await atOld)?.status, 'succeeded', 'long before its minute is over');
   await old.stop();
   await young.stop();
+});
+
+for (const missedBy of ['get', 'decidedAmong'] as const) {
+  test(`a decision that is told while ${missedBy} is under way is not missed by who waits`, async () => {
+    const clock = createManualClock();
+    const memory = createMemoryStore({ clock });
+    let told: (hint: StoreHint) => void = () => undefined;
+    const asked = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    const slowly = async <R>(answer: Promise<R>): Promise<R> => {
+      asked.resolve();
+      await answered.promise;
+      return answer;
+    };
+    const store: Store = {
+      ...memory,
+      onHint: (listener) => ((told = listener), () => undefined),
+      get: (id) => (missedBy === 'get' ? slowly(memory.get(id)) : memory.get(id)),
+      decidedAmong: (ids) =>
+        missedBy === 'decidedAmong' ? slowly(memory.decidedAmong(ids)) : memory.decidedAmong(ids),
+    };
+    const { engine } = engineOn(store, clock);
+    await engine.start();
+    const { session } = sessionOf('s1');
+    engine.onOpen(session, false);
+    engine.onModels(session, [REPORT]);
+    const { id } = await engine.submit(REQUEST);
+    const waiting = engine.wait(id, 60_000);
+    if (missedBy === 'decidedAmong') {
+      await settle();
+      told({ type: 'decided', jobs: [id] });
+    }
+    await asked.promise;
+    const request = { session: 'theirs', worker: 'w', model: 'plants', version: '1', maxRows: 1, capacityRows: 1 };
+    await memory.claim([{ ...request, leaseMs: 60_000 }]);
+    const output = { contentType: 'text/plain', bytes: Buffer.from('red') };
+    const fence = { job: id, attempt: 1, session: 'theirs' };
+    await memory.settle([
+      { fence, outcome: { type: 'succeeded', output, timings: { ...TIMINGS, linkMs: 0, workerQueueMs: 0 } } },
+    ]);
+    told({ type: 'decided', jobs: [id] });
+    answered.resolve();
+    assert.equal((await waiting)?.status, 'succeeded', 'and the clock stood still');
+    await engine.stop();
+  });
+}
+
+test('each look is for all who wait, however many there were before', async () => {
+  const clock = createManualClock();
+  const memory = createMemoryStore({ clock });
+  const asked: string[][] = [];
+  const store: Store = {
+    ...memory,
+    onHint: () => () => undefined,
+    decidedAmong: (ids) => (asked.push([...ids]), memory.decidedAmong(ids)),
+  };
+  const { engine } = engineOn(store, clock);
+  await engine.start();
+  const { session } = sessionOf('s1');
+  engine.onOpen(session, false);
+  engine.onModels(session, [REPORT]);
+  const waits: Promise<Job | null>[] = [];
+  const ids: string[] = [];
+  for (let waiting = 1; waiting <= 3; waiting += 1) {
+    ids.push((await engine.submit(REQUEST)).id);
+    waits.push(engine.wait(ids.at(-1)!, 60_000));
+    await settle();
+    clock.advance(200);
+    await settle();
+    assert.deepEqual(asked.at(-1)?.toSorted(), ids.toSorted());
+  }
+  await engine.stop();
+  await Promise.all(waits);
 });
 
 test('a gateway that starts knows the models of its last life, and when their worker was last heard', async () => {
