@@ -143,6 +143,26 @@ tunnelTest('what runs for a gateway that is gone is told to another one, which m
 });
 
 tunnelTest(
+  'a gateway that says nothing is told of to another one long before its link counts as lost',
+  async (scene) => {
+    const neighbours = createNeighbours();
+    const a = await scene.openTunnel({ config: { gateway: 'a', pingMs: 50, deadMs: 60_000 }, events, neighbours });
+    const b = await scene.openTunnel({ config: { gateway: 'b', pingMs: 50, deadMs: 60_000 }, events, neighbours });
+    const proxy = await openProxy(a.port);
+    scene.onEnd(() => proxy.close());
+    neighbours.set([entry('a', null), entry('b', b)]);
+    const worker = await openEcho(scene, proxy);
+    const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
+    await a.journal.until(() => creditAt(a, atA) === 4);
+    atA.assign(makeJob('long'), '1', null);
+    await onWorker(worker, 'onAssign');
+    for (const relayed of proxy.connections) relayed.silence();
+    assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
+    assert.ok(!worker.log.entries.some(({ message }) => message === 'dialling again'));
+  },
+);
+
+tunnelTest(
   'a session with a stream is not kept: nobody else acks its parts, and another attempt is better',
   async (scene) => {
     const { a, b } = await openCluster(scene);
