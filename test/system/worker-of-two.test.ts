@@ -72,6 +72,19 @@ void suite('one worker of two gateways', { skip: cannotRunPostgres(), timeout: 2
   };
   const inFlightAt = async (gateway: Gateway): Promise<number> =>
     (await workersAt(gateway)).flatMap(({ models }) => models).reduce((sum, { in_flight_jobs: jobs }) => sum + jobs, 0);
+  /** Jobs that the worker has, some of them of the first gateway. Whoever asks first takes all that waits, so it may need another try. */
+  async function runAtBoth(text: string, delayMs: number): Promise<string[]> {
+    const ids: string[] = [];
+    await until('the first gateway to have some of it with its worker', 60_000, async () => {
+      const more = Array.from({ length: 16 }, (_, n) => submit(n % 2 === 0 ? first : second, `${text} ${n}`, delayMs));
+      ids.push(...(await Promise.all(more)));
+      return until('all of it to be with the worker', 30_000, async () => {
+        const jobs = await inFlightAt(first);
+        return jobs + (await inFlightAt(second)) === ids.length ? { jobs } : null;
+      }).then(({ jobs }) => (jobs > 0 ? jobs : null));
+    });
+    return ids;
+  }
 
   void test('what is not recorded is answered by both, over sessions of their own', async () => {
     for (const gateway of [first, second]) {
@@ -116,13 +129,7 @@ void suite('one worker of two gateways', { skip: cannotRunPostgres(), timeout: 2
   });
 
   void test('a gateway ends before what its worker computes: that goes on, and is not begun anew', async () => {
-    const ids = await Promise.all(
-      Array.from({ length: 16 }, (_, n) => submit(n % 2 === 0 ? first : second, `long ${n}`, 8_000)),
-    );
-    await until('the first gateway to have some of it with its worker', 30_000, async () => {
-      const jobs = await inFlightAt(first);
-      return jobs > 0 && jobs + (await inFlightAt(second)) === ids.length ? jobs : null;
-    });
+    const ids = await runAtBoth('long', 8_000);
     await first.stop();
     for (const id of ids) {
       const { status, attempt } = await decided(second, id);
@@ -133,13 +140,7 @@ void suite('one worker of two gateways', { skip: cannotRunPostgres(), timeout: 2
   void test('a job that goes on without its gateway can be canceled', async () => {
     first = await system.gateway({ httpPort: Number(new URL(first.url).port), tunnelPort: first.tunnelPort }, { env });
     await untilModel(first.url, 'echo', 60_000);
-    const ids = await Promise.all(
-      Array.from({ length: 16 }, (_, n) => submit(n % 2 === 0 ? first : second, `longer ${n}`, 60_000)),
-    );
-    await until('the first gateway to have some of it with its worker', 30_000, async () => {
-      const jobs = await inFlightAt(first);
-      return jobs > 0 && jobs + (await inFlightAt(second)) === ids.length ? jobs : null;
-    });
+    const ids = await runAtBoth('longer', 60_000);
     await first.kill();
     for (const id of ids) {
       assert.ok((await fetch(`${second.url}/v1/predictions/${id}/cancel`, { method: 'POST' })).ok);
