@@ -12,7 +12,7 @@ export interface BesideOthersOptions {
   readonly store: Pick<Store, 'onHint'>;
   /** Work of this model may wait. */
   readonly waiting: (model: string) => void;
-  readonly waiters: Pick<Waiters, 'isAwaited'>;
+  readonly waiters: Pick<Waiters, 'told'>;
   /** Looks whether what is waited for is decided. */
   readonly look: () => void;
   /** Reads which models there are. */
@@ -26,24 +26,16 @@ export function createBesideOthers(options: BesideOthersOptions) {
   const { clock, store, waiting, waiters, look, readModels, failed } = options;
   let endHints: () => void = () => undefined;
   let reading: Timer | null = null;
-  let toldDecisions = 0;
 
   return {
     /** Other gateways claim and decide at the same time as this one. */
     isShared: store.onHint !== undefined,
-    /** How often decisions were told. Where it has grown between reading a job and waiting for it, that job's may be among them. */
-    get toldDecisions(): number {
-      return toldDecisions;
-    },
     start(): void {
       if (store.onHint === undefined || reading !== null) return;
       reading = clock.every(MODELS_MS, () => void readModels().catch(failed));
       endHints = store.onHint((hint) => {
         if (hint.type === 'waiting') for (const model of hint.models) waiting(model);
-        else if (hint.type === 'decided') {
-          toldDecisions += 1;
-          if (hint.jobs === null || hint.jobs.some(waiters.isAwaited)) look();
-        }
+        else if (hint.type === 'decided' && waiters.told(hint.jobs)) look();
       });
     },
     stop(): void {

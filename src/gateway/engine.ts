@@ -255,11 +255,17 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
     if (undecided.has(id)) return (await waiters.wait(id, timeoutMs, signal)) ?? store.get(id);
-    const told = others.toldDecisions;
-    const job = await store.get(id);
-    if (job === null || TERMINAL.has(job.status)) return job;
-    const decision = waiters.wait(id, timeoutMs, signal);
-    if (told !== others.toldDecisions) elsewhere.look();
+    const reading = waiters.reading(id);
+    let decision: Promise<Job | null>;
+    try {
+      const job = await store.get(id);
+      if (job === null || TERMINAL.has(job.status)) return job;
+      decision = waiters.wait(id, timeoutMs, signal);
+      // It was told before anybody waited, and is told only once.
+      if (reading.isOld) elsewhere.look();
+    } finally {
+      reading.end();
+    }
     return (await decision) ?? store.get(id);
   }
 

@@ -209,6 +209,37 @@ for (const missedBy of ['get', 'decidedAmong'] as const) {
   });
 }
 
+test('a job that is decided here while it is read is not waited for in vain, where others share the store', async () => {
+  const clock = createManualClock();
+  const memory = createMemoryStore({ clock });
+  const read = Promise.withResolvers<void>();
+  const store: Store = {
+    ...memory,
+    onHint: () => () => undefined,
+    async get(id) {
+      const job = await memory.get(id);
+      await read.promise;
+      return job;
+    },
+  };
+  const { engine } = engineOn(store, clock);
+  await engine.start();
+  const { session, sent } = sessionOf('s1');
+  engine.onOpen(session, false);
+  engine.onModels(session, [REPORT]);
+  engine.onGrant(session, 'plants', '1', 1);
+  const { id } = await engine.submit(REQUEST);
+  await settle();
+  const waiting = engine.wait(id, 60_000);
+  const decided = new Promise<Job>((resolve) => engine.onDecided(resolve));
+  const output = { contentType: 'text/plain', bytes: Buffer.from('red') };
+  engine.onResult(session, { job: id, attempt: sent[0]!.attempt, session: 's1' }, output, TIMINGS);
+  await decided;
+  read.resolve();
+  assert.equal((await waiting)?.status, 'succeeded', 'and the clock stood still');
+  await engine.stop();
+});
+
 test('each look is for all who wait, however many there were before', async () => {
   const clock = createManualClock();
   const memory = createMemoryStore({ clock });

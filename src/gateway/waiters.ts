@@ -26,6 +26,12 @@ interface Waiter {
   reply: Reply | null;
 }
 
+/** A job that is being read by somebody who then waits for it. `isOld`: it was decided, or may have been, since it was asked for. */
+export interface Reading {
+  isOld: boolean;
+  end(): void;
+}
+
 export interface WaitersOptions {
   readonly clock: Clock;
   /** More at once are refused with overloaded. */
@@ -39,6 +45,7 @@ const TICK_MS = 100;
 export function createWaiters({ clock, maxWaiters, fault }: WaitersOptions) {
   const byJob = new Map<JobId, Waiter | Set<Waiter>>();
   const all = new Set<Waiter>();
+  const reads = new Map<JobId, Set<Reading>>();
   let timer: Timer | null = null;
 
   function answer(waiter: Waiter, decided: Job | null): void {
@@ -63,13 +70,34 @@ export function createWaiters({ clock, maxWaiters, fault }: WaitersOptions) {
     for (const waiter of all) if (waiter.until <= now || (isCutOff && !isUnrecorded(waiter.id))) answer(waiter, null);
   }
 
+  function outdate(id: JobId): void {
+    for (const reading of reads.get(id) ?? []) reading.isOld = true;
+  }
+
   return {
     get size(): number {
       return all.size;
     },
     /** The jobs that somebody waits for. */
     awaited: (): Iterable<JobId> => byJob.keys(),
-    isAwaited: (id: JobId): boolean => byJob.has(id),
+    /** Another process says that these were decided; null: some were. Is one of them waited for? */
+    told(jobs: readonly JobId[] | null): boolean {
+      for (const id of jobs ?? reads.keys()) outdate(id);
+      return jobs === null || jobs.some((id) => byJob.has(id));
+    },
+    /** To be ended when the wait has begun, or is not needed. */
+    reading(id: JobId): Reading {
+      const of = reads.get(id) ?? new Set();
+      const reading = {
+        isOld: false,
+        end(): void {
+          of.delete(reading);
+          if (of.size === 0 && reads.get(id) === of) reads.delete(id);
+        },
+      };
+      reads.set(id, of.add(reading));
+      return reading;
+    },
     /** Resolves with the decided job, or with null when the time is over, the signal is aborted, the store is cut off, or everything stops. */
     wait(id: JobId, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
       if (timeoutMs <= 0 || signal?.aborted) return Promise.resolve(null);
@@ -90,6 +118,7 @@ export function createWaiters({ clock, maxWaiters, fault }: WaitersOptions) {
       });
     },
     decided(job: Job): void {
+      outdate(job.id);
       const found = byJob.get(job.id);
       if (found === undefined) return;
       for (const waiter of found instanceof Set ? [...found] : [found]) answer(waiter, job);
