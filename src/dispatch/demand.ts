@@ -64,13 +64,6 @@ export function createDemands() {
       touched = new Set();
       return taken;
     },
-    /** The store has nothing for this version, whoever asks: each session that serves it would hear the same. */
-    exhausted(asked: Offer, generation: number): void {
-      asked.exhaustedAt = generation;
-      for (const offer of of(asked.model).offers) {
-        if (offer.version === asked.version && offer.exhaustedAt < generation) offer.exhaustedAt = generation;
-      }
-    },
     allExhausted(demand: Demand): boolean {
       for (const { exhaustedAt, servesFor } of demand.offers) {
         if (servesFor !== null && exhaustedAt !== demand.generation) return false;

@@ -163,7 +163,7 @@ export function createPull({ demands, effects, limits, random, takeOff }: PullOp
     if (soloJobs > 0 && demand.soloJobs === 0) demands.soloArrived(offer.model, soloJobs);
     const unmetRows = asked.maxRows - sentRows;
     if (leftRows === 0) {
-      demands.exhausted(offer, asked.generation);
+      offer.exhaustedAt = asked.generation;
       demand.named.delete(offer.version);
       // Somebody else may be able to run what this one could not: its version may be another.
       demand.rows = demands.allExhausted(demand) ? 0 : demand.rows + unmetRows;

@@ -69,35 +69,6 @@ test('it is short where more waits than it could ask for, and knows better when 
   assert.ok(!isShort('plants', null), 'nothing waits');
 });
 
-test('two that came at once and were taken at once leave nobody short', () => {
-  const { dispatcher, connect, asked, answer, isShort } = setup();
-  connect('s1', { 1: 1 });
-  connect('s2', { 1: 1 });
-  dispatcher.arrived('plants', 2);
-  const [first, second] = asked();
-  answer(first!, 1, 1);
-  answer(second!, 1, 0);
-  assert.deepEqual(asked(), []);
-  assert.ok(!isShort('plants', null));
-});
-
-test('whoever serves a version of which nothing is left need not be asked', () => {
-  const { dispatcher, connect, asked, answer } = setup();
-  for (const session of ['s1', 's2', 's3']) connect(session, { 1: 4 });
-  connect('s4', { 2: 4 });
-  dispatcher.arrived('plants', 1);
-  const versions: string[] = [];
-  for (let open = asked(); open.length > 0; open = asked()) {
-    for (const ask of open) {
-      versions.push(ask.offer.version);
-      answer(ask, 0, 0);
-    }
-  }
-  assert.deepEqual(versions.toSorted(), ['1', '2'], 'once for each version');
-  dispatcher.arrived('plants', 1);
-  assert.equal(asked().length, 1, 'new work is asked for');
-});
-
 test('of a version that is named it is short where that one has no room', () => {
   const { dispatcher, connect, asked, answer, isShort } = setup();
   connect('s1', { 1: 1, 2: 2 });

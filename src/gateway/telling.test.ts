@@ -134,19 +134,14 @@ describe('gateways that share a database', { skip: cannotRunPostgres(), timeout:
   }
 
   test('of what the own workers have room for nobody hears, and nobody else asks', async (t) => {
-    const { here, there, mine, connect, request, heard } = await two(t, { here: 2, there: 8 });
-    const second = connect(here, 'second', 2);
-    const isMine = (job: Job): boolean => job.session === mine.session.id;
+    const { here, there, mine, request, heard } = await two(t, { here: 4, there: 8 });
     for (let round = 1; round <= 5; round += 1) {
-      const jobs = await Promise.all(Array.from({ length: 4 }, () => here.engine.submit(request)));
-      await Promise.all([mine.got(2 * round), second.got(2 * round)]);
-      for (const { id } of jobs) {
-        const job = (await here.engine.get(id))!;
-        const { session } = isMine(job) ? mine : second;
+      await Promise.all(Array.from({ length: 4 }, () => here.engine.submit(request)));
+      for (const job of (await mine.got(4 * round)).slice(-4)) {
         const decided = new Promise<Job>((resolve) => here.engine.onDecided(resolve));
-        here.engine.onResult(session, fenceOf(job), OUTPUT, TIMINGS);
+        here.engine.onResult(mine.session, fenceOf(job), OUTPUT, TIMINGS);
         assert.equal((await decided).status, 'succeeded');
-        here.engine.onGrant(session, request.model, '1', 1);
+        here.engine.onGrant(mine.session, request.model, '1', 1);
       }
     }
     assert.deepEqual(await heard(), []);
