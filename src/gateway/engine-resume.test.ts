@@ -18,9 +18,9 @@ const NOBODY: NonNullable<Store['members']> = {
   announce: () => undefined,
 };
 
-async function submitted(store: Store): Promise<string> {
+async function submitted(store: Store, id = 'job-1'): Promise<string> {
   const job: NewJob = {
-    id: 'job-1',
+    id,
     model: 'plants',
     version: null,
     input: { contentType: 'text/plain', bytes: Buffer.from('rose') },
@@ -75,11 +75,12 @@ void test('what a worker says of its sessions elsewhere renews their leases, and
   const clock = createManualClock();
   const memory = createMemoryStore({ clock });
   const job = await submitted(memory);
+  const onTheWay = await submitted(memory, 'job-2');
   const claim = { session: 'gpu-1/a', worker: 'gpu-1', model: 'plants', version: '1', maxRows: 8, capacityRows: 8 };
   const [claimed] = await memory.claim([{ ...claim, leaseMs: 18_000 }]);
   assert.deepEqual(
     claimed?.jobs.map(({ id }) => id),
-    [job],
+    [job, onTheWay],
   );
   const beats: string[] = [];
   const heartbeat: Store['heartbeat'] = (session, leaseMs) => {
@@ -92,17 +93,19 @@ void test('what a worker says of its sessions elsewhere renews their leases, and
     const cancels: unknown[] = [];
     const here = sessionOf('gpu-1/b', { cancel: (...given) => void cancels.push(given) });
     engine.onOpen(here, false);
-    engine.onKeep(here, ['gpu-1/a', 'gpu-1/b']);
+    for (const other of ['gpu-1/a', 'gpu-1/b']) engine.onKeep(here, other, null);
     await settle();
     assert.deepEqual(beats, members === undefined ? [] : ['gpu-1/a'], 'one that is here speaks for itself');
     assert.deepEqual(cancels, []);
+    assert.equal((await memory.get(onTheWay))?.status, 'processing', 'it may come still');
     if (members === undefined) continue;
     await memory.cancel(job);
-    engine.onKeep(here, ['gpu-1/a']);
+    engine.onKeep(here, 'gpu-1/a', [[job, 1]]);
     await settle();
     assert.deepEqual(cancels, [[{ job, attempt: 1, session: 'gpu-1/a' }, 'caller']]);
+    assert.equal((await memory.get(onTheWay))?.status, 'starting', 'it never came');
     // Of an earlier connection, whose worker speaks on another one by now.
-    engine.onKeep(sessionOf('gpu-1/b'), ['gpu-1/a']);
+    engine.onKeep(sessionOf('gpu-1/b'), 'gpu-1/a', []);
     await settle();
     assert.equal(beats.length, 2);
   }

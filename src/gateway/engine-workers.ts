@@ -6,7 +6,7 @@ import type { Logger } from '../logger.ts';
 import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { Fence, Job, JobId, JobTimings, Outcome, Payload, SessionId } from '../dispatch/job.ts';
 import type { Flight } from '../dispatch/session.ts';
-import { DEAD_MS } from '../protocol/limits.ts';
+import { DEAD_MS, MAX_GATEWAYS } from '../protocol/limits.ts';
 import type { ModelReport, StoredVersion, Timings } from '../protocol/messages.ts';
 import type { Store } from '../store/store.ts';
 import type { createCatalogue } from './engine-catalogue.ts';
@@ -60,6 +60,8 @@ const WORKER_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'internal',
 ]);
 
+type Held = readonly (readonly [JobId, number])[];
+
 interface Heard {
   atMs: number;
   told: boolean;
@@ -74,8 +76,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
   /** What ended while the store was asked what a session holds: its answer is older than that. */
   const reconciling = new Map<GatewaySession, Set<JobId>>();
 
-  /** Those whose word about other sessions is on its way to the store: more of the same would change nothing. */
-  const keeping = new Set<GatewaySession>();
+  /** Whose word about which other sessions is on its way to the store: more of the same would change nothing. */
+  const keeping = new Map<GatewaySession, Set<SessionId>>();
 
   /** What each connected worker serves by its own account. */
   const announced = new Map<GatewaySession, Announced>();
@@ -164,14 +166,17 @@ export function createSessionEvents(options: SessionEventsOptions) {
     }
   }
 
-  /** A worker works on for gateways that are gone. Nobody else tells the store that it lives, and it of jobs that are canceled. */
-  async function keepLeases(session: GatewaySession, others: readonly SessionId[]): Promise<void> {
-    const away = others.filter((id) => !sessions.has(id));
-    const canceled = await Promise.all(away.map((id) => store.heartbeat(id, leaseMs)));
-    for (const id of canceled.flat()) {
+  /**
+   * A worker works on for a gateway that is gone. Nobody else tells the store that it lives, and it of jobs that are canceled. What was on its way when
+   * the link was lost goes back, or it would stand still for as long as anything else of that session runs.
+   */
+  async function keepLease(session: GatewaySession, other: SessionId, attempts: Held | null): Promise<void> {
+    const canceled = await store.heartbeat(other, leaseMs);
+    if (attempts !== null) options.cameBack((await store.reconcile(other, attempts)).lost);
+    for (const id of canceled) {
       const job = await store.get(id);
-      if (job?.session === null || job?.session === undefined || !away.includes(job.session)) continue;
-      session.cancel({ job: id, attempt: job.attempt, session: job.session }, 'caller');
+      if (job?.session !== other || job.status !== 'processing') continue;
+      session.cancel({ job: id, attempt: job.attempt, session: other }, 'caller');
     }
   }
 
@@ -195,7 +200,7 @@ export function createSessionEvents(options: SessionEventsOptions) {
   }
 
   /** Agrees with the store on what this worker holds, and tells the worker to drop the rest. */
-  async function reconcile(session: GatewaySession, attempts: readonly (readonly [JobId, number])[]): Promise<void> {
+  async function reconcile(session: GatewaySession, attempts: Held): Promise<void> {
     const endedMeanwhile = new Set<JobId>();
     reconciling.set(session, endedMeanwhile);
     const { kept, lost } = await store.reconcile(session.id, attempts).finally(() => reconciling.delete(session));
@@ -258,13 +263,18 @@ export function createSessionEvents(options: SessionEventsOptions) {
       turn.settleNow();
       dispatcher.forgotten(previous);
     },
-    onKeep(session, others) {
-      // Where no other gateway can be, no session can be kept for one.
-      if (!current(session) || keeping.has(session) || store.members === undefined) return;
-      keeping.add(session);
-      keepLeases(session, others)
+    onKeep(session, other, attempts) {
+      // Where no other gateway can be, no session can be kept for one; and one that is here speaks for itself.
+      if (!current(session) || sessions.has(other) || store.members === undefined) return;
+      const busy = keeping.get(session) ?? new Set();
+      if (busy.has(other) || busy.size >= MAX_GATEWAYS) return;
+      keeping.set(session, busy.add(other));
+      keepLease(session, other, attempts)
         .catch((error: unknown) => options.storeFailed('keep', error))
-        .finally(() => keeping.delete(session));
+        .finally(() => {
+          busy.delete(other);
+          if (busy.size === 0) keeping.delete(session);
+        });
     },
     onProgress(session, fence, fraction, message) {
       if (!current(session)) return;

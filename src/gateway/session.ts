@@ -249,10 +249,7 @@ export class Session implements GatewaySession {
         events.onGone(this, this.#idOf(message.session));
         return;
       case 'keep':
-        events.onKeep(
-          this,
-          message.sessions.map((one) => this.#idOf(one)),
-        );
+        events.onKeep(this, this.#idOf(message.session), message.attempts ?? null);
         return;
       case 'drain':
         this.#workerDrains = true;

@@ -65,8 +65,9 @@ export interface SessionEvents {
   onResume(session: GatewaySession, attempts: readonly (readonly [JobId, number])[]): void;
   /** Nothing more will come of an earlier run of this worker. */
   onGone(session: GatewaySession, previous: SessionId): void;
-  /** Other sessions of this worker, whose gateways it cannot reach, and in which it works on. */
-  onKeep(session: GatewaySession, others: readonly SessionId[]): void;
+  /** Another session of this worker, whose gateway it cannot reach, and in which it works on. `attempts`: all that it holds there, and nothing can come any
+   * more; null: something may be on its way. */
+  onKeep(session: GatewaySession, other: SessionId, attempts: readonly (readonly [JobId, number])[] | null): void;
   onProgress(session: GatewaySession, fence: Fence, fraction: number | null, message: string | null): void;
   /** In any order within the window: parts of one attempt may travel on several connections. */
   onPartial(session: GatewaySession, fence: Fence, seq: number, part: Payload): void;

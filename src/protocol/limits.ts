@@ -19,6 +19,9 @@ export const MAX_BODY_BYTES = 4 + MAX_MESSAGE_BYTES + MAX_INLINE_BYTES;
 export const MAX_HELLO_BYTES = 4_096;
 export const HELLO_TIMEOUT_MS = 5_000;
 
+/** Attempts that a `resume` or `keep` lists. */
+export const MAX_HELD = 16_384;
+
 export const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
 export const CONNECTION_WINDOW_BYTES = 32 * 1024 * 1024;
 export const MAX_STREAMS = 256;

@@ -22,7 +22,7 @@ import {
   workerName,
 } from './fields.ts';
 import { join, joined, renew, renewalRefused, renewed } from './enrolment-messages.ts';
-import { EXCHANGE_WINDOW_BYTES, MAX_CREDIT_ROWS, MAX_GATEWAYS, MAX_INLINE_BYTES } from './limits.ts';
+import { EXCHANGE_WINDOW_BYTES, MAX_CREDIT_ROWS, MAX_GATEWAYS, MAX_HELD, MAX_INLINE_BYTES } from './limits.ts';
 
 export { modelName, modelVersion, workerName };
 
@@ -255,17 +255,17 @@ export const ack = z.object({
     .optional(),
 });
 
+const held = z.array(z.tuple([id, attempt])).max(MAX_HELD);
+
 /** Nothing more will come of an earlier run: what it held may run elsewhere. W→G */
 export const gone = z.object({ type: z.literal('gone'), session: id });
 
-/** Other sessions of this worker, whose gateways are out of reach: what they hold still runs, and their leases go on. W→G */
-export const keep = z.object({ type: z.literal('keep'), sessions: z.array(id).min(1).max(MAX_GATEWAYS) });
+/** Another session of this worker, whose gateway is out of reach: its lease goes on. `attempts`, as in `resume`: its link is lost, and these
+ * are all that the worker holds; absent: something may be on its way still. W→G */
+export const keep = z.object({ type: z.literal('keep'), session: id, attempts: held.optional() });
 
 /** After a reconnect, all attempts that the worker still holds; the gateway takes back what is not in the list. W→G */
-export const resume = z.object({
-  type: z.literal('resume'),
-  attempts: z.array(z.tuple([id, attempt])).max(16_384),
-});
+export const resume = z.object({ type: z.literal('resume'), attempts: held });
 
 /** Finish what runs, accept nothing new. Both ways; the other side answers `drained` when nothing is left. */
 export const drain = z.object({ type: z.literal('drain'), deadlineMs: durationMs, reason: text });

@@ -8,7 +8,7 @@ import type { ByteBudget } from '../protocol/budget.ts';
 import type { MessageOf, ModelReport, StoredVersion } from '../protocol/messages.ts';
 import type { Service } from '../service.ts';
 import type { KeptTotals } from './attempts.ts';
-import type { KeptLink } from './links/keeping.ts';
+import type { Held, KeptLink } from './links/keeping.ts';
 import type { Leftovers } from './links/leftovers.ts';
 import type { LinkCredit } from './links/pool.ts';
 import type { Attempt, LinkEvents, WorkerLink } from './ports.ts';
@@ -77,8 +77,8 @@ export interface GatewayLink
   readonly idle: boolean;
   /** Its gateway has been out of reach for so long that attempts which wait for it are better begun anew elsewhere. */
   giveBackStreams(): void;
-  /** Has its gateway keep the leases of those sessions. */
-  keep(sessions: readonly string[]): void;
+  /** Has its gateway keep the lease of that session. */
+  keep(session: string, held: Held | null): void;
   /** While it is not connected: another link may deliver what ended here, and what will. */
   handOver(): void;
   /** Dials no more. Resolves when what runs has ended and was handed over. */

@@ -2,10 +2,9 @@
  * The dialling end of a session with one gateway: keeps a connection to it as long as it is not stopped, turns messages into
  * {@link GatewayLinkEvents} and its owner's calls into messages. What is kept of attempts is the `Outbox`'s and the `PartSender`'s.
  *
- * State: connecting → connected → connecting …, for ever; → draining when its owner asks; → stopped. While draining it
- * still dials, because the results of what runs must arrive. A loss of the link is no loss of work: attempts go on, and the
- * next connection begins with `resume`, the unacked results, the models, and only then new credit. While it is lost, another
- * link of the worker may deliver what ends here. A link that is retired dials no more, and stops when nothing runs.
+ * State: connecting → connected → connecting …, for ever; → draining when its owner asks; → stopped. While draining it still dials, because
+ * the results of what runs must arrive. A loss of the link is no loss of work: attempts go on, and the next connection begins with `resume`, the
+ * unacked results, the models, and only then new credit. While it is lost, another link may deliver what ends here. A retired one dials no more.
  */
 import { randomUUID } from 'node:crypto';
 import type { Timer } from '../clock.ts';
@@ -27,6 +26,7 @@ import { createOutbox } from './outbox.ts';
 import { LINK_DEFAULTS, type GatewayLink, type GatewayLinkOptions } from './link-config.ts';
 import { createAway, NOTHING_CAME_OF_IT } from './links/away.ts';
 import { createHandOver } from './links/hand-over.ts';
+import { keepMessage } from './links/keeping.ts';
 import type { Carrier } from './links/leftovers.ts';
 import { createOpener } from './opener.ts';
 import { createPartSender } from './part-sender.ts';
@@ -392,7 +392,8 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     get mayKeep() {
       return control !== null && keeps && gatewayDrain === null;
     },
-    keep: (sessions) => void control?.send({ type: 'keep', sessions: [...sessions] }),
+    held: () => (control === null ? [...attempts.held(), ...leftovers.heldOf(session)] : null),
+    keep: (of, held) => void control?.send(keepMessage(of, held)),
     handOver: () => handOver.try(),
     retire() {
       if (retired) return retired.promise;

@@ -9,12 +9,13 @@ const link = (session: string, silentMs: number, { worksOn = true, mayKeep = tru
   session,
   worksOn,
   mayKeep,
+  held: () => null,
   heardAt: () => NOW - silentMs,
 });
 
 function plan(...links: KeptLink[]) {
-  const { sessions, keepers } = planKeep(links, NOW);
-  return [sessions, keepers.map(({ session }) => session)];
+  const { away, keepers } = planKeep(links, NOW);
+  return [away, keepers].map((of) => of.map(({ session }) => session));
 }
 
 void test('a gateway that is lost is away at once, and one that is silent long before it counts as lost', () => {

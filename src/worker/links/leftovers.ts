@@ -36,6 +36,8 @@ export interface Leftovers {
   acked(attempt: Attempt): void;
   /** How many wait for an ack that comes to this link, or to none. */
   pendingAt(carrier: Carrier): number;
+  /** Of that session: what waits for an ack here. */
+  heldOf(session: string): [string, number][];
   /** Ends of a link that has lost its gateway. */
   take(session: string, ends: readonly Kept[]): void;
   /** The link is back: it delivers its own ends. */
@@ -94,6 +96,10 @@ export function createLeftovers({ spool, clock, kept: totals, onEmpty }: Leftove
       if (outbox.acked(attempt) && attempts.keptCount === 0) onEmpty();
     },
     pendingAt: (carrier) => (current() === carrier || carriers.size === 0 ? attempts.keptCount : 0),
+    heldOf(session) {
+      const ends = [...attempts.kept()].filter(({ message }) => message.session === session);
+      return ends.map(({ message }) => [message.job, message.attempt]);
+    },
     take(session, ends) {
       for (const kept of ends) kept.message = { ...kept.message, session };
       outbox.take(ends);

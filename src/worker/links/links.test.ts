@@ -133,7 +133,7 @@ tunnelTest('what runs for a gateway that is gone is told to another one, which m
   atA.assign(makeJob('long'), '1', null);
   const [long] = await onWorker(worker, 'onAssign');
   await a.listener.stop();
-  assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
+  assert.deepEqual(await onGateway(b, 'onKeep'), [atB, atA.id, [['long', 1]]]);
   atB.cancel({ job: 'long', attempt: 1, session: atA.id }, 'caller');
   const [canceled, reason] = await onWorker(worker, 'onCancel');
   assert.deepEqual([canceled, reason], [{ job: 'long', attempt: 1 }, 'caller']);
@@ -157,7 +157,7 @@ tunnelTest(
     atA.assign(makeJob('long'), '1', null);
     await onWorker(worker, 'onAssign');
     for (const relayed of proxy.connections) relayed.silence();
-    assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
+    assert.deepEqual(await onGateway(b, 'onKeep'), [atB, atA.id, null]);
     assert.ok(!worker.log.entries.some(({ message }) => message === 'dialling again'));
   },
 );
@@ -185,7 +185,14 @@ tunnelTest(
     assert.equal(b.journal.entries.filter(({ type }) => type === 'onKeep').length, 0);
     // When it has ended, the other one is free to go on.
     worker.link.end(stream, resultOf(Buffer.from('2')));
-    assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
+    assert.deepEqual(await onGateway(b, 'onKeep'), [
+      atB,
+      atA.id,
+      [
+        ['long', 1],
+        ['stream', 1],
+      ],
+    ]);
   },
 );
 
@@ -211,7 +218,14 @@ tunnelTest(
     const [attempt, reason] = await onWorker(worker, 'onCancel');
     assert.deepEqual([attempt, reason], [{ job: 'stream', attempt: 1 }, 'drain']);
     worker.link.end(stream, { type: 'canceled' });
-    assert.deepEqual(await onGateway(b, 'onKeep'), [atB, [atA.id]]);
+    assert.deepEqual(await onGateway(b, 'onKeep'), [
+      atB,
+      atA.id,
+      [
+        ['long', 1],
+        ['stream', 1],
+      ],
+    ]);
     const [, fence, code, , retryable] = await onGateway(b, 'onFailure');
     assert.deepEqual([fence, code, retryable], [{ job: 'stream', attempt: 1, session: atA.id }, 'draining', true]);
   },

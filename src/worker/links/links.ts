@@ -148,10 +148,10 @@ export function createWorkerLinks(options: WorkerLinksOptions): WorkerLink {
   /** What runs for gateways that are out of reach goes on: others keep its leases meanwhile. */
   function keepAway(): void {
     const links = [...members].map(({ link }) => link);
-    const { sessions, keepers } = planKeep(links, clock.monotonic());
+    const { away, keepers } = planKeep(links, clock.monotonic());
     if (keepers.length === 0) return;
     for (const link of links) link.giveBackStreams();
-    if (sessions.length > 0) for (const link of keepers) link.keep(sessions);
+    for (const other of away) for (const link of keepers) link.keep(other.session, other.held());
   }
 
   /** A gateway that is away may come back no more: what ended for it is delivered first, or what runs for it will be. */

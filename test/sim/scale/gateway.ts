@@ -10,6 +10,7 @@ import { createAdmission, type Admission, type AdmissionLimits } from '../../../
 import { createTurn, type Turn } from '../../../src/gateway/engine-turn.ts';
 import { DEAD_MS, PING_MS } from '../../../src/protocol/limits.ts';
 import type { GatewaySession } from '../../../src/gateway/worker-ports.ts';
+import type { Held } from '../../../src/worker/links/keeping.ts';
 import type { SubmittedJob, SubmitOutcome } from '../../../src/store/store.ts';
 import { COSTS } from './costs.ts';
 import type { Connection } from './network.ts';
@@ -260,15 +261,18 @@ export class SimGateway implements GatewayPart {
     this.#turn.end({ fence, outcome, ackTo: { id: session, ack } as unknown as GatewaySession });
   }
 
-  /** A worker works on for gateways that are gone: nobody else says that those sessions live. */
-  keep(session: string, others: readonly string[]): void {
-    const away = others.filter((id) => !this.sessions.has(id));
-    if (away.length === 0 || this.#keeping.has(session)) return;
-    this.#keeping.add(session);
-    this.#records
-      .heartbeats(away)
+  /** A worker works on for a gateway that is gone: nobody else says that this session lives, and what never came there. */
+  keep(session: string, other: string, attempts: Held | null): void {
+    const key = `${session} ${other}`;
+    if (this.sessions.has(other) || this.#keeping.has(key)) return;
+    this.#keeping.add(key);
+    const keeping = async (): Promise<void> => {
+      await this.#records.heartbeats([other]);
+      if (attempts !== null) await this.#reconcile(other, attempts);
+    };
+    keeping()
       .catch(() => this.#world.sent.add('statement failed'))
-      .finally(() => this.#keeping.delete(session));
+      .finally(() => this.#keeping.delete(key));
   }
 
   #drop(session: string): void {
@@ -280,12 +284,7 @@ export class SimGateway implements GatewayPart {
 
   async resumed(session: string, attempts: readonly (readonly [string, number])[]): Promise<void> {
     this.dispatcher.resumed(session, attempts);
-    const { kept, lost } = await this.#records.ask(
-      'reconcile',
-      (shared) => shared.reconcile(session, attempts),
-      (both) => both.kept.length + both.lost.length,
-    );
-    this.cameBack(lost);
+    const kept = await this.#reconcile(session, attempts);
     const rightly = new Set(kept.map(({ id }) => id));
     for (const job of kept) this.dispatcher.adopted(job);
     for (const [job, attempt] of attempts) {
@@ -294,6 +293,16 @@ export class SimGateway implements GatewayPart {
       this.#tell(session, 'cancel', ({ end, connection }) => end.onCancel(connection, fence));
     }
     this.#turn.schedule();
+  }
+
+  async #reconcile(session: string, attempts: readonly (readonly [string, number])[]): Promise<Job[]> {
+    const { kept, lost } = await this.#records.ask(
+      'reconcile',
+      (shared) => shared.reconcile(session, attempts),
+      (both) => both.kept.length + both.lost.length,
+    );
+    this.cameBack(lost);
+    return kept;
   }
 
   #assign(flight: Flight, job: Job): void {

@@ -7,7 +7,7 @@ import type { Fence, Job, Outcome } from '../../../src/dispatch/job.ts';
 import { PosternError } from '../../../src/errors.ts';
 import { addressKey } from '../../../src/gateway/admission.ts';
 import { LINK_DEFAULTS } from '../../../src/worker/link-config.ts';
-import type { KeptLink } from '../../../src/worker/links/keeping.ts';
+import type { Held, KeptLink } from '../../../src/worker/links/keeping.ts';
 import type { LinkCredit } from '../../../src/worker/links/pool.ts';
 import { createRedial, type Redial } from '../../../src/worker/redial.ts';
 import type { Random } from '../../support/random.ts';
@@ -191,9 +191,7 @@ export class SimLink implements WorkerEnd, KeptLink {
     this.connection = connection;
     this.connectedAtMs = this.#world.timeline.nowMs;
     if (this.#wasConnected) {
-      const attempts = [...this.running.values(), ...this.kept.values()].map(
-        ({ fence }) => [fence.job, fence.attempt] as const,
-      );
+      const attempts = this.#attempts();
       this.#send('resume', (to) => void to.resumed(this.session, attempts).catch(() => undefined));
       for (const end of this.kept.values()) this.#sendEnd(end);
     }
@@ -376,9 +374,20 @@ export class SimLink implements WorkerEnd, KeptLink {
     return isHeard ? this.#world.timeline.nowMs : this.connection.heardAtMs;
   }
 
-  /** Has its gateway keep the leases of those sessions. */
-  keep(sessions: readonly string[]): void {
-    this.#send('keep', (to) => to.keep(this.session, sessions));
+  held(): Held | null {
+    return this.connection === null ? this.#attempts() : null;
+  }
+
+  /** Has its gateway keep the lease of that session. */
+  keep(other: string, held: Held | null): void {
+    this.#send('keep', (to) => to.keep(this.session, other, held));
+  }
+
+  #attempts(): Held {
+    return [...this.running.values(), ...this.kept.values()].map(({ fence }): [string, number] => [
+      fence.job,
+      fence.attempt,
+    ]);
   }
 
   tellBy(by: SimLink): void {

@@ -3,6 +3,7 @@ import type { Dispatcher } from '../../../src/dispatch/dispatcher.ts';
 import type { Fence, Job, Outcome } from '../../../src/dispatch/job.ts';
 import type { Admission, AdmissionLimits } from '../../../src/gateway/admission.ts';
 import type { Store, Swept } from '../../../src/store/store.ts';
+import type { Held } from '../../../src/worker/links/keeping.ts';
 import type { Random } from '../../support/random.ts';
 import type { Books } from './books.ts';
 import type { Database } from './database.ts';
@@ -129,7 +130,7 @@ export interface GatewayPart extends Place {
   models(session: string, models: readonly string[]): void;
   granted(session: string, model: string, rows: number): void;
   withdraw(session: string, model: string, rows: number): void;
-  keep(session: string, others: readonly string[]): void;
+  keep(session: string, other: string, attempts: Held | null): void;
   ended(session: string, fence: Fence, outcome: Outcome): void;
   endedElsewhere(session: string, fence: Fence, outcome: Outcome, acked: () => void): void;
   resumed(session: string, attempts: readonly (readonly [string, number])[]): Promise<void>;

@@ -186,8 +186,8 @@ export class SimWorker implements WorkerPart, LinkOwner {
   keepAway(): void {
     if (this.#world.options.bugs?.keeps === 'never') return;
     const links = [...this.#retired, ...this.links.values()];
-    const { sessions, keepers } = planKeep(links, this.#world.timeline.nowMs);
-    if (sessions.length > 0) for (const link of keepers) link.keep(sessions);
+    const { away, keepers } = planKeep(links, this.#world.timeline.nowMs);
+    for (const other of away) for (const link of keepers) link.keep(other.session, other.held());
   }
 
   /** Could it have had its leases kept? A gateway is there that it has told at least once by now. */
