@@ -91,7 +91,10 @@ void test('what a worker says of its sessions elsewhere renews their leases, and
     const store: Store = { ...memory, heartbeat, ...(members === undefined ? {} : { members }) };
     const engine = createEngine({ clock, logger: silentLogger, store });
     const cancels: unknown[] = [];
-    const here = sessionOf('gpu-1/b', { cancel: (...given) => void cancels.push(given) });
+    const before = sessionOf('gpu-1/c');
+    engine.onOpen(before, false);
+    engine.onClose(before, new PosternError('connection_lost', 'cut'));
+    const here = sessionOf('gpu-1/b', { previous: ['gpu-1/c'], cancel: (...given) => void cancels.push(given) });
     engine.onOpen(here, false);
     for (const other of ['gpu-1/a', 'gpu-1/b']) engine.onKeep(here, other, null);
     await settle();
@@ -104,6 +107,10 @@ void test('what a worker says of its sessions elsewhere renews their leases, and
     await settle();
     assert.deepEqual(cancels, [[{ job, attempt: 1, session: 'gpu-1/a' }, 'caller']]);
     assert.equal((await memory.get(onTheWay))?.status, 'starting', 'it never came');
+    // One that was here before, and went to another gateway since.
+    engine.onKeep(here, 'gpu-1/c', null);
+    await settle();
+    assert.equal(beats.pop(), 'gpu-1/c');
     // Of an earlier connection, whose worker speaks on another one by now.
     engine.onKeep(sessionOf('gpu-1/b'), 'gpu-1/a', []);
     await settle();

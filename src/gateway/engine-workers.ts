@@ -265,7 +265,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
     },
     onKeep(session, other, attempts) {
       // Where no other gateway can be, no session can be kept for one; and one that is here speaks for itself.
-      if (!current(session) || sessions.has(other) || store.members === undefined) return;
+      const isHere = (dispatcher.session(other)?.state ?? 'away') !== 'away';
+      if (!current(session) || isHere || store.members === undefined) return;
       const busy = keeping.get(session) ?? new Set();
       if (busy.has(other) || busy.size >= MAX_GATEWAYS) return;
       keeping.set(session, busy.add(other));

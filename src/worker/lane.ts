@@ -294,6 +294,7 @@ export function createLane(options: LaneOptions): Lane {
         return;
       }
       entry.abort?.abort();
+      entry.parts?.letGo();
       const batch = entry.batch!;
       batch.wantedEntries--;
       if (batch.wantedEntries === 0) batch.abort.abort();

@@ -169,3 +169,12 @@ void test('a stream waits for a reader that is behind, and ends as canceled when
   assert.equal((await link.ended(slow.job)).type, 'canceled');
   assert.equal(link.ends.get(slow.job)?.length, 1);
 });
+
+void test('a stream whose reader never catches up ends when it is taken back: it may have lost its gateway', async () => {
+  const { link, served, assign } = await startEcho();
+  link.hold();
+  const { job, entry } = assign('abc', { chunk_bytes: 1 });
+  await link.partsOf(job, 1);
+  served.cancel(entry);
+  assert.equal((await link.ended(job)).type, 'canceled');
+});

@@ -18,6 +18,8 @@ export class Parts {
   readonly #reports: Reports;
   readonly #parts: Output[] = [];
   #bytes = 0;
+  #waiting: { readonly behind: Promise<void>; readonly promise: Promise<void>; readonly resolve: () => void } | null =
+    null;
 
   constructor(attempt: Attempt, reports: Reports) {
     this.#attempt = attempt;
@@ -39,7 +41,22 @@ export class Parts {
     if (this.#parts.length >= MAX_PARTS) throw tooLarge(`more than ${MAX_PARTS} parts`);
     const seq = this.#parts.push(part) - 1;
     this.#bytes += size;
-    return this.#reports.partial(this.#attempt, seq, part.contentType, part.bytes);
+    const behind = this.#reports.partial(this.#attempt, seq, part.contentType, part.bytes);
+    return behind === undefined ? undefined : this.#unlessLetGo(behind);
+  }
+
+  /** Who waits for a reader waits no more: it may never catch up, as when its gateway is gone. */
+  letGo(): void {
+    this.#waiting?.resolve();
+  }
+
+  #unlessLetGo(behind: Promise<void>): Promise<void> {
+    if (this.#waiting?.behind !== behind) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting = { behind, promise, resolve };
+      void behind.then(resolve);
+    }
+    return this.#waiting.promise;
   }
 
   /**

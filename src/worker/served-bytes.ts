@@ -139,6 +139,7 @@ class BytesRun implements LaneEntry, RunCall, RunEvents {
     if (this.ended) return;
     this.#canceled = true;
     this.#abort?.abort();
+    this.#parts?.letGo();
   }
 
   answerAtOnce({ contentType, bytes }: Output): void {
