@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from '../../test/support/manual-clock.ts';
+import { settle } from '../../test/support/settle.ts';
 import { TERMINAL, type Fence, type Job, type Payload } from '../dispatch/job.ts';
 import { PosternError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
@@ -15,9 +16,6 @@ import { MAX_LOG_BYTES, StreamLog } from './stream-log.ts';
 const REPORT = { name: 'echo', version: '1', state: 'ready', kind: 'echo', maxRows: 8 } as const;
 const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 };
 const text = (of: string): Payload => ({ contentType: 'text/plain', bytes: Buffer.from(of) });
-const turns = async (): Promise<void> => {
-  for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-};
 
 function setup(maxWatches?: number) {
   const clock = createManualClock();
@@ -73,7 +71,7 @@ async function submit(engine: Engine): Promise<Job> {
     deadlineAt: null,
     idempotencyKey: null,
   });
-  await turns();
+  await settle();
   return job;
 }
 
@@ -107,7 +105,7 @@ test('parts reach whoever reads, in order whatever the order they came in, and e
     { contentType: 'application/json', bytes: Buffer.from('["a","b","c"]') },
     TIMINGS,
   );
-  await turns();
+  await settle();
   assert.equal(watch.job.status, 'succeeded');
   assert.ok(changes >= 4);
   assert.deepEqual(partsOf(watch), ['a', 'b', 'c'], 'a reader who is not done still has them');
@@ -129,10 +127,10 @@ test('parts of a lost attempt, of another session, or beyond the window are not 
   const watch = await engine.watch(job.id, () => undefined);
   engine.onClose(first.session, new PosternError('connection_lost', 'cut'));
   clock.advance(20_000);
-  await turns();
+  await settle();
   const second = fakeSession('s2');
   connect(engine, second, 1);
-  await turns();
+  await settle();
   assert.equal(watch?.attempt, 2);
   assert.deepEqual(partsOf(watch), [], 'a new attempt begins again');
   engine.onPartial(second.session, fenceOf(job, 's1'), 1, text('late'));
@@ -157,7 +155,7 @@ test('after a resume the worker is told from where its parts are wanted: all of 
   const back = fakeSession('s1');
   engine.onOpen(back.session, true);
   engine.onResume(back.session, held);
-  await turns();
+  await settle();
   assert.deepEqual(back.partsAcked, [
     [streaming.id, 1, 0],
     [silent.id, 1, -1],
@@ -166,7 +164,7 @@ test('after a resume the worker is told from where its parts are wanted: all of 
   const again = fakeSession('s1');
   next.onOpen(again.session, false);
   next.onResume(again.session, held);
-  await turns();
+  await settle();
   assert.deepEqual(
     again.partsAcked.map(([, , seq]) => seq),
     [-1, -1],
@@ -183,11 +181,11 @@ test('a worker that was killed gives its finished results to the gateway; what i
   engine.onClose(first.session, new PosternError('connection_lost', 'killed'));
   const second = fakeSession('gpu-1/run-2', ['gpu-1/run-1']);
   connect(engine, second, 4);
-  await turns();
+  await settle();
   assert.equal(second.sent.length, 0, 'what the earlier run held is still its own');
   engine.onResult(second.session, fenceOf(done, 'gpu-1/run-1'), text('computed before'), TIMINGS);
   engine.onGone(second.session, 'gpu-1/run-1');
-  await turns();
+  await settle();
   const decided = await engine.get(done.id);
   assert.deepEqual([decided?.status, decided?.attempt], ['succeeded', 1]);
   assert.deepEqual(second.acked, [fenceOf(done, 'gpu-1/run-1')]);
@@ -198,7 +196,7 @@ test('a worker that was killed gives its finished results to the gateway; what i
   // Nobody can end another worker's run, nor one that was not named.
   engine.onGone(second.session, 'gpu-2/run-1');
   engine.onGone(second.session, 'gpu-1/run-2');
-  await turns();
+  await settle();
   assert.equal((await engine.get(undone.id))?.status, 'processing');
   await engine.stop();
 });
@@ -210,10 +208,10 @@ test('without ends to deliver a new run takes over at once, and a late result of
   const job = await submit(engine);
   const second = fakeSession('gpu-1/run-2');
   connect(engine, second, 1);
-  await turns();
+  await settle();
   assert.equal(second.sent[0]?.attempt, 2);
   engine.onResult(second.session, fenceOf(job, 'gpu-1/run-1'), text('stale'), TIMINGS);
-  await turns();
+  await settle();
   assert.equal(second.acked.length, 1, 'it may be forgotten');
   assert.equal((await engine.get(job.id))?.status, 'processing');
   await engine.stop();
@@ -236,7 +234,7 @@ test('a reader of a job that runs elsewhere hears of it from the store; one of n
     { code: 'overloaded' },
   );
   engine.onResult(fake.session, fenceOf(job, 's1'), text('x'), TIMINGS);
-  await turns();
+  await settle();
   assert.equal((await store.get(job.id))?.status, 'succeeded');
   clock.advance(1_000);
   await looked.promise;

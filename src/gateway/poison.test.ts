@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from '../../test/support/manual-clock.ts';
+import { settle } from '../../test/support/settle.ts';
 import { PosternError } from '../errors.ts';
 import type { Fence, Job } from '../dispatch/job.ts';
 import { silentLogger } from '../logger.ts';
@@ -15,10 +16,6 @@ const TIMINGS = { queueMs: 0, decodeMs: 0, batchMs: 0, computeMs: 0 };
 const CAPACITY_ROWS = 8;
 /** Far more than are needed; the test fails instead of running for ever. */
 const MAX_ROUNDS = 300;
-
-const settle = async (): Promise<void> => {
-  for (let i = 0; i < 4; i += 1) await new Promise((resolve) => setImmediate(resolve));
-};
 
 const request = (input: string): PredictionRequest => ({
   model: 'plants',

@@ -9,7 +9,7 @@ import type { GatewaySession, SessionEvents } from '../../gateway/worker-ports.t
 import type { Neighbours } from '../../gateway/neighbours.ts';
 import type { WantedVersions } from '../../protocol/messages.ts';
 import { eventually } from '../../../test/support/leaks.ts';
-import { openProxy } from '../../../test/support/proxy.ts';
+import { openProxy, type Proxy } from '../../../test/support/proxy.ts';
 import { ECHO, makeJob, onGateway, onWorker, resultOf, sessionOf, tunnelTest } from '../../../test/support/tunnel.ts';
 import type { Scene, TestLink, Tunnel } from '../../../test/support/tunnel.ts';
 import { createSpool, type Spool } from '../spool.ts';
@@ -50,15 +50,23 @@ interface Cluster {
 /** There is no engine behind these listeners: they give back all that is asked for. */
 const events: Partial<SessionEvents> = { onWithdraw: (...[, , , rows, answer]) => answer(rows) };
 
-async function openCluster(scene: Scene): Promise<Cluster> {
+/** `deadMs`: after so much silence the link to the first one counts as lost. */
+async function openCluster(scene: Scene, deadMs = 60_000): Promise<Cluster> {
   const neighbours = createNeighbours();
-  const [a, b] = await Promise.all(
-    ['a', 'b'].map((gateway) =>
-      scene.openTunnel({ config: { gateway, pingMs: 50, deadMs: 60_000 }, events, neighbours }),
-    ),
-  );
-  neighbours.set([entry('a', a!), entry('b', b!)]);
-  return { neighbours, a: a!, b: b! };
+  const open = (gateway: string, ms: number): Promise<Tunnel> =>
+    scene.openTunnel({ config: { gateway, pingMs: 50, deadMs: ms }, events, neighbours });
+  const [a, b] = await Promise.all([open('a', deadMs), open('b', 60_000)]);
+  neighbours.set([entry('a', a), entry('b', b)]);
+  return { neighbours, a, b };
+}
+
+/** The first one is reached only through the proxy, so that it is the same link that comes back. */
+async function openBehindProxy(scene: Scene, deadMs?: number): Promise<Cluster & { readonly proxy: Proxy }> {
+  const cluster = await openCluster(scene, deadMs);
+  const proxy = await openProxy(cluster.a.port);
+  scene.onEnd(() => proxy.close());
+  cluster.neighbours.set([entry('a', null), entry('b', cluster.b)]);
+  return { ...cluster, proxy };
 }
 
 /** A link that takes 8 rows of ECHO. */
@@ -145,12 +153,7 @@ tunnelTest('what runs for a gateway that is gone is told to another one, which m
 tunnelTest(
   'a gateway that says nothing is told of to another one long before its link counts as lost',
   async (scene) => {
-    const neighbours = createNeighbours();
-    const a = await scene.openTunnel({ config: { gateway: 'a', pingMs: 50, deadMs: 60_000 }, events, neighbours });
-    const b = await scene.openTunnel({ config: { gateway: 'b', pingMs: 50, deadMs: 60_000 }, events, neighbours });
-    const proxy = await openProxy(a.port);
-    scene.onEnd(() => proxy.close());
-    neighbours.set([entry('a', null), entry('b', b)]);
+    const { a, b, proxy } = await openBehindProxy(scene);
     const worker = await openEcho(scene, proxy);
     const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
     await a.journal.until(() => creditAt(a, atA) === 4);
@@ -199,12 +202,7 @@ tunnelTest(
 tunnelTest(
   'a stream whose gateway has been silent for long is given back, and what else ran there goes on',
   async (scene) => {
-    const neighbours = createNeighbours();
-    const a = await scene.openTunnel({ config: { gateway: 'a', pingMs: 50, deadMs: 1_000 }, events, neighbours });
-    const b = await scene.openTunnel({ config: { gateway: 'b', pingMs: 50, deadMs: 60_000 }, events, neighbours });
-    const proxy = await openProxy(a.port);
-    scene.onEnd(() => proxy.close());
-    neighbours.set([entry('a', null), entry('b', b)]);
+    const { a, b, proxy } = await openBehindProxy(scene, 1_000);
     const worker = await openEcho(scene, proxy);
     const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
     await a.journal.until(() => creditAt(a, atA) === 4);
@@ -278,11 +276,7 @@ tunnelTest('a gateway that comes back at its address is dialled again, and gets 
 tunnelTest(
   'what a gateway wanted before it was lost counts no more when it is back, until it says it again',
   async (scene) => {
-    const { neighbours, a, b } = await openCluster(scene);
-    const proxy = await openProxy(a.port);
-    scene.onEnd(() => proxy.close());
-    // Only through the proxy, so that it is the same link that comes back.
-    neighbours.set([entry('a', null), entry('b', b)]);
+    const { a, b, proxy } = await openBehindProxy(scene);
     const worker = await openEcho(scene, proxy);
     const [atA, atB] = [await sessionOf(a), await sessionOf(b)];
     const wish = (name: string): WantedVersions => ({
