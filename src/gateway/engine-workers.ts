@@ -76,8 +76,8 @@ export function createSessionEvents(options: SessionEventsOptions) {
   /** What ended while the store was asked what a session holds: its answer is older than that. */
   const reconciling = new Map<GatewaySession, Set<JobId>>();
 
-  /** Whose word about which other sessions is on its way to the store: more of the same would change nothing. */
-  const keeping = new Map<GatewaySession, Set<SessionId>>();
+  /** What workers said of their other sessions and the store has not heard: the latest word on each. */
+  const keeping = new Map<GatewaySession, Map<SessionId, Held | null>>();
 
   /** What each connected worker serves by its own account. */
   const announced = new Map<GatewaySession, Announced>();
@@ -180,6 +180,16 @@ export function createSessionEvents(options: SessionEventsOptions) {
     }
   }
 
+  /** One after the other: what a worker holds is asked for behind all claims, and none is to hold up the others' by saying much. */
+  async function keepAll(session: GatewaySession, said: Map<SessionId, Held | null>): Promise<void> {
+    keeping.set(session, said);
+    for (const [other, attempts] of said) {
+      said.delete(other);
+      await keepLease(session, other, attempts).catch((error: unknown) => options.storeFailed('keep', error));
+    }
+    keeping.delete(session);
+  }
+
   function end(session: GatewaySession, fence: Fence, outcome: Outcome, acked: boolean): void {
     reconciling.get(session)?.add(fence.job);
     turn.end({ fence, outcome, ackTo: acked ? session : null });
@@ -267,15 +277,9 @@ export function createSessionEvents(options: SessionEventsOptions) {
       // Where no other gateway can be, no session can be kept for one; and one that is here speaks for itself.
       const isHere = (dispatcher.session(other)?.state ?? 'away') !== 'away';
       if (!current(session) || isHere || store.members === undefined) return;
-      const busy = keeping.get(session) ?? new Set();
-      if (busy.has(other) || busy.size >= MAX_GATEWAYS) return;
-      keeping.set(session, busy.add(other));
-      keepLease(session, other, attempts)
-        .catch((error: unknown) => options.storeFailed('keep', error))
-        .finally(() => {
-          busy.delete(other);
-          if (busy.size === 0) keeping.delete(session);
-        });
+      const said = keeping.get(session);
+      if (said === undefined) void keepAll(session, new Map([[other, attempts]]));
+      else if (said.size < MAX_GATEWAYS) said.set(other, attempts);
     },
     onProgress(session, fence, fraction, message) {
       if (!current(session)) return;
